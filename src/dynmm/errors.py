@@ -1,0 +1,65 @@
+"""The exception tree. Everything that dynmm raises for a user to see stands here.
+
+DynmmError
+├── DataError              the data is wrong: names file, row, column, value and the mend
+│   ├── EmptyDataError     nothing is left to work with
+│   └── UnsupportedByData  the data is fine but cannot support what was asked
+├── ConfigError            an unknown key or a value out of range
+├── UnknownIdError         a user or item that the run has never seen
+├── ArtefactError          a run on disk that cannot be trusted or read
+│   ├── TamperedArtefact   a file's bytes are not the ones the manifest names
+│   └── NewerArtefact      written by a newer dynmm: names the version needed
+├── ProtocolMismatch       a run fitted for one split, asked about another
+├── StorageError           the disk refused: full, read-only, gone
+└── MissingExtraError      an optional dependency is not installed: names the pip command
+"""
+
+from __future__ import annotations
+
+
+class DynmmError(Exception):
+    """Base of every error that dynmm raises on purpose."""
+
+
+class DataError(DynmmError):
+    """The data is wrong. The message names the file, row, column, value and the mend."""
+
+
+class EmptyDataError(DataError):
+    """Nothing is left to work with."""
+
+
+class UnsupportedByData(DataError):
+    """The data is sound but cannot support what was asked, e.g. a stream without timestamps."""
+
+
+class ConfigError(DynmmError):
+    """An unknown configuration key, or a value out of range."""
+
+
+class UnknownIdError(DynmmError):
+    """A user or an item that this run has never seen."""
+
+
+class ArtefactError(DynmmError):
+    """A run on disk that cannot be read."""
+
+
+class TamperedArtefact(ArtefactError):
+    """A file of a run does not have the bytes that its manifest names."""
+
+
+class NewerArtefact(ArtefactError):
+    """A run written by a newer format than this version reads."""
+
+
+class ProtocolMismatch(DynmmError):
+    """A run was fitted for one split and asked to be evaluated under another."""
+
+
+class StorageError(DynmmError):
+    """The disk refused a write or a read: full, read-only or gone."""
+
+
+class MissingExtraError(DynmmError):
+    """An optional dependency is not installed. The message names the pip command."""

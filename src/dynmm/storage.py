@@ -1,0 +1,116 @@
+"""Files that are whole or absent: written beside, fsynced, renamed. And the hashes that prove it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dynmm.errors import StorageError
+
+_CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def named_disk_errors(target: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a StorageError that names the target and the mend."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        mend = "free some space or choose another folder" if full else "check the folder and its permissions"
+        raise StorageError(f"could not write {target}: {reason}; {mend}. Nothing was left half-written.") from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file by `content`, whole or not at all. Raises StorageError."""
+    with named_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file by readable JSON with sorted keys, whole or not at all. Raises StorageError."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Fill a folder beside `target`, which takes its place only when the block ends well.
+
+    An existing target is replaced. On any failure the target is as it was. Raises StorageError where the
+    disk refuses.
+    """
+    with named_disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield beside
+        with named_disk_errors(target):
+            _sync_tree(beside)
+            _put_in_place(beside, target)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def _put_in_place(beside: Path, target: Path) -> None:
+    os.chmod(beside, 0o755)
+    if not target.exists():
+        os.rename(beside, target)
+    else:
+        retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        os.rename(target, retired / "was")
+        try:
+            os.rename(beside, target)
+        except OSError:
+            os.rename(retired / "was", target)
+            raise
+        shutil.rmtree(retired, ignore_errors=True)
+    sync_folder(target.parent)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            sync_folder(path)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256_of(path: Path) -> str:
+    """The hex digest of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
