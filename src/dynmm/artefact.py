@@ -1,0 +1,88 @@
+"""Sealed folders: a manifest names the sha256 of every file, and a changed byte is refused by name.
+
+A run is a folder with two of them. `model/` is immutable and may be published; `state/` holds what users
+did and stays private.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from dynmm.errors import ArtefactError, NewerArtefact, TamperedArtefact
+from dynmm.storage import named_disk_errors, sha256_of, write_bytes
+
+#: Raised when a reader of the version before could not read the result. One step older still loads.
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+MODEL = "model"
+STATE = "state"
+
+
+def seal(folder: Path, facts: dict[str, Any]) -> None:
+    """Write the manifest of a finished folder: `facts`, the format and the sha256 of every file in it.
+
+    Raises StorageError where the disk refuses.
+    """
+    with named_disk_errors(folder):
+        files = {name: sha256_of(folder / name) for name in _files(folder)}
+    content = {**facts, "format": FORMAT_VERSION, "files": files}
+    content["sha256"] = _digest(content)
+    write_bytes(folder / MANIFEST, _canonical(content))
+
+
+def open_sealed(folder: Path) -> dict[str, Any]:
+    """Read a sealed folder's manifest after checking every byte that it vouches for.
+
+    Raises ArtefactError where there is none, NewerArtefact for a later format, and TamperedArtefact, which
+    names the file, where a file is changed, missing or extra.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtefactError(f"{folder} holds no {MANIFEST}: this is not a dynmm run, or its copy is not complete")
+    raw = path.read_bytes()
+    try:
+        content = json.loads(raw)
+        version = int(content["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TamperedArtefact(f"{path} is not a readable manifest ({error}); restore the run from a copy") from error
+    if version > FORMAT_VERSION:
+        raise NewerArtefact(
+            f"{path} has format {version}, written by dynmm {content.get('dynmm', 'of a later version')}; this "
+            f"version reads up to format {FORMAT_VERSION}: upgrade dynmm to read it"
+        )
+    claimed = content.pop("sha256", None)
+    if claimed != _digest(content) or raw != _canonical({**content, "sha256": claimed}):
+        raise TamperedArtefact(f"{path} is not what was written: its own checksum does not match; restore the run")
+    _check_files(folder, content["files"])
+    return dict(content)
+
+
+def _check_files(folder: Path, expected: dict[str, str]) -> None:
+    present = set(_files(folder))
+    for name, digest in sorted(expected.items()):
+        if name not in present:
+            raise TamperedArtefact(f"{folder / name} is missing; restore the run from a copy")
+        if sha256_of(folder / name) != digest:
+            raise TamperedArtefact(f"{folder / name} was changed or cut short since it was saved; restore the run")
+    extra = sorted(present - set(expected))
+    if extra:
+        raise TamperedArtefact(f"{folder / extra[0]} does not belong to the run; remove it or restore the run")
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).as_posix() != MANIFEST
+    )
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(_canonical(content)).hexdigest()

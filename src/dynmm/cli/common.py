@@ -1,0 +1,66 @@
+"""What every command shares: options, logging, progress on stderr, and errors without a traceback."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dynmm.errors import DynmmError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command -v and -q, and turn our errors into one line on stderr and exit code 2."""
+
+    @click.option("-v", "--verbose", is_flag=True, help="Log what is done, on stderr.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, verbose: bool, quiet: bool, **options: Any) -> None:
+        if verbose and quiet:
+            raise click.UsageError("-v and -q exclude each other")
+        level = logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING
+        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+        click.get_current_context().meta["dynmm.quiet"] = quiet
+        try:
+            function(*args, **options)
+        except DynmmError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)
+
+    return wrapped
+
+
+def quiet() -> bool:
+    """True where the user asked for no notes."""
+    return bool(click.get_current_context().meta.get("dynmm.quiet"))
+
+
+def note(text: str) -> None:
+    """A line for the reader, on stderr, unless -q."""
+    if not quiet():
+        click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document for machines, on stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto takes CUDA, then the CPU.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")

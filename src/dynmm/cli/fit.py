@@ -1,0 +1,67 @@
+"""`dynmm fit`: from a data set folder to a saved run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from dynmm.cli.common import command, device_option, json_option, note, print_json
+from dynmm.cli.progress import EpochBar
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", "run", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option(
+    "--split",
+    type=click.Choice(["none", "full", "holdout", "cold", "stream"]),
+    default="none",
+    show_default=True,
+    help="What to hold out; none uses all events, for deployment.",
+)
+@click.option("--config", "file", type=click.Path(path_type=Path), help="JSON file of overrides.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One override; repeatable.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@device_option
+@json_option
+@command
+def fit(
+    data: Path,
+    run: Path,
+    split: str,
+    file: Path | None,
+    assignments: tuple[str, ...],
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Fit a recommender to the data set folder DATA and save it as a run.
+
+    A fit that was interrupted goes on where it stopped when the same command is given again.
+
+    \b
+    Example:
+      dynmm fit examples/movielens --out runs/films --split full
+    """
+    from dynmm.artefact import MODEL, STATE
+    from dynmm.assembly import FitOptions, check_target, fit as fit_run, save
+    from dynmm.config import read_config
+
+    config = read_config(file, assignments)
+    check_target(run)
+    with EpochBar() as bar:
+        try:
+            fitted = fit_run(data, config, split=split, seed=seed, options=FitOptions(device=device, on_epoch=bar))
+        except KeyboardInterrupt:
+            note("interrupted; give the same command again to go on from the last finished epoch")
+            sys.exit(130)
+    save(fitted.recommender, run)
+    facts = fitted.recommender.facts
+    if as_json:
+        print_json({"run": str(run), **facts})
+        return
+    for line in fitted.summary():
+        click.echo(line)
+    click.echo(f"saved {run} ({MODEL}/ to publish, {STATE}/ private)")

@@ -1,0 +1,94 @@
+"""Every component's configuration in one tree. Only the assembly and the command line see it whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from dynmm.backbone.settings import BackboneSettings
+from dynmm.configuration import Settings
+from dynmm.errors import ConfigError
+from dynmm.interactions.splits import SplitConfig
+
+
+class DataSettings(Settings):
+    """Which rows of the data set folder are used."""
+
+    min_rating: float | None = Field(None, description="Keep rows with at least this rating; every row without it.")
+    kinds: tuple[str, ...] | None = Field(None, description="Keep rows of these kinds, e.g. [purchase]; all if null.")
+    skip_bad: bool = Field(False, description="Leave out and count bad rows instead of stopping at the first.")
+
+
+class Config(Settings):
+    """The whole configuration of a fit. Defaults hold on any data; `auto` values follow from its shape."""
+
+    data: DataSettings = Field(default_factory=DataSettings, description="Which rows are used.")
+    split: SplitConfig = Field(default_factory=SplitConfig, description="How data is held out.")
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings, description="The sequence model.")
+
+    @classmethod
+    def of(cls, value: Config | Mapping[str, Any] | None) -> Config:
+        """A configuration from overrides of the defaults. Raises ConfigError, which names the key."""
+        if isinstance(value, Config):
+            return value
+        try:
+            return cls.model_validate(dict(value or {}))
+        except ValidationError as error:
+            raise ConfigError(_explain(error)) from None
+
+
+def read_config(file: Path | None, assignments: Iterable[str]) -> Config:
+    """Overrides from a JSON file, then `a.b=c` assignments on top. Values are read as JSON, else as text."""
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{file} is not a readable JSON configuration: {error}") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"{file} must hold a JSON object of overrides, not {type(values).__name__}")
+    for assignment in assignments:
+        _assign(values, assignment)
+    return Config.of(values)
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    key, equals, text = assignment.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {assignment!r} is not KEY=VALUE, e.g. --set backbone.epochs=20")
+    *path, last = key.split(".")
+    place = values
+    for part in path:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise ConfigError(f"--set {assignment!r}: {part!r} is a value, not a section")
+    try:
+        place[last] = json.loads(text)
+    except ValueError:
+        place[last] = text
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for one in error.errors():
+        key = ".".join(str(part) for part in one["loc"])
+        if one["type"] == "extra_forbidden":
+            problems.append(f"unknown key {key!r}; `dynmm config` lists every key")
+        else:
+            problems.append(f"{key}: {one['msg']}, got {one['input']!r}")
+    return "configuration: " + "; ".join(problems)
+
+
+def describe(settings: type[Settings] = Config, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
+    """Every key as (key, type, default, meaning), sections first to last."""
+    for name, field in settings.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Settings):
+            yield from describe(annotation, f"{prefix}{name}.")
+        else:
+            kind = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+            yield f"{prefix}{name}", kind, field.get_default(call_default_factory=True), field.description or ""

@@ -1,0 +1,36 @@
+"""The newest history of every user: a fixed base plus what has happened since."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynmm.interactions.dataset import Dataset
+from dynmm.types import Events, UserHistory
+
+
+class Histories:
+    """Histories by dense user, oldest event first. Users behind the base appear with their first event."""
+
+    def __init__(self, base: Dataset) -> None:
+        self._base = base
+        self._since: dict[int, tuple[list[int], list[int]]] = {}
+
+    def of(self, user: int) -> UserHistory:
+        """The user's events so far; empty for a user without any."""
+        base = self._base.history(user) if user < self._base.n_users else UserHistory()
+        since = self._since.get(user)
+        if since is None:
+            return base
+        items = np.concatenate([base.items, np.asarray(since[0], dtype=np.int32)])
+        if self._base.events.timestamps is None:
+            return UserHistory(items)
+        before = base.timestamps if base.timestamps is not None else np.empty(0, np.int64)
+        return UserHistory(items, np.concatenate([before, np.asarray(since[1], dtype=np.int64)]))
+
+    def append(self, events: Events) -> None:
+        """Add events in the order given."""
+        times = events.timestamps if events.timestamps is not None else np.zeros(len(events), np.int64)
+        for user, item, time in zip(events.users.tolist(), events.items.tolist(), times.tolist(), strict=True):
+            items, moments = self._since.setdefault(user, ([], []))
+            items.append(item)
+            moments.append(time)

@@ -1,0 +1,197 @@
+"""The walk, every stage in order: from a user's newest history to ranked items, on outside ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from dynmm.errors import ConfigError, DataError
+from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.fields import ITEM, TIME, TITLE, USER
+from dynmm.interactions.histories import Histories
+from dynmm.interactions.vocabulary import Vocabulary
+from dynmm.system import PADDING, Query, Rankings, System
+from dynmm.types import NO_TIME, Events, IntArray, Recommendation
+
+if TYPE_CHECKING:
+    from dynmm.assembly import FitOptions
+    from dynmm.config import Config
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Ranked items of several users, best first."""
+
+    by_user: dict[str, list[Recommendation]]
+
+    def to_frame(self) -> pl.DataFrame:
+        """Columns user_id, rank (1 first), item_id, score, title."""
+        rows = [
+            (user, rank, one.item, one.score, one.title)
+            for user, items in self.by_user.items()
+            for rank, one in enumerate(items, start=1)
+        ]
+        schema = {USER: pl.String, "rank": pl.Int32, ITEM: pl.String, "score": pl.Float32, TITLE: pl.String}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+@dataclass
+class Recommender:
+    """A fitted system with the ids, texts and histories that it works on.
+
+    system: ranks dense items for queries. known: the data set whose events are the users' histories. facts:
+    what the manifest says of the fit.
+    """
+
+    system: System
+    known: Dataset
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.items: Vocabulary = self.known.items
+        self.users: Vocabulary = self.known.users
+        self._histories = Histories(self.known)
+        self._titles: list[str | None] = self.known.item_table[TITLE].to_list()
+        self._learned: list[Events] = []
+
+    @classmethod
+    def fit(
+        cls,
+        data: Dataset | str | Path,
+        config: Config | Mapping[str, Any] | None = None,
+        *,
+        split: str = "none",
+        seed: int = 0,
+        options: FitOptions | None = None,
+    ) -> Recommender:
+        """Fit to a data set or a canonical folder.
+
+        config: overrides of the defaults, e.g. ``{"backbone": {"epochs": 5}}``. split: ``none`` uses all
+        events, for deployment; the others hold a test part out. options: device, cache and progress.
+        """
+        from dynmm.assembly import FitOptions, fit
+
+        return fit(data, config, split=split, seed=seed, options=options or FitOptions()).recommender
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, *, device: str = "auto") -> Recommender:
+        """Load a run from a folder, or a published model by its hub name (`owner/name`)."""
+        from dynmm.assembly import load
+
+        return load(source, device=device)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Save as a run: `model/` and the private `state/`. The folder is whole or unchanged."""
+        from dynmm.assembly import save
+
+        save(self, Path(folder))
+
+    def push_to_hub(self, repository: str, **options: Any) -> str:
+        """Publish `model/` alone, never a user id or an event. Returns the address."""
+        from dynmm.assembly import push_to_hub
+
+        return push_to_hub(self, repository, **options)
+
+    def recommend(
+        self,
+        user: str | int,
+        k: int = 10,
+        *,
+        exclude: Iterable[str | int] = (),
+        exclude_history: bool = True,
+    ) -> list[Recommendation]:
+        """The best k items for one user, best first; fewer where the catalogue runs out.
+
+        Raises UnknownIdError for a user or an excluded item that this run has never seen.
+        """
+        query = self._query(user, exclude, exclude_history)
+        return self._dress(self.system.rank([query], _positive(k)), 0)
+
+    def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
+        """The best k items for each user, as one batch."""
+        names = [str(user) for user in users]
+        rankings = self.system.rank([self._query(name, (), True) for name in names], _positive(k))
+        return Recommendations({name: self._dress(rankings, row) for row, name in enumerate(names)})
+
+    def rank(self, user: str | int, items: Sequence[str | int]) -> list[Recommendation]:
+        """The given items in the order in which this user is expected to like them."""
+        dense = self._dense_items(items)
+        query = self._query(user, (), False)
+        query = Query(query.history, query.as_of, candidates=np.unique(dense))
+        return self._dress(self.system.rank([query], max(1, len(items))), 0)
+
+    def learn(self, events: pl.DataFrame | Iterable[Mapping[str, Any]]) -> None:
+        """Take in what has just happened: rows with user_id, item_id and, where the data has time, timestamp.
+
+        New users become known. Raises UnknownIdError for new items and DataError for a missing column.
+        """
+        fresh = self._encode_events(events if isinstance(events, pl.DataFrame) else pl.DataFrame(list(events)))
+        self._histories.append(fresh)
+        self.system.learn(fresh)
+        self._learned.append(fresh)
+
+    @property
+    def learned(self) -> Sequence[Events]:
+        """The batches that `learn` took in since the fit, in order."""
+        return tuple(self._learned)
+
+    def history(self, user: str | int) -> list[str]:
+        """The items of one user, oldest first."""
+        return [self.items.decode(item) for item in self._histories.of(self.users.encode(user, what="user")).items]
+
+    def title(self, item: str | int) -> str | None:
+        """The title of one item, None where the catalogue has none."""
+        return self._titles[self.items.encode(item, what="item")]
+
+    def replay(self, batches: Iterable[Events]) -> None:
+        """Learn batches of dense events, as a saved run does when it is loaded."""
+        for batch in batches:
+            self._histories.append(batch)
+            self.system.learn(batch)
+            self._learned.append(batch)
+
+    def _query(self, user: str | int, exclude: Iterable[str | int], exclude_history: bool) -> Query:
+        history = self._histories.of(self.users.encode(user, what="user"))
+        hidden = self._dense_items(exclude)
+        if exclude_history:
+            hidden = np.union1d(hidden, history.items)
+        as_of = None
+        if history.timestamps is not None and len(history):
+            as_of = int(history.timestamps[-1])
+        return Query(history, as_of, exclude=hidden.astype(np.int32))
+
+    def _dense_items(self, items: Iterable[str | int]) -> IntArray:
+        return np.asarray([self.items.encode(item, what="item") for item in items], dtype=np.int32)
+
+    def _dress(self, rankings: Rankings, row: int) -> list[Recommendation]:
+        return [
+            Recommendation(self.items.decode(item), score, self._titles[item])
+            for item, score in zip(rankings.items[row].tolist(), rankings.scores[row].tolist(), strict=True)
+            if item != PADDING
+        ]
+
+    def _encode_events(self, frame: pl.DataFrame) -> Events:
+        needed = [USER, ITEM] + ([TIME] if self.known.has_time else [])
+        missing = [name for name in needed if name not in frame.columns]
+        if missing and len(frame):
+            raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
+        names = [str(name) for name in frame[USER].to_list()] if len(frame) else []
+        items = self._dense_items(frame[ITEM].to_list()) if len(frame) else np.empty(0, np.int32)
+        unknown = [name for name in dict.fromkeys(names) if name not in self.users]
+        if unknown:
+            self.users = Vocabulary((*self.users.ids, *unknown))
+        times = None
+        if self.known.has_time:
+            times = frame[TIME].cast(pl.Int64).fill_null(NO_TIME).to_numpy() if len(frame) else np.empty(0, np.int64)
+        return Events(self.users.encode_known(names), items, times)
+
+
+def _positive(k: int) -> int:
+    if k < 1:
+        raise ConfigError(f"k is {k}; ask for at least 1 item")
+    return k

@@ -1,0 +1,79 @@
+"""Files are whole or absent, whatever the disk does."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dynmm import storage
+from dynmm.errors import StorageError
+
+
+def _full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "no space")
+
+
+def test_write_bytes_replaces_the_whole_file(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file"
+    storage.write_bytes(target, b"one")
+    storage.write_bytes(target, b"two")
+    assert target.read_bytes() == b"two"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "file"
+    storage.write_bytes(target, b"old")
+    monkeypatch.setattr(os, "fsync", _full_disk)
+    with pytest.raises(StorageError, match="No space left.*free some space"):
+        storage.write_bytes(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_new_folder_appears_only_when_finished(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    with storage.new_folder(target) as beside:
+        (beside / "a").write_text("1")
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+
+
+def test_new_folder_replaces_an_old_one_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    for content in ("1", "2"):
+        with storage.new_folder(target) as beside:
+            (beside / "a").write_text(content)
+    assert (target / "a").read_text() == "2"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_failed_block_leaves_the_old_folder(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    with storage.new_folder(target) as beside:
+        (beside / "a").write_text("1")
+    with pytest.raises(ValueError, match="stop"), storage.new_folder(target) as beside:
+        (beside / "a").write_text("2")
+        raise ValueError("stop")
+    assert (target / "a").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_full_disk_while_renaming_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "run"
+    with storage.new_folder(target) as beside:
+        (beside / "a").write_text("1")
+    monkeypatch.setattr(os, "fsync", _full_disk)
+    with pytest.raises(StorageError, match="could not write"), storage.new_folder(target) as beside:
+        (beside / "a").write_text("2")
+    monkeypatch.undo()
+    assert (target / "a").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_sha256_is_the_known_one(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert storage.sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
