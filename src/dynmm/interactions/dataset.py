@@ -40,6 +40,7 @@ class Dataset:
     columns of `fields.ITEM_SCHEMA` and any further attribute. given_split: (N,) strings where the
     data came with a split of its own. validation: cases that may select but not train, set by a split.
     left_out: what validation, filters or k-core removed, by reason. folder: where media and features lie.
+    media: distinct (item_id, modality) pairs of the pictures and sounds that the data came with.
     """
 
     info: DatasetInfo
@@ -52,6 +53,7 @@ class Dataset:
     validation: Cases | None = None
     left_out: dict[str, int] = field(default_factory=dict)
     folder: Path | None = None
+    media: pl.DataFrame | None = None
 
     @property
     def n_users(self) -> int:
@@ -96,12 +98,22 @@ class Dataset:
 
     @classmethod
     def from_frames(
-        cls, interactions: Any, items: Any = None, media: Any = None, *, info: DatasetInfo | None = None
+        cls,
+        interactions: Any,
+        items: Any = None,
+        media: Any = None,
+        *,
+        info: DatasetInfo | None = None,
+        min_rating: float | None = None,
+        kinds: Sequence[str] | None = None,
+        skip_bad: bool = False,
     ) -> Dataset:
         """From polars, pandas or pyarrow tables in the canonical schema. See `interactions.loading`."""
         from dynmm.interactions.loading import dataset_from_frames
 
-        return dataset_from_frames(interactions, items, media, info=info)
+        return dataset_from_frames(
+            interactions, items, media, info=info, min_rating=min_rating, kinds=kinds, skip_bad=skip_bad
+        )
 
     @classmethod
     def load(

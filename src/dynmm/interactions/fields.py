@@ -21,6 +21,9 @@ BRAND = "brand"
 CATEGORIES = "categories"
 YEAR = "year"
 
+MODALITY = "modality"
+VECTOR = "vector"
+
 INFO_FILE = "dataset.json"
 INTERACTIONS_FILE = "interactions.parquet"
 ITEMS_FILE = "items.parquet"
