@@ -20,7 +20,7 @@ from dynmm.interactions.fields import (
     TIME,
     USER,
 )
-from dynmm.interactions.info import check_resolution, info_as_json, infer_resolution
+from dynmm.interactions.info import check_resolution, infer_resolution, info_as_json
 from dynmm.interactions.itemtable import checked_items
 from dynmm.interactions.validation import check_rows, interaction_rules
 from dynmm.storage import named_disk_errors, new_folder, write_json

@@ -1,0 +1,68 @@
+"""`stream`: the first 70 % by time trains, the rest is replayed event by event."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynmm.errors import UnsupportedByData
+from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.splits.casework import cases_of, split_of, times_of
+from dynmm.interactions.splits.holdout import time_cut
+from dynmm.interactions.splits.requirements import need_time
+from dynmm.interactions.splits.settings import SplitConfig
+from dynmm.interactions.splits.split import TEST, TRAIN, VALIDATION, Split
+from dynmm.types import BoolArray
+
+
+def stream(dataset: Dataset, config: SplitConfig) -> Split:
+    """Training part and stream; the training part's own last slice selects, then all of it is refitted.
+
+    Validation asks for the last event of each user within the slice, after everything that came before it.
+    Raises UnsupportedByData where events have no timestamps, or all the same one.
+    """
+    purpose = "split 'stream'"
+    need_time(dataset, purpose)
+    times = times_of(dataset)
+    assert times is not None
+    stream_from = time_cut(times, config.stream_train_share, purpose)
+    before = times < stream_from
+    parts = np.where(before, TRAIN, TEST).astype(np.int8)
+    notes: tuple[str, ...] = ()
+    try:
+        slice_from = time_cut(times[before], 1 - config.validation_share, "its validation slice")
+    except UnsupportedByData as reason:
+        notes = (f"nothing is held out for selection: {reason}",)
+    else:
+        parts[before & (times >= slice_from)] = VALIDATION
+    targets = _last_of_user(dataset, parts == VALIDATION)
+    order = dataset.in_time_order()
+    return split_of(
+        "stream",
+        "time",
+        dataset,
+        parts,
+        cases_of(dataset, before & ~targets & _before_targets(dataset, targets), targets),
+        None,
+        f"the first {config.stream_train_share:.0%} of the events by time train, the rest is replayed; the last "
+        f"{config.validation_share:.0%} of the training part select before it is refitted whole",
+        stream=dataset.events.take(order[times[order] >= stream_from]),
+        refit_train=dataset.keep(before),
+        counts={"stream from (ms UTC)": stream_from},
+        notes=notes,
+    )
+
+
+def _last_of_user(dataset: Dataset, marks: BoolArray) -> BoolArray:
+    rows = np.flatnonzero(marks)
+    last = np.full(dataset.n_users, -1)
+    last[dataset.events.users[rows]] = rows  # rows go up: the last one stays
+    chosen = np.zeros(len(marks), bool)
+    chosen[last[last >= 0]] = True
+    return chosen
+
+
+def _before_targets(dataset: Dataset, targets: BoolArray) -> BoolArray:
+    users = dataset.events.users
+    place = np.full(dataset.n_users, -1)
+    place[users[targets]] = np.flatnonzero(targets)
+    return np.asarray(np.arange(len(users)) < place[users])
