@@ -1,0 +1,166 @@
+"""The protocols as exams: which cases, which candidates, which cutoffs. And the run of systems through one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynmm.errors import EmptyDataError
+from dynmm.evaluation.metrics import CUTOFFS
+from dynmm.evaluation.ranking import CHUNK, DEPTH, Candidates, measure
+from dynmm.evaluation.results import Evaluation
+from dynmm.evaluation.scores import Resampling, SystemScores
+from dynmm.interactions.cases import Cases
+from dynmm.interactions.dataset import Dataset
+from dynmm.system import System
+from dynmm.types import BoolArray, IntArray
+
+#: With one positive among few, cutoff 20 says little and Hit@1 is what the sampled literature reports.
+SAMPLED_CUTOFFS = (1, 5, 10)
+
+#: Called with (system, seed number, cases done, cases in all).
+Progress = Callable[[str, int, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """One protocol's questions: the same for every system.
+
+    apart: groups of cases that are counted and also listed apart, name -> (B,) mask.
+    """
+
+    protocol: str
+    cases: Cases
+    candidates: Candidates
+    cutoffs: tuple[int, ...] = CUTOFFS
+    depth: int = DEPTH
+    notes: tuple[str, ...] = ()
+    apart: Mapping[str, NDArray[np.bool_]] | None = None
+
+
+def full(train: Dataset, cases: Cases, *, protocol: str = "full") -> Exam:
+    """The whole catalogue less the user's history. For `full` and `holdout`, whose cases differ.
+
+    train: what systems were fitted on; it tells which targets nobody could know. Raises EmptyDataError
+    where there is nothing to ask.
+    """
+    _check(cases, protocol)
+    candidates = Candidates(train.n_items)
+    notes = ("Candidates: the whole catalogue less the user's history.", *_notes(cases, DEPTH))
+    return Exam(protocol, cases, candidates, notes=notes, apart=groups_apart(train, cases))
+
+
+def sampled(train: Dataset, cases: Cases, negatives: IntArray, *, candidates_sha256: str = "") -> Exam:
+    """One positive among drawn negatives. negatives: (B, N) items outside the user's events, one row per case.
+
+    Raises ValueError where a case has more than one target: the protocol has no place for a second.
+    """
+    _check(cases, "sampled")
+    if (np.diff(cases.target_offsets) != 1).any():
+        raise ValueError("sampled ranking asks for exactly one target in each case")
+    if len(negatives) != len(cases):
+        raise ValueError(f"{len(negatives)} rows of negatives for {len(cases)} cases; draw the file for this split")
+    rows = np.concatenate([cases.target_items[:, None], negatives], axis=1).astype(np.int32)
+    drawn = negatives.shape[1]
+    notes = [
+        f"Candidates: the positive and {drawn} uniform negatives outside the user's events, the same for all.",
+        "Sampling reverses orders between systems: read it beside `full` only.",
+        *_notes(cases, rows.shape[1]),
+    ]
+    if candidates_sha256:
+        notes.insert(1, f"Candidate file sha256 {candidates_sha256}.")
+    listed = Candidates(train.n_items, rows=rows, exclude_history=False)
+    cutoffs = tuple(cutoff for cutoff in SAMPLED_CUTOFFS if cutoff <= drawn)
+    apart = groups_apart(train, cases)
+    return Exam(f"sampled-{drawn}", cases, listed, cutoffs, rows.shape[1], tuple(notes), apart)
+
+
+def cold(train: Dataset, cases: Cases, cold_items: BoolArray) -> tuple[Exam, Exam]:
+    """Cases whose targets are cold: against the whole catalogue, and against cold items only.
+
+    cold_items: (I,) mask of items with too few training events to be known by them.
+    """
+    whole = full(train, cases, protocol="cold")
+    few = Candidates(train.n_items, shared=np.flatnonzero(cold_items).astype(np.int32))
+    notes = (f"Candidates: the {int(cold_items.sum())} cold items less the user's history.", *whole.notes[1:])
+    return whole, replace(whole, protocol="cold-only", candidates=few, notes=notes)
+
+
+def groups_apart(train: Dataset, cases: Cases) -> dict[str, NDArray[np.bool_]]:
+    """Cases in which some systems have no chance, name -> (B,) mask. They count in the means as well.
+
+    empty_history: nothing is known of the user. target_in_history: a target that the user had before, which
+    never comes back where the history is excluded. target_unseen: a target without any training event.
+    """
+    n_items, sizes = train.n_items, np.diff(cases.target_offsets)
+    target_rows = np.repeat(np.arange(len(cases)), sizes)
+    history_sizes = np.diff(cases.history_offsets)
+    history_rows = np.repeat(np.arange(len(cases)), history_sizes)
+    first, last = cases.history_offsets[0], cases.history_offsets[-1]
+    owned = history_rows * n_items + cases.history_items[first:last]
+    wanted = cases.target_items[cases.target_offsets[0] : cases.target_offsets[-1]]
+    again = np.isin(target_rows * n_items + wanted, owned)
+    unseen = train.item_counts()[wanted] == 0
+    return {
+        "empty_history": history_sizes == 0,
+        "target_in_history": np.bincount(target_rows[again], minlength=len(cases)) > 0,
+        "target_unseen": np.bincount(target_rows[unseen], minlength=len(cases)) > 0,
+    }
+
+
+def run(
+    exam: Exam,
+    systems: Mapping[str, Iterable[System]],
+    *,
+    data_sha256: str = "",
+    how: Resampling | None = None,
+    margin: float | None = None,
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Every fitted system through one exam.
+
+    systems: name in the tables -> the system once per seed. The iterables are walked one system at a time,
+    so a generator that loads or fits each needs the memory of one. margin: see `comparisons.compare`.
+    """
+    scores = []
+    for name, seeds in systems.items():
+        runs = []
+        for number, system in enumerate(seeds):
+            told = None if progress is None else _told(progress, name, number)
+            candidates, cutoffs = exam.candidates, exam.cutoffs
+            runs.append(
+                measure(system, exam.cases, candidates, cutoffs=cutoffs, depth=exam.depth, chunk=chunk, progress=told)
+            )
+        scores.append(SystemScores.of_seeds(name, runs))
+    apart = exam.apart or {}
+    counts = {name: int(rows.sum()) for name, rows in apart.items()}
+    users, resampling = exam.cases.users, how or Resampling()
+    return Evaluation(
+        exam.protocol, data_sha256, users, scores, exam.depth, apart, counts, exam.notes, resampling, margin
+    )
+
+
+def _told(progress: Progress, name: str, number: int) -> Callable[[int, int], None]:
+    return lambda done, total: progress(name, number, done, total)
+
+
+def _check(cases: Cases, protocol: str) -> None:
+    if not len(cases):
+        raise EmptyDataError(f"the split has no test case for `{protocol}`; check it with `dynmm data inspect`")
+
+
+def _notes(cases: Cases, depth: int) -> Sequence[str]:
+    single = bool((np.diff(cases.target_offsets) == 1).all())
+    notes = [
+        "Ties count against the model: everything with the target's score stands before it.",
+        f"Lists are {depth} deep; MRR is zero where no target is among them.",
+    ]
+    if single:
+        notes.append("Each case has one target, so Recall equals Hit.")
+    else:
+        notes.append("Cases have several targets: Hit asks for any of them, Recall for their share.")
+    return notes
