@@ -8,18 +8,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dynmm.errors import EmptyDataError
+from dynmm.errors import EmptyDataError, ProtocolMismatch
 from dynmm.evaluation.metrics import CUTOFFS
-from dynmm.evaluation.ranking import CHUNK, DEPTH, Candidates, measure
+from dynmm.evaluation.ranking import CHUNK, DEPTH, Pool, measure
 from dynmm.evaluation.results import Evaluation
 from dynmm.evaluation.scores import Resampling, SystemScores
+from dynmm.interactions.candidates import FEW_NEGATIVES, Candidates
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.splits import Split
 from dynmm.system import System
 from dynmm.types import BoolArray, IntArray
 
 #: With one positive among few, cutoff 20 says little and Hit@1 is what the sampled literature reports.
 SAMPLED_CUTOFFS = (1, 5, 10)
+
+#: The split that each protocol is asked of.
+SPLIT_OF = {"full": "full", "sampled": "full", "holdout": "holdout", "cold": "cold"}
 
 #: Called with (system, seed number, cases done, cases in all).
 Progress = Callable[[str, int, int, int], None]
@@ -34,7 +39,7 @@ class Exam:
 
     protocol: str
     cases: Cases
-    candidates: Candidates
+    pool: Pool
     cutoffs: tuple[int, ...] = CUTOFFS
     depth: int = DEPTH
     notes: tuple[str, ...] = ()
@@ -48,9 +53,9 @@ def full(train: Dataset, cases: Cases, *, protocol: str = "full") -> Exam:
     where there is nothing to ask.
     """
     _check(cases, protocol)
-    candidates = Candidates(train.n_items)
+    pool = Pool(train.n_items)
     notes = ("Candidates: the whole catalogue less the user's history.", *_notes(cases, DEPTH))
-    return Exam(protocol, cases, candidates, notes=notes, apart=groups_apart(train, cases))
+    return Exam(protocol, cases, pool, notes=notes, apart=groups_apart(train, cases))
 
 
 def sampled(train: Dataset, cases: Cases, negatives: IntArray, *, candidates_sha256: str = "") -> Exam:
@@ -63,7 +68,8 @@ def sampled(train: Dataset, cases: Cases, negatives: IntArray, *, candidates_sha
         raise ValueError("sampled ranking asks for exactly one target in each case")
     if len(negatives) != len(cases):
         raise ValueError(f"{len(negatives)} rows of negatives for {len(cases)} cases; draw the file for this split")
-    rows = np.concatenate([cases.target_items[:, None], negatives], axis=1).astype(np.int32)
+    # By item, so that their order does not tell which one is the positive.
+    rows = np.sort(np.concatenate([cases.target_items[:, None], negatives], axis=1).astype(np.int32), axis=1)
     drawn = negatives.shape[1]
     notes = [
         f"Candidates: the positive and {drawn} uniform negatives outside the user's events, the same for all.",
@@ -72,7 +78,7 @@ def sampled(train: Dataset, cases: Cases, negatives: IntArray, *, candidates_sha
     ]
     if candidates_sha256:
         notes.insert(1, f"Candidate file sha256 {candidates_sha256}.")
-    listed = Candidates(train.n_items, rows=rows, exclude_history=False)
+    listed = Pool(train.n_items, rows=rows, exclude_history=False)
     cutoffs = tuple(cutoff for cutoff in SAMPLED_CUTOFFS if cutoff <= drawn)
     apart = groups_apart(train, cases)
     return Exam(f"sampled-{drawn}", cases, listed, cutoffs, rows.shape[1], tuple(notes), apart)
@@ -84,9 +90,34 @@ def cold(train: Dataset, cases: Cases, cold_items: BoolArray) -> tuple[Exam, Exa
     cold_items: (I,) mask of items with too few training events to be known by them.
     """
     whole = full(train, cases, protocol="cold")
-    few = Candidates(train.n_items, shared=np.flatnonzero(cold_items).astype(np.int32))
+    few = Pool(train.n_items, shared=np.flatnonzero(cold_items).astype(np.int32))
     notes = (f"Candidates: the {int(cold_items.sum())} cold items less the user's history.", *whole.notes[1:])
-    return whole, replace(whole, protocol="cold-only", candidates=few, notes=notes)
+    return whole, replace(whole, protocol="cold-only", pool=few, notes=notes)
+
+
+def exams(split: Split, protocol: str, *, drawn: Candidates | None = None, candidates_sha256: str = "") -> list[Exam]:
+    """The exams of one protocol on the test part of a split; the first is the one asked for.
+
+    `sampled` comes as 1 + 99, 1 + 19 and `full`, from the frozen candidates `drawn` for this split; `cold` as
+    the whole catalogue and cold items only. Raises ProtocolMismatch where the split is another protocol's.
+    """
+    if protocol not in SPLIT_OF or split.name != SPLIT_OF[protocol] or split.test is None:
+        fits = [name for name, needed in SPLIT_OF.items() if needed == split.name]
+        raise ProtocolMismatch(
+            f"protocol {protocol!r} cannot be asked of split {split.name!r}; it supports "
+            f"{' and '.join(fits) or 'no test'}. Fit again with the split that the protocol needs"
+        )
+    train, test = split.train, split.test
+    if protocol == "cold":
+        assert split.cold_items is not None
+        return list(cold(train, test, split.cold_items))
+    if protocol != "sampled":
+        return [full(train, test, protocol=protocol)]
+    if drawn is None:
+        raise ProtocolMismatch("the sampled protocol needs a candidate file; draw one for this split")
+    few = drawn.negatives[:, :FEW_NEGATIVES]
+    both = [sampled(train, test, part, candidates_sha256=candidates_sha256) for part in (drawn.negatives, few)]
+    return [*both, full(train, test)]
 
 
 def groups_apart(train: Dataset, cases: Cases) -> dict[str, NDArray[np.bool_]]:
@@ -131,9 +162,9 @@ def run(
         runs = []
         for number, system in enumerate(seeds):
             told = None if progress is None else _told(progress, name, number)
-            candidates, cutoffs = exam.candidates, exam.cutoffs
+            pool, cutoffs = exam.pool, exam.cutoffs
             runs.append(
-                measure(system, exam.cases, candidates, cutoffs=cutoffs, depth=exam.depth, chunk=chunk, progress=told)
+                measure(system, exam.cases, pool, cutoffs=cutoffs, depth=exam.depth, chunk=chunk, progress=told)
             )
         scores.append(SystemScores.of_seeds(name, runs))
     apart = exam.apart or {}

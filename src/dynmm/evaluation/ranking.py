@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
+class Pool:
     """What may be ranked in each case, given n_items in the catalogue.
 
     rows: (B, C) each case's own candidates, or None. shared: (C,) one list for all cases, or None. With
@@ -60,7 +60,7 @@ class Candidates:
 def measure(
     system: System,
     cases: Cases,
-    candidates: Candidates,
+    pool: Pool,
     *,
     cutoffs: Sequence[int] = CUTOFFS,
     depth: int = DEPTH,
@@ -75,10 +75,10 @@ def measure(
     parts = []
     for start in range(0, len(cases), chunk):
         stop = min(start + chunk, len(cases))
-        queries = [candidates.query(cases, case) for case in range(start, stop)]
+        queries = [pool.query(cases, case) for case in range(start, stop)]
         rankings = system.rank(queries, depth)
         targets = Targets.of(cases.target_items, cases.target_offsets[start : stop + 1])
-        parts.append(per_case(rankings, targets, complete=candidates.complete(queries, depth), cutoffs=cutoffs))
+        parts.append(per_case(rankings, targets, complete=pool.complete(queries, depth), cutoffs=cutoffs))
         if progress is not None:
             progress(stop, len(cases))
     return {name: _joined([part[name] for part in parts]) for name in metric_names(cutoffs)}
