@@ -62,7 +62,8 @@ def times_of(dataset: Dataset) -> NDArray[np.int64] | None:
 
 def _distinct(users: IntArray, items: IntArray, rows: NDArray[np.int64], n_items: int) -> NDArray[np.int64]:
     pairs = users[rows].astype(np.int64) * n_items + items[rows]
-    return rows[np.sort(np.unique(pairs, return_index=True)[1])]
+    first: NDArray[np.int64] = np.sort(np.unique(pairs, return_index=True)[1])
+    return rows[first]
 
 
 def from_the_end(dataset: Dataset) -> NDArray[np.int64]:

@@ -41,7 +41,7 @@ def stream(dataset: Dataset, config: SplitConfig) -> Split:
         "time",
         dataset,
         parts,
-        cases_of(dataset, before & ~targets & _before_targets(dataset, targets), targets),
+        cases_of(dataset, before & _before_targets(dataset, targets), targets),
         None,
         f"the first {config.stream_train_share:.0%} of the events by time train, the rest is replayed; the last "
         f"{config.validation_share:.0%} of the training part select before it is refitted whole",

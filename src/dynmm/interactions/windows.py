@@ -1,0 +1,78 @@
+"""A stream cut into windows on UTC boundaries, and into groups of events of the same moment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynmm.errors import ConfigError, UnsupportedByData
+from dynmm.types import Events
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The events with start <= timestamp < end (ms UTC): rows `first` to `first + len(events)` of the stream."""
+
+    start: int
+    end: int
+    first: int
+    events: Events
+
+
+def parse_duration(text: str | int) -> int:
+    """Milliseconds of "1h", "30min", "1d", "7d", "250ms", or of a number of milliseconds. Raises ConfigError."""
+    if isinstance(text, int):
+        amount = text
+    else:
+        match = re.fullmatch(r"\s*(\d+)\s*([a-z]*)\s*", text.lower())
+        if match is None or (match[2] or "ms") not in _UNITS_MS:
+            raise ConfigError(f"{text!r} is no duration; write a number and a unit of {', '.join(_UNITS_MS)}, e.g. 1h")
+        amount = int(match[1]) * _UNITS_MS[match[2] or "ms"]
+    if amount <= 0:
+        raise ConfigError(f"{text!r} is no duration: it must be longer than nothing, e.g. 1h")
+    return amount
+
+
+def windows(events: Events, duration: str | int) -> Iterator[Window]:
+    """The windows that have events, in order. events: in time order, each with a timestamp.
+
+    Boundaries are multiples of the duration since 1970-01-01 UTC, so that they do not depend on the data.
+    Raises UnsupportedByData for events without timestamps, ConfigError for a bad duration.
+    """
+    width = parse_duration(duration)
+    times = _times(events)
+    number = times // width
+    starts = _group_starts(number)
+    for first, behind in zip(starts.tolist(), np.append(starts[1:], len(times)).tolist(), strict=True):
+        start = int(number[first]) * width
+        yield Window(start, start + width, first, events.take(slice(first, behind)))
+
+
+def tie_groups(events: Events) -> NDArray[np.int64]:
+    """(G+1,) offsets: group g holds the rows `[offsets[g]:offsets[g+1]]`, all of one timestamp.
+
+    events: in time order, each with a timestamp. Raises UnsupportedByData otherwise.
+    """
+    return np.append(_group_starts(_times(events)), len(events))
+
+
+def _group_starts(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    if len(values) == 0:
+        return np.empty(0, np.int64)
+    return np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1]).astype(np.int64)
+
+
+def _times(events: Events) -> NDArray[np.int64]:
+    if events.timestamps is None:
+        raise UnsupportedByData("windows need events with timestamps, and these have none")
+    times = events.timestamps.astype(np.int64, copy=False)
+    if (times[1:] < times[:-1]).any():
+        row = int(np.flatnonzero(times[1:] < times[:-1])[0]) + 1
+        raise UnsupportedByData(f"windows need events in time order, and event {row} is earlier than the one before it")
+    return times
