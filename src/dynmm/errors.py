@@ -5,6 +5,7 @@ DynmmError
 │   ├── EmptyDataError     nothing is left to work with
 │   └── UnsupportedByData  the data is fine but cannot support what was asked
 ├── ConfigError            an unknown key or a value out of range
+├── TrainingDiverged       a loss that is no longer a number
 ├── UnknownIdError         a user or item that the run has never seen
 ├── ArtefactError          a run on disk that cannot be trusted or read
 │   ├── TamperedArtefact   a file's bytes are not the ones the manifest names
@@ -35,6 +36,10 @@ class UnsupportedByData(DataError):
 
 class ConfigError(DynmmError):
     """An unknown configuration key, or a value out of range."""
+
+
+class TrainingDiverged(DynmmError):
+    """A training loss became NaN or infinite. The message names the epoch and the mend."""
 
 
 class UnknownIdError(DynmmError):

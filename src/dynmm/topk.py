@@ -16,6 +16,14 @@ ScoreBlock = Callable[[Sequence[Query]], torch.Tensor]
 #: A block's score matrix stays under this many bytes: large enough for fast products, small beside a model.
 BLOCK_BYTES = 48 * 2**20
 
+#: The same where scores are inner products alone: a block that stays in the processor's cache between the
+#: product, the mask and the selection.
+PRODUCT_BLOCK_BYTES = 8 * 2**20
+
+#: Fewest rows that a matrix product gets where bits matter. Below it BLAS switches to another kernel, with
+#: another order of summation, and what one user gets would depend on how many others are in the batch.
+SAME_KERNEL_ROWS = 8
+
 
 def rank_in_blocks(
     score: ScoreBlock, queries: Sequence[Query], k: int, n_items: int, *, block_bytes: int = BLOCK_BYTES
@@ -35,6 +43,37 @@ def rank_in_blocks(
         items[start : start + len(block), :width] = found_items
         scores[start : start + len(block), :width] = found_scores
     return Rankings(items, scores)
+
+
+def rank_by_vectors(
+    users: torch.Tensor,
+    items: torch.Tensor,
+    queries: Sequence[Query],
+    k: int,
+    *,
+    block_bytes: int = PRODUCT_BLOCK_BYTES,
+) -> Rankings:
+    """`rank_in_blocks` where the score is the inner product of user and item.
+
+    users: (Q, D) float32, a row for each query. items: (I, D) float32 on the same device. In float32 on a
+    CPU a query's scores are the same to the bit whichever other queries come with it.
+    """
+    n_items = len(items)
+    rows = max(SAME_KERNEL_ROWS, min(len(queries), block_bytes // (4 * max(1, n_items))))
+    scores = torch.empty(rows, n_items, dtype=torch.float32, device=items.device)
+    transposed = items.t()
+    start = 0
+
+    def score(block: Sequence[Query]) -> torch.Tensor:
+        # Blocks come in order, so the place in `users` is the number of queries scored so far.
+        nonlocal start
+        wanted = users[start : start + len(block)]
+        start += len(block)
+        size = max(SAME_KERNEL_ROWS, len(block))
+        padded = torch.nn.functional.pad(wanted, (0, 0, 0, size - len(block)))
+        return torch.mm(padded, transposed, out=scores[:size])[: len(block)]
+
+    return rank_in_blocks(score, queries, k, n_items, block_bytes=4 * rows * n_items)
 
 
 def mask(scores: torch.Tensor, queries: Sequence[Query]) -> torch.Tensor:

@@ -1,0 +1,22 @@
+"""What a fit tells after every epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One finished epoch.
+
+    epoch: 1 first. epochs: planned. loss: mean over the epoch's places. validation: NDCG@10, None without
+    validation cases. seconds: of training and validating this epoch. best_epoch: so far; without validation
+    always the newest.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    validation: float | None
+    seconds: float
+    best_epoch: int
