@@ -16,11 +16,12 @@ from dynmm.interactions.fields import ITEM, TIME, TITLE, USER
 from dynmm.interactions.histories import Histories
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.system import PADDING, Query, Rankings, System
-from dynmm.types import NO_TIME, Events, IntArray, Recommendation
+from dynmm.types import NO_TIME, Events, IntArray, Recommendation, UserHistory
 
 if TYPE_CHECKING:
     from dynmm.assembly import FitOptions
     from dynmm.config import Config
+    from dynmm.interactions.splits import Split
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ class Recommender:
     """A fitted system with the ids, texts and histories that it works on.
 
     system: ranks dense items for queries. known: the data set whose events are the users' histories. facts:
-    what the manifest says of the fit.
+    what the manifest says of the fit. split: what was held out; None for a published model, which has no users.
     """
 
     system: System
     known: Dataset
     facts: Mapping[str, Any] = field(default_factory=dict)
+    split: Split | None = None
 
     def __post_init__(self) -> None:
         self.items: Vocabulary = self.known.items
@@ -58,6 +60,8 @@ class Recommender:
         self._histories = Histories(self.known)
         self._titles: list[str | None] = self.known.item_table[TITLE].to_list()
         self._learned: list[Events] = []
+        times = self.known.events.timestamps
+        self._now = int(times.max()) if times is not None and len(times) else None
 
     @classmethod
     def fit(
@@ -118,6 +122,11 @@ class Recommender:
         rankings = self.system.rank([self._query(name, (), True) for name in names], _positive(k))
         return Recommendations({name: self._dress(rankings, row) for row, name in enumerate(names)})
 
+    def recommend_session(self, history: Sequence[str | int], k: int = 10) -> list[Recommendation]:
+        """The best k items after a history of item ids, oldest first, of somebody who need not be a known user."""
+        items = self._dense_items(history)
+        return self._dress(self.system.rank([Query(UserHistory(items), self._now, exclude=items)], _positive(k)), 0)
+
     def rank(self, user: str | int, items: Sequence[str | int]) -> list[Recommendation]:
         """The given items in the order in which this user is expected to like them."""
         dense = self._dense_items(items)
@@ -130,10 +139,17 @@ class Recommender:
 
         New users become known. Raises UnknownIdError for new items and DataError for a missing column.
         """
-        fresh = self._encode_events(events if isinstance(events, pl.DataFrame) else pl.DataFrame(list(events)))
-        self._histories.append(fresh)
-        self.system.learn(fresh)
-        self._learned.append(fresh)
+        self.replay(self._encode_events(events if isinstance(events, pl.DataFrame) else pl.DataFrame(list(events))))
+
+    def replay(self, events: Events) -> None:
+        """Learn a batch of dense events, as a saved run does when it is loaded."""
+        if not len(events):
+            return
+        self._histories.append(events)
+        self.system.learn(events)
+        self._learned.append(events)
+        if events.timestamps is not None:
+            self._now = max(int(events.timestamps.max()), self._now or NO_TIME)
 
     @property
     def learned(self) -> Sequence[Events]:
@@ -148,22 +164,12 @@ class Recommender:
         """The title of one item, None where the catalogue has none."""
         return self._titles[self.items.encode(item, what="item")]
 
-    def replay(self, batches: Iterable[Events]) -> None:
-        """Learn batches of dense events, as a saved run does when it is loaded."""
-        for batch in batches:
-            self._histories.append(batch)
-            self.system.learn(batch)
-            self._learned.append(batch)
-
     def _query(self, user: str | int, exclude: Iterable[str | int], exclude_history: bool) -> Query:
         history = self._histories.of(self.users.encode(user, what="user"))
         hidden = self._dense_items(exclude)
         if exclude_history:
             hidden = np.union1d(hidden, history.items)
-        as_of = None
-        if history.timestamps is not None and len(history):
-            as_of = int(history.timestamps[-1])
-        return Query(history, as_of, exclude=hidden.astype(np.int32))
+        return Query(history, self._now, exclude=hidden.astype(np.int32))
 
     def _dense_items(self, items: Iterable[str | int]) -> IntArray:
         return np.asarray([self.items.encode(item, what="item") for item in items], dtype=np.int32)

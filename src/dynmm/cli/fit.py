@@ -46,14 +46,17 @@ def fit(
       dynmm fit examples/movielens --out runs/films --split full
     """
     from dynmm.artefact import MODEL, STATE
-    from dynmm.assembly import FitOptions, check_target, fit as fit_run, save
+    from dynmm.assembly import FitOptions, check_target, save
+    from dynmm.assembly import fit as fit_run
     from dynmm.config import read_config
 
     config = read_config(file, assignments)
     check_target(run)
     with EpochBar() as bar:
         try:
-            fitted = fit_run(data, config, split=split, seed=seed, options=FitOptions(device=device, on_epoch=bar))
+            fitted = fit_run(
+                data, config, split=split, seed=seed, options=FitOptions(device, None, bar.epoch, bar.progress)
+            )
         except KeyboardInterrupt:
             note("interrupted; give the same command again to go on from the last finished epoch")
             sys.exit(130)
@@ -62,6 +65,13 @@ def fit(
     if as_json:
         print_json({"run": str(run), **facts})
         return
-    for line in fitted.summary():
-        click.echo(line)
+    click.echo(f"{facts['data']['name']}: {facts['split']['description']}")
+    for text in facts["notes"]:
+        click.echo(f"note: {text}")
+    best = fitted.curve[-1].best_epoch
+    click.echo(f"backbone: best epoch {best} of {len(fitted.curve)}, {sum(one.seconds for one in fitted.curve):.0f} s")
+    for name in ("hit@10", "ndcg@10"):
+        if name in facts["validation"]:
+            cell = facts["validation"][name]
+            click.echo(f"validation {name}: {cell['mean']:.4f}  [{cell['ci95'][0]:.4f}, {cell['ci95'][1]:.4f}]")
     click.echo(f"saved {run} ({MODEL}/ to publish, {STATE}/ private)")

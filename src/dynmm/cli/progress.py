@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dynmm.cli.common import quiet
 
 if TYPE_CHECKING:
-    from dynmm.backbone.pretraining import EpochReport
+    from dynmm.backbone.reports import EpochReport
 
 
 class EpochBar:
@@ -26,14 +26,28 @@ class EpochBar:
         if self._bar is not None:
             self._bar.close()
 
-    def __call__(self, report: EpochReport) -> None:
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch ended."""
+        bar = self._shown(report.epochs)
+        bar.n = report.epoch
+        shown = {"loss": f"{report.loss:.3f}"}
+        if report.validation is not None:
+            shown["ndcg@10"] = f"{report.validation:.4f}"
+        bar.set_postfix(shown, refresh=False)
+        bar.refresh()
+
+    def progress(self, share: float) -> None:
+        """A share of the running epoch is done."""
+        bar = self._shown(None)
+        bar.n = int(bar.n) + min(share, 0.999)
+        bar.update(0)
+
+    def _shown(self, epochs: int | None) -> Any:
         from tqdm import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(total=report.epochs, unit="epoch", desc="backbone", disable=quiet())
-        self._bar.n = report.epoch
-        shown = {"loss": f"{report.loss:.3f}"}
-        if report.metric is not None:
-            shown["ndcg@10"] = f"{report.metric:.4f}"
-        self._bar.set_postfix(shown, refresh=False)
-        self._bar.refresh()
+            layout = "{desc}: {n:.1f}/{total} epochs {bar} [{elapsed}, {postfix}]"
+            self._bar = tqdm(desc="backbone", disable=quiet(), bar_format=layout, total=epochs, mininterval=0.5)
+        if epochs is not None:
+            self._bar.total = epochs
+        return self._bar
