@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from dynmm.errors import DataError
+from dynmm.errors import ConfigError, DataError
 from dynmm.interactions.importers.files import (
     existing,
     is_gzip,
@@ -39,6 +39,8 @@ def read_delimited(
     UTF-8 is read as Latin-1. Raises DataError or EmptyDataError where there is no usable header.
     """
     require_content(existing(path))
+    if separator is not None and len(separator.encode()) != 1:
+        raise ConfigError(f"separator {separator!r} must be one character, or tab")
     header = _first_line(path)
     separator = separator or _likeliest_separator(header)
     names = tuple(columns) if columns else _header_names(path, header, separator)
