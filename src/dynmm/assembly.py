@@ -21,10 +21,12 @@ from dynmm.artefact import MANIFEST, MODEL, STATE, open_sealed, seal
 from dynmm.backbone.reports import EpochReport
 from dynmm.backbone.settings import BackboneSettings, DataShape, resolve
 from dynmm.backbone.system import Backbone, BackboneSystem, fit_backbone
+from dynmm.backbone.warm import WarmBackbone
 from dynmm.card import card
 from dynmm.config import Config
 from dynmm.errors import ArtefactError, ConfigError, DataError, MissingExtraError, TamperedArtefact
 from dynmm.evaluation import protocols
+from dynmm.evaluation.retrained import DAY_MS, Retrained
 from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import TEST, UNUSED, Split, make_split
@@ -139,6 +141,19 @@ def _whole(backbone: Backbone) -> BackboneSystem:
     system = BackboneSystem(backbone=backbone)
     system.name = WHOLE
     return system
+
+
+def retrained_backbone(recommender: Recommender, split: Split, name: str, every_days: float = 7.0) -> System:
+    """The run's own backbone, trained further on all events so far every few days of a stream, at most 60 times."""
+    system = recommender.system
+    assert isinstance(system, BackboneSystem), "a recommender is assembled here"
+    assert split.stream is not None, "refits follow a stream"
+    assert split.stream.timestamps is not None, "streams have timestamps"
+    days = float(split.stream.timestamps[-1] - split.stream.timestamps[0]) / DAY_MS
+    seed = int(recommender.facts["seeds"][0])
+    retrained = Retrained(lambda: WarmBackbone(system.backbone, seed, name), every_days, stream_days=days, name=name)
+    retrained.fit(known_events(split))
+    return retrained
 
 
 def pick_device(wanted: str) -> torch.device:

@@ -41,7 +41,7 @@ class Recommendations:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Recommender:
     """A fitted system with the ids, texts and histories that it works on.
 
@@ -62,6 +62,9 @@ class Recommender:
         self._learned: list[Events] = []
         times = self.known.events.timestamps
         self._now = int(times.max()) if times is not None and len(times) else None
+
+    def __repr__(self) -> str:
+        return f"Recommender({self.known.info.name!r}, {len(self.users):,} users, {len(self.items):,} items)"
 
     @classmethod
     def fit(

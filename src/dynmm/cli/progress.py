@@ -51,3 +51,31 @@ class EpochBar:
         if epochs is not None:
             self._bar.total = epochs
         return self._bar
+
+
+class CountBar:
+    """A bar over the events of a stream, begun anew for each system. Silent with -q."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __enter__(self) -> CountBar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None or self._bar.desc != f"{name}: ":
+            self._close()
+            self._bar = tqdm(total=total, unit="event", desc=name, disable=quiet())
+        self._bar.update(done - self._bar.n)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

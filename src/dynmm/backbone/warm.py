@@ -1,0 +1,71 @@
+"""A fitted backbone that is trained further: the comparison that adapts by gradient steps on everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from dynmm.backbone.batches import training_sequences
+from dynmm.backbone.pretraining import build_model, training_precision
+from dynmm.backbone.settings import chosen
+from dynmm.backbone.start import fit_start
+from dynmm.backbone.steady_heap import steady_heap
+from dynmm.backbone.system import Backbone, BackboneSystem
+from dynmm.backbone.trainer import Trainer
+from dynmm.interactions.dataset import Dataset
+from dynmm.randomness import derive_seed
+from dynmm.system import Query, Rankings
+from dynmm.types import Events
+
+#: A refit starts from good weights: a full peak rate would first undo them.
+RATE_SHARE = 0.3
+
+
+class WarmBackbone:
+    """Begins as the given backbone; each `refit` trains it for one more epoch on all events so far."""
+
+    learns_online = False
+
+    def __init__(self, backbone: Backbone, seed: int, name: str) -> None:
+        self.name = name
+        self._backbone, self._seed, self._refits = backbone, seed, 0
+
+    def fit(self, dataset: Dataset) -> None:
+        """Nothing: the given backbone was fitted on these events. Raises ValueError where it cannot have been."""
+        if dataset.n_items != self._backbone.n_items:
+            raise ValueError(f"the backbone knows {self._backbone.n_items} items, the data set {dataset.n_items}")
+
+    def refit(self, dataset: Dataset) -> None:
+        """One epoch over `dataset.events` from the weights of now, at a lower rate, with a fresh optimizer."""
+        fitted = self._backbone.pretrained
+        device = self._backbone.device
+        settings = fitted.settings.model_copy(
+            update={
+                "epochs": 1,
+                "warmup_epochs": 0.1,
+                "learning_rate": RATE_SHARE * chosen(fitted.settings.learning_rate),
+            }
+        )
+        sequences = training_sequences(
+            dataset.events.items, dataset.offsets, chosen(settings.positions), windows=chosen(settings.windows)
+        )
+        model = build_model(settings, fitted.n_items)
+        model.load_state_dict(fitted.weights)
+        counts = torch.from_numpy(dataset.item_counts())
+        seed = derive_seed(self._seed, "refit", self._refits)
+        trainer = Trainer(model.to(device), sequences, counts, settings, seed, training_precision(settings, device))
+        with steady_heap(settings.steady_heap):
+            trainer.epoch(1)
+        fit_start(model, counts.to(device))
+        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        self._backbone = Backbone(replace(fitted, weights=weights), device)
+        self._refits += 1
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        """The best k items by the weights of the last refit."""
+        return BackboneSystem(backbone=self._backbone).rank(queries, k)
+
+    def learn(self, events: Events) -> None:
+        """Nothing between refits."""

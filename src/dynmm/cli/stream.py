@@ -1,0 +1,59 @@
+"""`dynmm stream`: the last part of a run's data replayed, scored before it is learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dynmm.cli.common import command, device_option, json_option, print_json
+from dynmm.cli.progress import CountBar
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--window", default="", help="Length of a window: 1h, 1d, 30m; by default 1h, or 1d on daily data.")
+@click.option(
+    "--mode",
+    type=click.Choice(["event", "window"]),
+    default="event",
+    show_default=True,
+    help="What advances within a window: histories and counts, or nothing.",
+)
+@click.option("--system", "systems", multiple=True, metavar="NAME", help="A comparison system; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
+@device_option
+@json_option
+@command
+def stream(
+    run: Path, window: str, mode: str, systems: tuple[str, ...], out: Path | None, device: str, as_json: bool
+) -> None:
+    """Replay the last 30 % of a RUN that was fitted with --split stream: every event is scored, then learned.
+
+    \b
+    Example:
+      dynmm stream runs/films-stream --window 1d --system online-item-knn
+    """
+    from typing import cast
+
+    from dynmm.evaluation.ladder import ladder
+    from dynmm.evaluation.replay import Mode
+    from dynmm.measurement import stream as replay
+    from dynmm.recommender import Recommender
+    from dynmm.storage import write_json
+
+    recommender = Recommender.from_pretrained(run, device=device)
+    with CountBar() as bar:
+        result = replay(recommender, mode=cast(Mode, mode), window=window, systems=systems, told=bar)
+    if out is not None:
+        write_json(out, result)
+    if as_json:
+        print_json(result)
+        return
+    counts = result["counts"]
+    click.echo(f"{result['protocol']}: {counts['events']:,} events of {result['users']:,} users")
+    click.echo(ladder(result).to_text())
+    for name, seconds in result["update_seconds"].items():
+        click.echo(f"{name}: {seconds:.1f} s learning, {result['rank_seconds'][name]:.1f} s ranking")
+    for text in result["notes"]:
+        click.echo(f"- {text}")

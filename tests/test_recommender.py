@@ -1,0 +1,261 @@
+"""The walk on outside ids: recommend, rank, learn, save, load."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+import types
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.worlds import DAY, QUICK, START, circle_data
+
+from dynmm import Recommender
+from dynmm.assembly import FitOptions, fit
+from dynmm.errors import ArtefactError, ConfigError, DataError, StorageError, TamperedArtefact, UnknownIdError
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def fitted(cache: Path) -> Recommender:
+    return Recommender.fit(circle_data(), QUICK, split="full", seed=3, options=FitOptions(cache=cache))
+
+
+@pytest.fixture(scope="module")
+def saved(fitted: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "run"
+    fitted.save_pretrained(run)
+    return run
+
+
+@pytest.fixture
+def run(saved: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil. Copying the folder is moving it."""
+    return Path(shutil.copytree(saved, tmp_path / "moved"))
+
+
+def _next(recommender: Recommender, user: str) -> str:
+    return f"i{(int(recommender.history(user)[-1][1:]) + 1) % 30}"
+
+
+def test_it_learns_what_follows(fitted: Recommender) -> None:
+    users = [f"u{user}" for user in range(60)]
+    found = fitted.recommend_many(users, 1).by_user
+    right = sum(found[user][0].item == _next(fitted, user) for user in users)
+    assert right >= 50
+
+
+def test_recommend_leaves_out_history_and_exclusions(fitted: Recommender) -> None:
+    first = fitted.recommend("u1", 5)
+    assert len(first) == 5
+    assert not {one.item for one in first} & set(fitted.history("u1"))
+    assert [one.score for one in first] == sorted((one.score for one in first), reverse=True)
+    assert first[0].title == f"Film {first[0].item[1:]}"
+    again = fitted.recommend("u1", 5, exclude=[first[0].item])
+    assert first[0].item not in {one.item for one in again}
+    assert again[0] == first[1]
+
+
+def test_a_catalogue_that_runs_out_gives_fewer(fitted: Recommender) -> None:
+    assert len(fitted.recommend("u1", 500)) == 30 - len(set(fitted.history("u1")))
+
+
+def test_history_is_what_the_split_lets_be_known(fitted: Recommender) -> None:
+    assert len(fitted.history("u7")) == 11
+
+
+def test_many_users_get_what_each_gets_alone(fitted: Recommender) -> None:
+    together = fitted.recommend_many(["u3", "u5", "u3"], 4)
+    assert together.by_user["u5"] == fitted.recommend("u5", 4)
+    frame = together.to_frame()
+    assert frame.columns == ["user_id", "rank", "item_id", "score", "title"]
+    assert frame.filter(pl.col("user_id") == "u3")["rank"].to_list() == [1, 2, 3, 4]
+
+
+def test_rank_orders_the_given_items(fitted: Recommender) -> None:
+    wanted = _next(fitted, "u4")
+    ranked = fitted.rank("u4", ["i0", wanted, "i9"])
+    assert ranked[0].item == wanted
+    assert {one.item for one in ranked} == {"i0", wanted, "i9"}
+
+
+def test_a_session_needs_no_user(fitted: Recommender) -> None:
+    assert fitted.recommend_session(["i4", "i5", "i6"], 1)[0].item == "i7"
+
+
+@pytest.mark.parametrize("call", ["recommend", "history"])
+def test_unknown_users_are_named(fitted: Recommender, call: str) -> None:
+    with pytest.raises(UnknownIdError, match=r"unknown user 'nobody'.*60 users"):
+        getattr(fitted, call)("nobody")
+
+
+def test_unknown_items_are_named(fitted: Recommender) -> None:
+    with pytest.raises(UnknownIdError, match="unknown item 'i99'"):
+        fitted.rank("u1", ["i1", "i99"])
+    with pytest.raises(UnknownIdError, match="unknown item 'i99'"):
+        fitted.recommend("u1", exclude=["i99"])
+
+
+def test_no_items_asked_for_is_refused(fitted: Recommender) -> None:
+    with pytest.raises(ConfigError, match="at least 1"):
+        fitted.recommend("u1", 0)
+
+
+def test_recommend_changes_nothing(saved: Path) -> None:
+    recommender = Recommender.from_pretrained(saved)
+    before = recommender.recommend_many(["u1", "u2"], 5)
+    parameters = recommender.system.backbone.parameter_hash()  # type: ignore[attr-defined]
+    recommender.recommend("u9", 3)
+    assert recommender.recommend_many(["u1", "u2"], 5) == before
+    assert recommender.system.backbone.parameter_hash() == parameters  # type: ignore[attr-defined]
+
+
+def test_a_saved_run_loads_to_the_same_answers(fitted: Recommender, run: Path) -> None:
+    loaded = Recommender.from_pretrained(run)
+    users = [f"u{user}" for user in range(0, 60, 7)]
+    assert loaded.recommend_many(users, 6) == fitted.recommend_many(users, 6)
+    assert loaded.facts["validation"] == fitted.facts["validation"]
+    assert loaded.facts["config"]["backbone"]["width"] == 32
+
+
+def test_learning_moves_the_history_and_survives_saving(run: Path, tmp_path: Path) -> None:
+    recommender = Recommender.from_pretrained(run)
+    at = START + 30 * DAY
+    recommender.learn(
+        [
+            {"user_id": "u1", "item_id": "i20", "timestamp": at},
+            {"user_id": "stranger", "item_id": "i3", "timestamp": at + 1},
+            {"user_id": "stranger", "item_id": "i4", "timestamp": at + 2},
+        ]
+    )
+    assert recommender.history("u1")[-1] == "i20"
+    assert recommender.recommend("stranger", 1)[0].item == "i5"
+    recommender.save_pretrained(tmp_path / "later")
+    loaded = Recommender.from_pretrained(tmp_path / "later")
+    assert loaded.history("stranger") == ["i3", "i4"]
+    assert loaded.recommend_many(["u1", "stranger"], 4) == recommender.recommend_many(["u1", "stranger"], 4)
+
+
+def test_learning_an_unknown_item_changes_nothing(run: Path) -> None:
+    recommender = Recommender.from_pretrained(run)
+    before = recommender.history("u1")
+    with pytest.raises(UnknownIdError, match="i77"):
+        recommender.learn([{"user_id": "u1", "item_id": "i77", "timestamp": START}])
+    with pytest.raises(DataError, match="'timestamp' is missing"):
+        recommender.learn([{"user_id": "u1", "item_id": "i7"}])
+    recommender.learn([])
+    assert recommender.history("u1") == before
+
+
+@pytest.mark.parametrize(
+    "victim", ["model/backbone/weights.safetensors", "model/items.parquet", "state/events.parquet"]
+)
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_damaged_run_is_refused_by_name(run: Path, victim: str, damage: str) -> None:
+    content = bytearray((run / victim).read_bytes())
+    if damage == "cut":
+        content = content[: len(content) // 2]
+    else:
+        content[len(content) // 2] ^= 1
+    (run / victim).write_bytes(content)
+    with pytest.raises(TamperedArtefact, match=Path(victim).name):
+        Recommender.from_pretrained(run)
+
+
+def test_state_of_another_run_is_refused(run: Path, cache: Path, tmp_path: Path) -> None:
+    other = Recommender.fit(circle_data(seed=9), QUICK, split="full", options=FitOptions(cache=cache))
+    other.save_pretrained(tmp_path / "other")
+    shutil.rmtree(run / "state")
+    shutil.copytree(tmp_path / "other" / "state", run / "state")
+    with pytest.raises(TamperedArtefact, match="another model"):
+        Recommender.from_pretrained(run)
+
+
+def test_there_is_no_run_where_nothing_is(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="no run at"):
+        Recommender.from_pretrained(tmp_path / "nowhere")
+
+
+def test_a_full_disk_leaves_the_old_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recommender = Recommender.from_pretrained(run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="No space left"):
+        recommender.save_pretrained(run)
+    monkeypatch.undo()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert [path.name for path in run.parent.iterdir()] == [run.name]
+
+
+def test_a_folder_that_is_no_run_is_not_replaced(fitted: Recommender, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("dear")
+    with pytest.raises(DataError, match="not a run"):
+        fitted.save_pretrained(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "dear"
+
+
+def test_the_published_part_names_no_user(fitted: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploaded: dict[str, bytes] = {}
+
+    def upload_folder(*, repo_id: str, folder_path: str, commit_message: str) -> str:
+        root = Path(folder_path)
+        uploaded.update({str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()})
+        return f"hub/{repo_id}"
+
+    hub = types.ModuleType("huggingface_hub")
+    hub.create_repo = lambda *_, **__: None  # type: ignore[attr-defined]
+    hub.upload_folder = upload_folder  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert fitted.push_to_hub("me/films") == "hub/me/films"
+    assert {"manifest.json", "config.json", "README.md", "items.parquet"} <= set(uploaded)
+    assert not any("user" in name or "event" in name or "state" in name for name in uploaded)
+    everything = b"".join(uploaded.values())
+    assert not any(f'"u{user}"'.encode() in everything for user in range(60))
+
+
+def test_a_published_model_serves_sessions(fitted: Recommender, saved: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(saved / "model", tmp_path / "model"))
+    published = Recommender.from_pretrained(model)
+    assert published.recommend_session(["i1", "i2"], 3) == fitted.recommend_session(["i1", "i2"], 3)
+    with pytest.raises(UnknownIdError, match="knows 0 users"):
+        published.recommend("u1")
+
+
+def test_a_second_fit_comes_from_the_cache(cache: Path) -> None:
+    data = circle_data(users=40)
+    epochs: list[int] = []
+    options = FitOptions(cache=cache, on_epoch=lambda report: epochs.append(report.epoch))
+    first = fit(data, QUICK, split="full", seed=1, options=options).recommender
+    trained = len(epochs)
+    second = fit(data, QUICK, split="full", seed=1, options=options).recommender
+    assert trained > 0
+    assert len(epochs) == trained
+    assert second.recommend("u1", 5) == first.recommend("u1", 5)
+    fit(data, QUICK, split="full", seed=2, options=options)
+    assert len(epochs) > trained
+
+
+def test_a_fit_for_deployment_knows_every_event(cache: Path) -> None:
+    recommender = Recommender.fit(circle_data(), QUICK, options=FitOptions(cache=cache))
+    assert len(recommender.history("u7")) == 12
+
+
+def test_misspelt_keys_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key 'backbone\.widht'"):
+        Recommender.fit(circle_data(), {"backbone": {"widht": 3}})
+
+
+def test_row_filters_need_a_folder() -> None:
+    with pytest.raises(ConfigError, match="data set in memory"):
+        Recommender.fit(circle_data(), {"data": {"min_rating": 3}})
