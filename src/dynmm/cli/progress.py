@@ -46,7 +46,7 @@ class EpochBar:
         from tqdm import tqdm
 
         if self._bar is None:
-            layout = "{desc}: {n:.1f}/{total} epochs {bar} [{elapsed}, {postfix}]"
+            layout = "{desc}: {n:.1f} of {total} epochs {bar} {elapsed}{postfix}"
             self._bar = tqdm(desc="backbone", disable=quiet(), bar_format=layout, total=epochs, mininterval=0.5)
         if epochs is not None:
             self._bar.total = epochs

@@ -1,0 +1,216 @@
+"""The commands as a person types them: output, exit codes, and never a traceback for a mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.worlds import write_circles
+
+from dynmm.cli import COMMANDS, main
+
+QUICK = ["--set", "backbone.width=32", "--set", "backbone.inner=32", "--set", "backbone.epochs=3"]
+
+
+def _dynmm(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(one) for one in arguments])
+
+
+def _refused(*arguments: str | Path) -> str:
+    """Run a command that must fail by our own words; returns them."""
+    result = _dynmm(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    return result.stderr
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DYNMM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("circles")
+    write_circles(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def full_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "full"
+    result = _dynmm("fit", data, "--out", run, "--split", "full", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "validation ndcg@10" in result.stdout
+    assert "saved" in result.stdout
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    result = _dynmm(name, "--help")
+    assert result.exit_code == 0
+    assert f"dynmm {name}" in result.stdout
+
+
+def test_the_list_of_commands() -> None:
+    result = _dynmm("--help")
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in COMMANDS)
+
+
+def test_recommend_prints_a_list(full_run: Path) -> None:
+    result = _dynmm("recommend", full_run, "--user", "u3", "-k", "4")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 4
+    assert "Film" in result.stdout
+
+
+def test_recommend_prints_json_that_agrees(full_run: Path) -> None:
+    told = json.loads(_dynmm("recommend", full_run, "--user", "u3", "-k", "4", "--json").stdout)
+    assert told["user"] == "u3"
+    assert len(told["items"]) == 4
+    assert set(told["items"][0]) == {"item", "title", "score"}
+    less = json.loads(
+        _dynmm("recommend", full_run, "--user", "u3", "-k", "4", "--exclude", told["items"][0]["item"], "--json").stdout
+    )
+    assert less["items"][0] == told["items"][1]
+
+
+def test_recommend_refuses_unknown_ids(full_run: Path) -> None:
+    assert "unknown user 'zed'" in _refused("recommend", full_run, "--user", "zed")
+    assert "unknown item 'i999'" in _refused("recommend", full_run, "--user", "u3", "--exclude", "i999")
+
+
+def test_evaluate_writes_the_contract_shape(full_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "result.json"
+    result = _dynmm("evaluate", full_run, "--system", "popularity", "--system", "item-knn", "--out", out)
+    assert result.exit_code == 0, result.output
+    told = json.loads(out.read_text())
+    assert told["protocol"] == "full"
+    assert told["users"] == 60
+    assert set(told["systems"]) == {"dynmm", "dynmm/backbone", "popularity", "item-knn"}
+    cell = told["systems"]["dynmm"]["hit@10"]
+    assert cell["ci95"][0] <= cell["mean"] <= cell["ci95"][1]
+    assert cell["seeds"] == [cell["mean"]]
+    assert {(one["ours"], one["theirs"]) for one in told["comparisons"]} == {
+        ("dynmm", "popularity"),
+        ("dynmm", "item-knn"),
+    }
+    assert "item-knn" in result.stdout
+
+
+def test_sampled_is_shown_beside_full_from_one_frozen_file(full_run: Path) -> None:
+    call = ("evaluate", full_run, "--protocol", "sampled", "--system", "popularity", "--json")
+    refused = _refused(*call)
+    assert "leaves only" in refused
+
+
+def test_a_run_knows_its_split(full_run: Path) -> None:
+    assert "fitted with --split full" in _refused("evaluate", full_run, "--protocol", "holdout")
+    assert "needs --split stream" in _refused("stream", full_run)
+
+
+def test_an_unknown_comparison_is_named(full_run: Path) -> None:
+    assert "no comparison system 'magic'" in _refused("evaluate", full_run, "--system", "magic")
+
+
+def test_stream_scores_before_it_learns(data: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "stream", tmp_path / "stream.json"
+    assert _dynmm("fit", data, "--out", run, "--split", "stream", *QUICK).exit_code == 0
+    systems = ["--system", "popularity", "--system", "online-item-knn", "--system", "backbone-retrained-7d"]
+    result = _dynmm("stream", run, *systems, "--window", "1h", "--out", out)
+    assert result.exit_code == 0, result.output
+    told = json.loads(out.read_text())
+    assert told["protocol"] == "stream/event"
+    assert set(told["systems"]) == {
+        "dynmm",
+        "dynmm/static",
+        "popularity",
+        "online-item-knn",
+        "backbone-retrained-7d",
+    }
+    assert told["windows"]
+    assert set(told["update_seconds"]) >= {"dynmm", "online-item-knn"}
+    assert told["counts"]["events"] == 217
+
+
+def test_holdout_and_cold_runs_are_evaluated(data: Path, tmp_path: Path) -> None:
+    for split in ("holdout", "cold"):
+        run = tmp_path / split
+        fitted = _dynmm("fit", data, "--out", run, "--split", split, *QUICK)
+        assert fitted.exit_code == 0, fitted.output
+        told = json.loads(_dynmm("evaluate", run, "--system", "popularity", "--json", "-q").stdout)
+        assert told["protocol"] == split
+        if split == "cold":
+            assert [one["protocol"] for one in told["beside"]] == ["cold-only"]
+
+
+def test_config_prints_every_key_and_one() -> None:
+    everything = json.loads(_dynmm("config", "--json").stdout)
+    assert {"backbone.width", "split.k_core", "data.min_rating"} <= set(everything)
+    assert all(entry["meaning"] for entry in everything.values())
+    one = _dynmm("config", "backbone.width")
+    assert one.stdout.startswith("backbone.width = 256")
+    assert "no key begins with 'nothing'" in _refused("config", "nothing")
+
+
+def test_config_defaults_are_valid_overrides(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"backbone": {"width": 16, "inner": 16, "epochs": 1}}))
+    run = tmp_path / "run"
+    result = _dynmm("fit", data, "--out", run, "--config", tmp_path / "config.json", "--json", "-q")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["config"]["backbone"]["width"] == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "backbone.widht=3"], "unknown key 'backbone.widht'"),
+        (["--set", "backbone.epochs=none"], "backbone.epochs"),
+        (["--set", "backbone"], "not KEY=VALUE"),
+        (["--device", "cuda"], "not to be had"),
+        (["--config", "nowhere.json"], "not a readable JSON"),
+    ],
+)
+def test_fit_refuses_by_name(data: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    assert words in _refused("fit", data, "--out", tmp_path / "run", *arguments)
+    assert not (tmp_path / "run").exists()
+
+
+def test_fit_refuses_a_folder_that_is_no_run(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    assert "not a run" in _refused("fit", data, "--out", tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "keep me"
+
+
+def test_fit_refuses_no_data(tmp_path: Path) -> None:
+    assert "interactions.parquet" in _refused("fit", tmp_path, "--out", tmp_path / "run")
+
+
+def test_bad_usage_exits_with_two() -> None:
+    assert _dynmm("fit").exit_code == 2
+    assert _dynmm("nonsense").exit_code == 2
+    assert _dynmm("recommend", "x", "--user", "1", "-k", "0").exit_code == 2
+    assert "exclude each other" in _refused("config", "-v", "-q")
+
+
+def test_an_interrupted_fit_says_how_to_go_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dynmm.cli.progress import EpochBar
+
+    def interrupt(self: EpochBar, report: object) -> None:
+        raise KeyboardInterrupt
+
+    call = ("fit", data, "--out", tmp_path / "run", "--split", "full", "--seed", "5", *QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochBar, "epoch", interrupt)
+        broken = _dynmm(*call)
+    assert broken.exit_code == 130
+    assert "same command again" in broken.stderr
+    assert not (tmp_path / "run").exists()
+    assert _dynmm(*call).exit_code == 0
