@@ -14,6 +14,7 @@ from dynmm.interactions.dataset import Dataset, DatasetInfo
 from dynmm.interactions.fields import ITEM, KIND, POSITION, RATING, SPLIT, TIME, USER, WEIGHT, TimeResolution
 from dynmm.interactions.info import infer_resolution
 from dynmm.interactions.itemtable import catalogue
+from dynmm.interactions.ordering import in_order
 from dynmm.interactions.validation import SPLIT_WORDS
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.types import NO_TIME, Events
@@ -42,13 +43,11 @@ def assemble(
     users = holder[0][USER].unique().sort()
     table = catalogue(holder[0][ITEM].unique(), items)
     frame = _dense(holder.pop(), users, table[ITEM])
-    frame, repeated = _without_repeats(frame, len(table))
+    resolution = resolution or _seen_resolution(frame)
+    _check_order(frame, resolution, where)
+    frame, repeated = in_order(frame, resolution)
     if repeated:
         left_out = {**left_out, "exact duplicates of an earlier row": repeated}
-    seen = _seen_resolution(frame)
-    resolution = resolution or seen
-    _check_order(frame, resolution, where)
-    frame = _in_order(frame, resolution)
     counts = np.bincount(frame[USER].to_numpy(), minlength=len(users))
     return Dataset(
         info=replace(info, time_resolution=resolution),
@@ -79,16 +78,6 @@ def _dense(frame: pl.DataFrame, users: pl.Series, items: pl.Series) -> pl.DataFr
     return pl.DataFrame(codes)
 
 
-def _without_repeats(frame: pl.DataFrame, n_items: int) -> tuple[pl.DataFrame, int]:
-    pairs = frame.select(pl.col(USER).cast(pl.Int64) * n_items + pl.col(ITEM)).to_series()
-    if pairs.n_unique() == frame.height:  # the common case, and far cheaper than to compare all columns
-        return frame, 0
-    del pairs
-    event = [name for name in (USER, ITEM, TIME, POSITION, KIND) if name in frame.columns]
-    kept = frame.unique(event, keep="first", maintain_order=True)
-    return kept, frame.height - kept.height
-
-
 def _seen_resolution(frame: pl.DataFrame) -> TimeResolution:
     times = frame[TIME] if TIME in frame.columns else None
     timed = np.zeros(frame.height, bool) if times is None else times.is_not_null().to_numpy()
@@ -112,21 +101,6 @@ def _check_order(frame: pl.DataFrame, resolution: TimeResolution, where: str) ->
             where,
             f"{missing:,}",
         )
-
-
-def _in_order(frame: pl.DataFrame, resolution: TimeResolution) -> pl.DataFrame:
-    """Rows by user, then in the order that is known; what is still equal keeps the order of the rows.
-
-    Rows of unknown place come first: so they are never mistaken for a user's newest event. Where no order
-    is known, items decide, and the order of the rows means nothing.
-    """
-    if resolution == "order":
-        keys = [USER, POSITION]
-    elif resolution in ("second", "day"):
-        keys = [USER, TIME, POSITION]
-    else:
-        keys = [USER, TIME, POSITION, ITEM]
-    return frame.sort([key for key in keys if key in frame.columns], nulls_last=False, maintain_order=True)
 
 
 def _events(frame: pl.DataFrame, resolution: TimeResolution) -> Events:

@@ -94,9 +94,10 @@ def check_rows(
             continue
         if not skip_bad:
             raise _first_bad_row(frame, rule, count, where)
-        before = frame.height
-        frame = frame.filter(rule.bad.fill_null(False).not_())
-        left_out[rule.reason] = before - frame.height
+        kept = frame.filter(rule.bad.fill_null(False).not_())
+        if kept.height < frame.height:  # else an earlier rule has taken these rows
+            left_out[rule.reason] = frame.height - kept.height
+        frame = kept
     if frame.height == 0:
         raise EmptyDataError(f"{where}: no row is left; left out were {left_out}")
     return frame, left_out

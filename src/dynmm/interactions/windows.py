@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +49,7 @@ def windows(events: Events, duration: str | int) -> Iterator[Window]:
     width = parse_duration(duration)
     times = _times(events)
     number = times // width
-    starts = _group_starts(number)
-    for first, behind in zip(starts.tolist(), np.append(starts[1:], len(times)).tolist(), strict=True):
+    for first, behind in pairwise(_edges(number).tolist()):
         start = int(number[first]) * width
         yield Window(start, start + width, first, events.take(slice(first, behind)))
 
@@ -59,13 +59,13 @@ def tie_groups(events: Events) -> NDArray[np.int64]:
 
     events: in time order, each with a timestamp. Raises UnsupportedByData otherwise.
     """
-    return np.append(_group_starts(_times(events)), len(events))
+    return _edges(_times(events))
 
 
-def _group_starts(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    if len(values) == 0:
-        return np.empty(0, np.int64)
-    return np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1]).astype(np.int64)
+def _edges(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where runs of equal values begin, and the end; [0] where there are none."""
+    changes = np.flatnonzero(values[1:] != values[:-1]) + 1
+    return np.unique(np.concatenate([[0], changes, [len(values)]])).astype(np.int64)
 
 
 def _times(events: Events) -> NDArray[np.int64]:
