@@ -70,7 +70,7 @@ class _FullSoftmax(torch.autograd.Function):
             stop = min(tokens, start + rows)
             chunk = low_users[start:stop]
             chances = _chances(chunk, low_items, masked, start, stop)
-            own = chances.gather(1, targets[start:stop, None]).float()
+            own = _wide(chances.gather(1, targets[start:stop, None]))
             # Below what bf16 can tell from 0 the logarithm would be -inf; the gradient is exact all the same.
             total -= own.clamp(min=1e-30).log().sum()
             user_gradient[start:stop] = chances @ low_items
@@ -101,6 +101,10 @@ def _chances(users: Tensor, items: Tensor, masked: MaskedPairs | None, start: in
     return chances
 
 
+def _wide(values: Tensor) -> Tensor:
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def unit_rows(table: Tensor) -> Tensor:
     """Each row over its length, (I, D). A row of zeros stays zero.
 
@@ -115,7 +119,7 @@ class _UnitRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, table: Tensor) -> Tensor:
         inverse = torch.linalg.vector_norm(table, dim=-1, keepdim=True).clamp_(min=1e-12).reciprocal_()
-        unit = table * inverse
+        unit: Tensor = table * inverse
         ctx.save_for_backward(unit, inverse)
         return unit
 
@@ -175,8 +179,8 @@ def sampled_softmax(
     Horvitz-Thompson estimate of the full softmax's denominator, the logQ correction of Bengio & Senecal
     2008. hits: token rows and negative columns that must not count, see `accidental_hits`.
     """
-    own = (users * target_vectors).sum(-1).float()
-    others = (users @ negative_vectors.t()).float() - log_inclusion
+    own = _wide((users * target_vectors).sum(-1))
+    others = _wide(users @ negative_vectors.t()) - log_inclusion
     if hits is not None:
         others = others.index_put(hits, others.new_tensor(_NEVER))
     return (torch.logaddexp(torch.logsumexp(others, dim=-1), own) - own).mean()

@@ -137,13 +137,16 @@ class SASRec(nn.Module):
                 layer.weight.normal_(std=max(0.02, 0.5 / math.sqrt(layer.in_features)), generator=init)
                 layer.bias.zero_()
 
-    def forward(self, items: Tensor, lengths: Tensor, noise: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self, items: Tensor, lengths: Tensor, noise: torch.Generator | None = None, table: Tensor | None = None
+    ) -> Tensor:
         """What is known after each place. items: (B, L) int64. lengths: (B,) real items, at least 1 each.
 
-        noise: draws the dropout of a training step; none means inference. Returns (B, L, D) float32, before
-        `users`. Places behind a user's length hold nothing of meaning.
+        noise: draws the dropout of a training step; none means inference. table: (R, D) to look items up in,
+        instead of the item table. Returns (B, L, D) float32, before `users`. Places behind a user's length
+        hold nothing of meaning.
         """
-        x = drop(self._embed(items, lengths), self.input_dropout, noise)
+        x = drop(self._embed(items, lengths, self.item_table if table is None else table), self.input_dropout, noise)
         hidden = self._later(x)
         for block in self.blocks:
             x = block(x, hidden, noise)
@@ -158,22 +161,22 @@ class SASRec(nn.Module):
         every batch (in float32 on a CPU; elsewhere to rounding).
         """
         known = lengths.clamp(min=1)
-        x = self._embed(items, known)
+        x = self._embed(items, known, self.item_table)
         hidden = self._later(x)
         for block in self.blocks[:-1]:
             x = block(x, hidden)
         last = self.blocks[-1]
         assert isinstance(last, Block)
         found = self.users(self.final_norm(last.newest(x, known).float()))
-        return torch.where(lengths[:, None] > 0, found, self.users(self.start))
+        return torch.where(lengths[:, None] > 0, found, self.start)
 
     def users(self, hidden: Tensor) -> Tensor:
         """(..., D) states to user vectors: unit length over the temperature."""
         return normalize(hidden, dim=-1) / self.temperature
 
-    def items(self, rows: Tensor | None = None) -> Tensor:
-        """(I, D) item vectors of unit length, or those of the given rows."""
-        return unit_rows(self.item_table if rows is None else embedding(rows, self.item_table))
+    def items(self) -> Tensor:
+        """(I, D) item vectors of unit length."""
+        return unit_rows(self.item_table)
 
     @staticmethod
     def _later(x: Tensor) -> Tensor:
@@ -181,6 +184,6 @@ class SASRec(nn.Module):
         length = x.shape[1]
         return torch.full((length, length), NEVER, device=x.device).triu(1).unsqueeze(0)
 
-    def _embed(self, items: Tensor, lengths: Tensor) -> Tensor:
+    def _embed(self, items: Tensor, lengths: Tensor, table: Tensor) -> Tensor:
         age = lengths[:, None] - 1 - torch.arange(items.shape[1], device=items.device)
-        return embedding(items, self.item_table) + self.place_table[age.clamp(min=0)]
+        return embedding(items, table) + self.place_table[age.clamp(min=0)]

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from dynmm.backbone.batches import inference_batches
+from dynmm.backbone.objectives import autocast
 from dynmm.backbone.sasrec import SASRec
 from dynmm.interactions.cases import Cases
 from dynmm.randomness import generator
@@ -40,7 +41,7 @@ class Selection:
         """Mean NDCG@10 of the model as it stands. precision: of the transformer; scores are float32."""
         device = model.item_table.device
         histories = [query.history.items for query in self._queries]
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16):
+        with autocast(device, precision):
             users = user_vectors(model, histories)
         with torch.no_grad():
             items = model.items()

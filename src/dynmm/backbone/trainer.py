@@ -8,8 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dynmm.backbone.batches import Sequences, TrainingBatch, epoch_batches, history_pairs, training_batch
-from dynmm.backbone.losses import NegativeSampler, accidental_hits, full_softmax, sampled_softmax
+from dynmm.backbone.batches import Sequences, epoch_batches, training_batch
+from dynmm.backbone.losses import NegativeSampler
+from dynmm.backbone.objectives import FullObjective, SampledObjective
 from dynmm.backbone.sasrec import SASRec
 from dynmm.backbone.settings import BackboneSettings, chosen
 from dynmm.errors import TrainingDiverged
@@ -32,11 +33,9 @@ class Trainer:
     ) -> None:
         """counts: (I,) events of each item. settings: resolved. precision: of the products."""
         self.model, self.settings = model, settings
-        self._sequences, self._seed, self._precision = sequences, seed, precision
+        self._sequences, self._seed = sequences, seed
         self._device = model.item_table.device
-        self._negatives = (
-            NegativeSampler(counts, settings.negatives, settings.negative_power) if settings.loss == "sampled" else None
-        )
+        self._objective = _objective(model, counts, settings, precision)
         self.optimizer = _optimizer(model, settings, self._device)
 
     def epoch(self, number: int, on_progress: Callable[[float], None] | None = None) -> float:
@@ -48,41 +47,19 @@ class Trainer:
         for at, rows in enumerate(batches):
             self._set_rate(number - 1 + at / len(batches), 1 / len(batches))
             batch = training_batch(self._sequences, rows)
-            loss = self._step(batch, noise, draws)
+            loss = float(self._objective.backward(batch, noise, draws))
             if not math.isfinite(loss):
                 raise TrainingDiverged(
                     f"the training loss became {loss} in epoch {number}, step {at + 1} of {len(batches)}; "
                     "lower backbone.learning_rate, or raise backbone.temperature"
                 )
+            self.optimizer.step()
+            self._objective.clear()
             here = int(batch.lengths.sum())
             total, places = total + loss * here, places + here
             if on_progress is not None:
                 on_progress((at + 1) / len(batches))
         return total / places
-
-    def _step(self, batch: TrainingBatch, noise: torch.Generator, draws: torch.Generator) -> float:
-        loss = self._loss(batch, noise, draws)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return float(loss.detach())
-
-    def _loss(self, batch: TrainingBatch, noise: torch.Generator, draws: torch.Generator) -> Tensor:
-        masked = history_pairs(batch).to(self._device) if self.settings.mask_history else None
-        real, model = batch.real, self.model
-        targets = batch.targets[real].to(self._device)
-        low = self._precision == torch.bfloat16
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=low):
-            hidden = model(batch.items.to(self._device), batch.lengths.to(self._device), noise)
-        users = model.users(hidden[real.to(self._device)])
-        if self._negatives is None:
-            return full_softmax(users, model.items(), targets, masked, precision=self._precision)
-        negatives = self._negatives.draw(draws).to(self._device)
-        hits = accidental_hits(negatives.items, len(model.item_table), targets, masked)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=low):
-            return sampled_softmax(
-                users, model.items(targets), model.items(negatives.items), negatives.log_inclusion, hits
-            )
 
     def _set_rate(self, done: float, step: float) -> None:
         """Linear rise, then half a cosine down. done, step: in epochs."""
@@ -111,6 +88,15 @@ class Trainer:
                 if key.startswith("optimizer.") and owner == name:
                     # The step count of a fused optimizer lies with its parameter.
                     self.optimizer.state[parameter][kind] = value.clone().to(parameter.device)
+
+
+def _objective(
+    model: SASRec, counts: Tensor, settings: BackboneSettings, precision: torch.dtype
+) -> FullObjective | SampledObjective:
+    if settings.loss == "full":
+        return FullObjective(model, mask_history=settings.mask_history, precision=precision)
+    sampler = NegativeSampler(counts, settings.negatives, settings.negative_power)
+    return SampledObjective(model, sampler, mask_history=settings.mask_history, precision=precision)
 
 
 def _optimizer(model: SASRec, settings: BackboneSettings, device: torch.device) -> torch.optim.AdamW:
