@@ -95,6 +95,15 @@ def test_holdout_by_time_asks_once_per_user_at_the_boundary_and_counts_users_wit
     assert split.counts["test targets already in the history"] == 1
 
 
+def test_an_item_held_out_twice_is_one_target() -> None:
+    rows = [("a", f"i{t}", t) for t in range(8)] + [("a", "again", 8), ("a", "again", 9), ("a", "other", 9)]
+    config = SplitConfig(name="holdout", by="time", test_share=0.25)
+    split = make_split(timed(rows), config, 0)
+    assert split.test is not None
+    assert [targets for _, _, targets in asked(split, split.test)] == ["againother"]
+    assert split.counts["test events"] == 3
+
+
 @pytest.mark.parametrize("words", [("train", "val", "test"), ("TRN", "valid", "tst")])
 def test_holdout_given_takes_the_parts_that_the_data_names(words: tuple[str, str, str]) -> None:
     train, val, test = words
@@ -119,15 +128,18 @@ def test_a_given_split_out_of_order_is_said() -> None:
 
 
 def test_cold_asks_only_for_items_that_training_has_hardly_seen() -> None:
-    split = make_split(sequences("abcd abce bcad bcad"), SplitConfig(name="cold", cold_min_targets=1, cold_below=2), 0)
+    split = make_split(
+        sequences("abcd abce bcad bcad dcab"), SplitConfig(name="cold", cold_min_targets=1, cold_below=2), 0
+    )
     assert split.variant == "few"
     assert split.test is not None
     assert split.cold_items is not None
     cold = {item for item, is_cold in zip(split.source.items.ids, split.cold_items, strict=True) if is_cold}
     trained = np.bincount(split.train.events.items, minlength=split.source.n_items)
     assert cold == {item for item, count in zip(split.source.items.ids, trained, strict=True) if count < 2}
-    assert {target for _, _, target in asked(split, split.test)} <= cold
-    assert len(split.test) == 4
+    assert [target for _, _, target in asked(split, split.test)] == ["d", "e", "d", "d"]
+    assert split.parts[-1] == UNUSED
+    assert split.counts["unused: last events on other items"] == 1
 
 
 def test_hidden_items_are_nowhere_in_training_nor_in_histories(random_data: Make) -> None:

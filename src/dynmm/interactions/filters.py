@@ -26,9 +26,10 @@ def apply_filters(
         left_out |= {"not rated": unrated, f"rated below {min_rating:g}": frame.height - kept.height - unrated}
         frame = kept
     if kinds is not None:
+        kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         _need_values(frame, KIND, "kinds", where)
         _check_kinds(frame, kinds, where)
-        kept = frame.filter(pl.col(KIND).is_in(list(kinds)))
+        kept = frame.filter(pl.col(KIND).is_in(kinds))
         left_out |= {f"other kinds than {', '.join(kinds)}": frame.height - kept.height}
         frame = kept
     if frame.height == 0:

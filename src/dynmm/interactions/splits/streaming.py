@@ -41,7 +41,7 @@ def stream(dataset: Dataset, config: SplitConfig) -> Split:
         "time",
         dataset,
         parts,
-        cases_of(dataset, before & _before_targets(dataset, targets), targets),
+        cases_of(dataset, before & ~targets, targets),
         None,
         f"the first {config.stream_train_share:.0%} of the events by time train, the rest is replayed; the last "
         f"{config.validation_share:.0%} of the training part select before it is refitted whole",
@@ -59,10 +59,3 @@ def _last_of_user(dataset: Dataset, marks: BoolArray) -> BoolArray:
     chosen = np.zeros(len(marks), bool)
     chosen[last[last >= 0]] = True
     return chosen
-
-
-def _before_targets(dataset: Dataset, targets: BoolArray) -> BoolArray:
-    users = dataset.events.users
-    place = np.full(dataset.n_users, -1)
-    place[users[targets]] = np.flatnonzero(targets)
-    return np.asarray(np.arange(len(users)) < place[users])
