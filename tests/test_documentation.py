@@ -121,7 +121,7 @@ EVERY_COMMAND = [pytest.param(path, id=" ".join(path)) for path, _ in every_comm
 def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(main, [*path, "--help"])
     assert result.exit_code == 0
-    (words,) = commands_in("```\n" + result.output.split("Example:")[1].strip().splitlines()[0] + "\n```")
+    (words,) = commands_in("```\n" + re.split("Examples?:", result.output)[1].strip().splitlines()[0] + "\n```")
     parse(words, whole=True)
 
 

@@ -18,6 +18,7 @@ NAMES = {
     "Query",
     "Rankings",
     "Recommendation",
+    "Recommendations",
     "Recommender",
     "System",
     "UserHistory",
@@ -35,6 +36,7 @@ ERRORS = {
     "ProtocolMismatch",
     "StorageError",
     "TamperedArtefact",
+    "TrainingDiverged",
     "UnknownIdError",
     "UnsupportedByData",
 }
