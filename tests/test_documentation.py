@@ -32,7 +32,7 @@ def commands_in(text: str) -> Iterator[list[str]]:
     lines += [found.group(1) for found in re.finditer(r"`(dynmm [^`]+)`", prose)]
     for line in lines:
         found = re.match(r"\s*(?:\$ )?(?:\.venv/bin/)?dynmm (?P<rest>.*)", line)
-        if found:
+        if found and found["rest"] != "...":
             words = shlex.split(found["rest"], comments=True)
             end = next((place for place, word in enumerate(words) if word in _SHELL_ENDS), len(words))
             yield words[:end]
