@@ -83,8 +83,12 @@ def measure(rows: int) -> dict[str, object]:
         steps = {"import": measured("import", str(source), folder)}
         for name in ("full", "stream"):
             steps[f"load and split {name}"] = measured("split", folder, name)
-    splits = [value["seconds"] for name, value in steps.items() if name != "import"]
-    seconds = round(steps["import"]["seconds"] + max(splits), 2)
+    splits = [value for name, value in steps.items() if name != "import"]
+
+    def total(what: str) -> float:
+        return round(steps["import"][what] + max(split[what] for split in splits), 2)
+
+    seconds = total("seconds")
     peak = max(value["peak_gb"] for value in steps.values())
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -94,6 +98,7 @@ def measure(rows: int) -> dict[str, object]:
         "csv_gb": round(size / 1e9, 3),
         "steps": steps,
         "import_and_split_seconds": seconds,
+        "import_and_split_cpu_seconds": total("cpu_seconds"),
         "peak_gb": peak,
         "seconds_to_limit": round(seconds / LIMIT_SECONDS, 3),
         "peak_to_limit": round(peak / LIMIT_GB, 3),

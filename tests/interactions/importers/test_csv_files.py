@@ -34,6 +34,11 @@ def test_columns_by_option_and_a_tab_file(tmp_path: Path) -> None:
     assert imported.interactions.row(0) == ("ann", 'x "1"', 1717156800000, 4.5)
 
 
+def test_windows_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", '\ufeffuser,item,rating\r\na,1,5\r\n"b","2",4\r\n')
+    assert import_csv(path).interactions.rows() == [("a", "1", 5.0), ("b", "2", 4.0)]
+
+
 def test_dates_without_hours_are_days(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", "user,item,date\na,1,2024-05-30\na,2,2024-05-31\n")
     imported = import_csv(path)
