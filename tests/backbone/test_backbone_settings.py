@@ -11,17 +11,39 @@ from tests.backbone.cycles import dataset_of
 from dynmm.backbone.pretraining import build_model
 from dynmm.backbone.settings import BackboneSettings, DataShape, chosen, resolve
 
-SMALL = DataShape(n_users=20, n_items=50, n_events=200, median_length=8, long_length=15)
-LONG = DataShape(n_users=6_000, n_items=4_000, n_events=1_000_000, median_length=96, long_length=400)
-WIDE = DataShape(n_users=1_000_000, n_items=400_000, n_events=10_000_000, median_length=7, long_length=20)
+SMALL = DataShape(n_users=20, n_items=50, n_events=200)
+LONG = DataShape(n_users=6_000, n_items=4_000, n_events=1_000_000)
+WIDE = DataShape(n_users=1_000_000, n_items=400_000, n_events=10_000_000)
 
 
-@given(st.integers(1, 10**7), st.integers(1, 10**6), st.integers(1, 10**8), st.floats(1, 1e4), st.floats(1, 1e5))
-def test_every_shape_gets_sound_settings(users: int, items: int, events: int, median: float, long: float) -> None:
-    resolved = resolve(BackboneSettings(), DataShape(users, items, events, median, long))
+@given(st.integers(0, 10**7), st.integers(1, 10**6), st.integers(0, 10**8))
+def test_every_shape_gets_sound_settings(users: int, items: int, events: int) -> None:
+    resolved = resolve(BackboneSettings(), DataShape(users, items, events))
     assert BackboneSettings.model_validate(resolved.model_dump()) == resolved
     undecided = {name for name, value in resolved.model_dump().items() if value == "auto"}
     assert undecided <= {"precision"}
+
+
+def test_what_depends_on_a_value_follows_the_one_set_by_hand() -> None:
+    assert (
+        resolve(BackboneSettings(batch_places=64), LONG).learning_rate < resolve(BackboneSettings(), LONG).learning_rate
+    )
+    assert resolve(BackboneSettings(epochs=100), LONG).patience == 30
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**7))
+def test_items_seen_more_often_need_less_dropout(items: int, events: int) -> None:
+    def dropout(events: int) -> object:
+        return resolve(BackboneSettings(), DataShape(10, items, events)).input_dropout
+
+    assert 0.2 <= float(str(dropout(2 * events))) <= float(str(dropout(events))) <= 0.5
+
+
+@given(st.integers(1, 10**7))
+def test_small_data_trains_as_many_steps(events: int) -> None:
+    resolved = resolve(BackboneSettings(), DataShape(10, 100, events))
+    steps = chosen(resolved.epochs) * max(1.0, events / chosen(resolved.batch_places))
+    assert steps >= 2000 or resolved.epochs == 150
 
 
 def test_long_histories_get_more_positions() -> None:
@@ -62,7 +84,7 @@ def test_every_field_says_what_it_is() -> None:
 
 def test_the_shape_of_a_data_set() -> None:
     shape = DataShape.of(dataset_of([[1], [2, 3], [4, 5, 6], []]))
-    assert shape == DataShape(n_users=3, n_items=30, n_events=6, median_length=2.0, long_length=2.8)
+    assert shape == DataShape(n_users=3, n_items=30, n_events=6)
 
 
 def test_every_setting_of_size_reaches_the_model() -> None:

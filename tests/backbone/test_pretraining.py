@@ -127,3 +127,10 @@ def test_settings_that_are_set_by_hand_are_the_ones_used() -> None:
     assert {name: fitted.settings.model_dump()[name] for name in set_by_hand} == set_by_hand
     assert "auto" not in {value for name, value in fitted.settings.model_dump().items() if name != "precision"}
     assert BackboneSettings().epochs == "auto"
+
+
+def test_the_first_epochs_are_not_validated() -> None:
+    settings = QUICK.model_copy(update={"epochs": 6, "validate_from": 0.5})
+    fitted = pretrain(ring_dataset(60, with_validation=True), settings, seed=0)
+    assert [report.validation is None for report in fitted.history] == [True, True, False, False, False, False]
+    assert [report.best_epoch for report in fitted.history[:3]] == [1, 2, 3]

@@ -94,9 +94,7 @@ class _Fit:
         self, dataset: Dataset, settings: BackboneSettings, seed: int, device: torch.device, epochs: int | None
     ) -> None:
         positions = chosen(settings.positions)
-        sequences = training_sequences(
-            dataset.events.items, dataset.offsets, positions, windows=chosen(settings.windows)
-        )
+        sequences = training_sequences(dataset.events.items, dataset.offsets, positions, windows=settings.windows)
         if not len(sequences):
             raise UnsupportedByData(
                 "no user has two events, so nothing ever follows anything and a sequence model has nothing to learn; "
@@ -123,7 +121,7 @@ class _Fit:
         if not self._history:
             return False
         newest = self._history[-1]
-        tired = newest.epoch - newest.best_epoch >= self._settings.patience
+        tired = newest.epoch - newest.best_epoch >= chosen(self._settings.patience)
         return newest.epoch >= self._epochs or tired
 
     def advance(self, on_progress: Callable[[float], None] | None) -> EpochReport:
@@ -131,7 +129,7 @@ class _Fit:
         begun, number = time.perf_counter(), len(self._history) + 1
         loss = self._trainer.epoch(number, on_progress)
         model = self._trainer.model
-        found = None if self._selection is None else self._selection.ndcg(model, self._precision)
+        found = self._validate(number)
         best_epoch = self._best_epoch(number, found)
         if best_epoch == number:
             self._best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
@@ -139,13 +137,19 @@ class _Fit:
         self._history += (EpochReport(number, self._epochs, loss, found, seconds, best_epoch),)
         return self._history[-1]
 
+    def _validate(self, number: int) -> float | None:
+        early = number < self._settings.validate_from * self._epochs
+        if self._selection is None or (early and number < self._epochs):
+            return None
+        return self._selection.ndcg(self._trainer.model, self._precision)
+
     def _best_epoch(self, number: int, found: float | None) -> int:
+        """The newest epoch as long as nothing was validated, then the one with the highest metric."""
         if found is None or not self._history:
             return number
         best = self._history[-1].best_epoch
         before = self._history[best - 1].validation
-        assert before is not None
-        return number if found > before else best
+        return number if before is None or found > before else best
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(self._trainer.state(), self._best, self._history)

@@ -10,8 +10,8 @@ class EpochReport:
     """One finished epoch.
 
     epoch: 1 first. epochs: planned. loss: mean over the epoch's places. validation: NDCG@10, None without
-    validation cases. seconds: of training and validating this epoch. best_epoch: so far; without validation
-    always the newest.
+    validation cases and in the first epochs, where it is not asked. seconds: of training and validating this
+    epoch. best_epoch: so far; always the newest as long as there is no validation.
     """
 
     epoch: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +13,7 @@ from dynmm.configuration import Settings
 from dynmm.interactions.dataset import Dataset
 
 Auto = Literal["auto"]
+Decided = dict[str, Any]
 _T = TypeVar("_T")
 _Count = Annotated[int, Field(ge=1)]
 _Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -25,8 +27,8 @@ class BackboneSettings(Settings):
     heads: int = Field(2, ge=1, description="Attention heads of each block; must divide the width.")
     inner: int = Field(256, ge=8, description="Width of the feed-forward layer in each block.")
     positions: _Count | Auto = Field("auto", description="Newest events of a user that the model reads.")
-    windows: bool | Auto = Field(
-        "auto", description="Train on the whole of histories longer than `positions`, cut into stretches."
+    windows: bool = Field(
+        False, description="Train on the whole of histories longer than `positions`, cut into stretches."
     )
     temperature: float = Field(0.05, gt=0, description="Divides the cosine of user and item in the softmax.")
     item_scale: float = Field(0.02, gt=0, description="Standard deviation of the item table before training.")
@@ -47,7 +49,12 @@ class BackboneSettings(Settings):
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW on tables and matrices.")
     warmup_epochs: float = Field(0.5, ge=0, description="Epochs over which the learning rate rises.")
     epochs: _Count | Auto = Field("auto", description="Epochs over which the learning rate falls to its end.")
-    patience: int = Field(4, ge=1, description="Stop after so many epochs without a better validation NDCG@10.")
+    patience: _Count | Auto = Field(
+        "auto", description="Stop after so many epochs without a better validation NDCG@10."
+    )
+    validate_from: float = Field(
+        0.3, ge=0, le=1, description="Share of the epochs before the first validation; early ones never win."
+    )
     validation_users: int = Field(10_000, ge=1, description="Most users that a validation asks about.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Of the products in training; auto is bfloat16 where the device computes in it."
@@ -57,42 +64,85 @@ class BackboneSettings(Settings):
 
 @dataclass(frozen=True)
 class DataShape:
-    """What the presets look at. median_length and long_length: median and 90th percentile of the users' events."""
+    """What the presets look at: users with at least one event, items, and events that train."""
 
     n_users: int
     n_items: int
     n_events: int
-    median_length: float
-    long_length: float
 
     @classmethod
     def of(cls, dataset: Dataset) -> DataShape:
         """The shape of the events that train."""
-        lengths = np.diff(dataset.offsets)
-        lengths = lengths[lengths > 0]
-        median, long = np.quantile(lengths, [0.5, 0.9]) if len(lengths) else (0.0, 0.0)
-        return cls(len(lengths), dataset.n_items, len(dataset.events), float(median), float(long))
+        return cls(int(np.count_nonzero(np.diff(dataset.offsets))), dataset.n_items, len(dataset.events))
+
+    @property
+    def events_per_user(self) -> float:
+        return self.n_events / max(1, self.n_users)
+
+    @property
+    def events_per_item(self) -> float:
+        return self.n_events / max(1, self.n_items)
 
 
 def resolve(settings: BackboneSettings, shape: DataShape) -> BackboneSettings:
-    """The same settings with every "auto" decided. What is set by hand stays."""
-    presets = _presets(shape)
-    changes = {name: value for name, value in presets.items() if getattr(settings, name) == "auto"}
-    return settings.model_copy(update=changes)
+    """The same settings with every "auto" decided. What is set by hand stays, and what depends on it follows."""
+    decided = settings.model_dump()
+    for name, preset in _PRESETS.items():
+        if decided[name] == "auto":
+            decided[name] = preset(shape, decided)
+    return BackboneSettings.model_validate(decided)
 
 
-def _presets(shape: DataShape) -> dict[str, object]:
-    long_histories = shape.long_length > 100
-    return {
-        "positions": 200 if long_histories else 50,
-        "windows": long_histories,
-        "loss": "full" if shape.n_items <= 40_000 else "sampled",
-        "input_dropout": 0.2 if long_histories else 0.5,
-        "block_dropout": 0.2 if long_histories else 0.5,
-        "batch_places": 2048,
-        "learning_rate": 1e-3,
-        "epochs": 15,
-    }
+def _positions(shape: DataShape, _: Decided) -> int:
+    return 200 if shape.events_per_user > 50 else 50
+
+
+def _loss(shape: DataShape, _: Decided) -> str:
+    # The full softmax learns more from each event and costs events x items: up to some minutes an epoch here.
+    return "full" if shape.n_events * shape.n_items <= 4e10 else "sampled"
+
+
+def _dropout(shape: DataShape, _: Decided) -> float:
+    """The less often an item was seen, the more there is to forget by heart.
+
+    Chosen on validation: .5 up to some 20 events for each item, .3 at 60, .2 from 250 on.
+    """
+    seen = np.log(max(1.0, shape.events_per_item))
+    return round(float(np.interp(seen, np.log([20, 60, 250]), [0.5, 0.3, 0.2])), 3)
+
+
+def _batch_places(shape: DataShape, _: Decided) -> int:
+    """Some 150 steps an epoch, in a power of two. Small data gains most from small batches."""
+    return int(2 ** np.clip(np.round(np.log2(max(1, shape.n_events) / 150)), 8, 12))
+
+
+def _learning_rate(_: DataShape, decided: Decided) -> float:
+    return 1e-3 if decided["batch_places"] >= 2048 else 7e-4
+
+
+def _epochs(shape: DataShape, decided: Decided) -> int:
+    """At least some 2,200 steps, between 15 and 150 epochs; fewer over more than a million events."""
+    steps = max(1.0, shape.n_events / decided["batch_places"])
+    fewest = 15 * min(1.0, (1e6 / max(1, shape.n_events)) ** 0.5)
+    return max(3, round(min(150.0, max(fewest, 2200 / steps))))
+
+
+def _patience(_: DataShape, decided: Decided) -> int:
+    # The learning rate falls to the end, and the best epoch is mostly in the last fifth: give it time.
+    return int(max(4, -(-3 * decided["epochs"] // 10)))
+
+
+#: In this order, because the later ones look at the earlier.
+_PRESETS: dict[str, Callable[[DataShape, Decided], object]] = {
+    "positions": _positions,
+    "loss": _loss,
+    "input_dropout": _dropout,
+    "block_dropout": _dropout,
+    "batch_places": _batch_places,
+    "learning_rate": _learning_rate,
+    "epochs": _epochs,
+    "patience": _patience,
+}
 
 
 def chosen(value: _T | Auto) -> _T:
