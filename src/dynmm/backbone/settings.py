@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
@@ -112,8 +113,9 @@ def _dropout(shape: DataShape, _: Decided) -> float:
 
 
 def _batch_places(shape: DataShape, _: Decided) -> int:
-    """Some 150 steps an epoch, in a power of two. Small data gains most from small batches."""
-    return int(2 ** np.clip(np.round(np.log2(max(1, shape.n_events) / 150)), 8, 12))
+    """Some 200 steps an epoch, in a power of two. Small data gains most from small batches."""
+    power = round(math.log2(max(1, shape.n_events) / 200))
+    return 1 << min(12, max(8, power))
 
 
 def _learning_rate(_: DataShape, decided: Decided) -> float:
