@@ -1,0 +1,98 @@
+"""Full ranking with the shipped defaults: HR@10 and NDCG@10 over several seeds, beside the comparison systems.
+
+    python benchmarks/accuracy.py --data amazon14-beauty --part test --out benchmarks/results/accuracy.json
+
+`--part validation` is the default, and what anything may be chosen by. `--part test` opens the test part;
+each opening gets a number and a line in docs/experiment-log.md. Fits come from the stage cache where the same
+inputs were fitted before, so a broken-off run goes on. Without --system every comparison that the data allows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from dynmm import Dataset, baselines
+from dynmm.assembly import FitOptions, Fitted, fit
+from dynmm.backbone.reports import EpochReport
+from dynmm.evaluation import protocols
+from dynmm.evaluation.ladder import ladder
+from dynmm.measurement import comparison_names
+from dynmm.storage import write_json
+from dynmm.system import System
+
+DATA_SETS = ("amazon14-beauty", "amazon14-sports", "ml-1m")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", help="folder, or name of one under DYNMM_DATA; repeatable")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--part", choices=["validation", "test"], default="validation")
+    parser.add_argument("--system", action="append", help="comparison systems")
+    parser.add_argument("--fit-only", action="store_true", help="fill the stage cache and measure nothing")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    results = {}
+    for name in arguments.data or DATA_SETS:
+        folder = _folder(name)
+        if folder is None:
+            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
+            continue
+        fits = [_fit(folder, seed, arguments.device) for seed in arguments.seeds]
+        if not arguments.fit_only:
+            results[folder.name] = _measure(fits, arguments.part, arguments.system, arguments.seeds)
+    if arguments.out is not None and results:
+        facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
+        write_json(arguments.out, facts | {"data": results})
+
+
+def _folder(name: str) -> Path | None:
+    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
+        if (folder / "interactions.parquet").is_file():
+            return folder
+    return None
+
+
+def _fit(folder: Path, seed: int, device: str) -> Fitted:
+    with tqdm(desc=f"{folder.name} seed {seed}", bar_format="{desc}: {n} epochs {elapsed}{postfix}") as bar:
+
+        def told(report: EpochReport) -> None:
+            bar.set_postfix(loss=f"{report.loss:.3f}", ndcg=report.validation)
+            bar.update()
+
+        return fit(Dataset.load(folder), None, split="full", seed=seed, options=FitOptions(device, None, told))
+
+
+def _measure(fits: list[Fitted], part: str, names: list[str] | None, seeds: list[int]) -> dict[str, Any]:
+    split = fits[0].split
+    cases = split.validation if part == "validation" else split.test
+    assert cases is not None
+    systems: dict[str, list[System]] = {"dynmm/backbone": [one.recommender.system for one in fits]}
+    for name in names or comparison_names(split.train):
+        system = baselines.create(name)
+        system.fit(split.train)
+        systems[name] = [system]
+    result = protocols.run(protocols.full(split.train, cases), systems).to_json()
+    print(f"\n{split.source.info.name}, {part}, full ranking, seeds {seeds}")
+    print(ladder(result).to_text())
+    seconds = [sum(report.seconds for report in one.curve) for one in fits]
+    return result | {
+        "part": part,
+        "run_seeds": seeds,
+        "fit_seconds": seconds,
+        "epochs": [len(one.curve) for one in fits],
+        "config": dict(fits[0].recommender.facts["config"]["backbone"]),
+    }
+
+
+if __name__ == "__main__":
+    main()
