@@ -25,9 +25,10 @@ def test_every_shape_gets_sound_settings(users: int, items: int, events: int) ->
 
 
 def test_what_depends_on_a_value_follows_the_one_set_by_hand() -> None:
-    small, preset = resolve(BackboneSettings(batch_places=64), LONG), resolve(BackboneSettings(), LONG)
-    assert chosen(small.learning_rate) < chosen(preset.learning_rate)
     assert resolve(BackboneSettings(epochs=100), LONG).patience == 30
+    small = DataShape(n_users=400, n_items=200, n_events=20_000)
+    assert resolve(BackboneSettings(batch_places=512), small).epochs == 40
+    assert resolve(BackboneSettings(batch_places=128), small).epochs == 15
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**7))
@@ -39,10 +40,10 @@ def test_items_seen_more_often_need_less_dropout(items: int, events: int) -> Non
 
 
 @given(st.integers(1, 10**7))
-def test_small_data_trains_as_many_steps(events: int) -> None:
-    resolved = resolve(BackboneSettings(), DataShape(10, 100, events))
-    steps = chosen(resolved.epochs) * max(1.0, events / chosen(resolved.batch_places))
-    assert steps >= 2000 or resolved.epochs == 150
+def test_small_data_gets_more_epochs_of_smaller_batches(events: int) -> None:
+    small, large = (resolve(BackboneSettings(), DataShape(10, 100, n)) for n in (events, 10 * events))
+    assert 256 <= chosen(small.batch_places) <= chosen(large.batch_places) <= 4096
+    assert 3 <= chosen(large.epochs) <= chosen(small.epochs) <= 40
 
 
 def test_long_histories_get_more_positions() -> None:

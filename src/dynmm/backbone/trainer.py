@@ -66,7 +66,7 @@ class Trainer:
         settings = self.settings
         rise = min(1.0, (done + step) / settings.warmup_epochs) if settings.warmup_epochs > 0 else 1.0
         fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done / chosen(settings.epochs))))
-        rate = chosen(settings.learning_rate) * rise * (fall * (1 - _LAST_RATE) + _LAST_RATE)
+        rate = settings.learning_rate * rise * (fall * (1 - _LAST_RATE) + _LAST_RATE)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
