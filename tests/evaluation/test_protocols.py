@@ -13,7 +13,7 @@ from tests.evaluation.fakes import Counting, CountingHistory, Fixed, cases, data
 
 from dynmm.errors import EmptyDataError, ProtocolMismatch
 from dynmm.evaluation.metrics import metric_names
-from dynmm.evaluation.protocols import Exam, cold, exams, full, run, sampled
+from dynmm.evaluation.protocols import Exam, cold, exams, full, run, run_all, sampled
 from dynmm.evaluation.ranking import Pool, chosen, measure
 from dynmm.interactions.candidates import draw_candidates
 from dynmm.interactions.splits import Split, SplitConfig, make_split
@@ -199,6 +199,19 @@ def test_systems_are_made_one_at_a_time() -> None:
 
     run(exam, {"a": seeds("a"), "b": seeds("b")}, progress=progress)
     assert seen == [("a", 0, 1, 1), ("b", 0, 1, 1)]
+
+
+def test_exams_are_sat_in_one_walk_and_stand_side_by_side() -> None:
+    parted = split("full")
+    found = exams(parted, "sampled", drawn=draw_candidates(parted, seed=1))
+    seen: list[int] = []
+    counting = Counting()
+    counting.fit(parted.train)
+    told = run_all(found, {"one": iter([counting])}, progress=lambda *args: seen.append(args[2])).to_json()
+    assert told["protocol"] == "sampled-99"
+    assert [beside["protocol"] for beside in told["beside"]] == ["sampled-19", "full"]
+    assert told["beside"][0]["systems"]["one"]["hit@1"]["mean"] >= told["systems"]["one"]["hit@1"]["mean"]
+    assert seen[-1] == 3 * len(found[0].cases)
 
 
 def test_a_system_without_a_run_is_refused() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dynmm.errors import EmptyDataError, ProtocolMismatch
 from dynmm.evaluation.metrics import CUTOFFS
 from dynmm.evaluation.ranking import CHUNK, DEPTH, Pool, measure
+from dynmm.evaluation.ranking import Progress as CaseProgress
 from dynmm.evaluation.results import Evaluation
 from dynmm.evaluation.scores import Resampling, SystemScores
 from dynmm.interactions.candidates import FEW_NEGATIVES, Candidates
@@ -18,7 +19,7 @@ from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
 from dynmm.system import System
-from dynmm.types import BoolArray, IntArray
+from dynmm.types import BoolArray, FloatArray, IntArray
 
 #: With one positive among few, cutoff 20 says little and Hit@1 is what the sampled literature reports.
 SAMPLED_CUTOFFS = (1, 5, 10)
@@ -152,31 +153,59 @@ def run(
     chunk: int = CHUNK,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Every fitted system through one exam.
+    """Every fitted system through one exam. See `run_all`."""
+    return run_all([exam], systems, data_sha256=data_sha256, how=how, margin=margin, chunk=chunk, progress=progress)
 
-    systems: name in the tables -> the system once per seed. The iterables are walked one system at a time,
-    so a generator that loads or fits each needs the memory of one. margin: see `comparisons.compare`.
+
+def run_all(
+    exams: Sequence[Exam],
+    systems: Mapping[str, Iterable[System]],
+    *,
+    data_sha256: str = "",
+    how: Resampling | None = None,
+    margin: float | None = None,
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Every fitted system through every exam; the first exam's outcome, with the others beside it.
+
+    systems: name in the tables -> the system once per seed. The iterables are walked once, one system at a
+    time, so a generator that loads or fits each needs the memory of one. margin: see `comparisons.compare`.
     """
-    scores = []
+    scores: list[list[SystemScores]] = [[] for _ in exams]
+    total = sum(len(exam.cases) for exam in exams)
     for name, seeds in systems.items():
-        runs = []
+        runs: list[list[dict[str, FloatArray]]] = [[] for _ in exams]
         for number, system in enumerate(seeds):
-            told = None if progress is None else _told(progress, name, number)
-            pool, cutoffs = exam.pool, exam.cutoffs
-            runs.append(
-                measure(system, exam.cases, pool, cutoffs=cutoffs, depth=exam.depth, chunk=chunk, progress=told)
-            )
-        scores.append(SystemScores.of_seeds(name, runs))
+            done = 0
+            for exam, of_exam in zip(exams, runs, strict=True):
+                told = None if progress is None else _told(progress, name, number, done, total)
+                of_exam.append(_sit(exam, system, chunk, told))
+                done += len(exam.cases)
+        for of_exam, found in zip(runs, scores, strict=True):
+            found.append(SystemScores.of_seeds(name, of_exam))
+    outcomes = [
+        _outcome(exam, found, data_sha256, how or Resampling(), margin)
+        for exam, found in zip(exams, scores, strict=True)
+    ]
+    return replace(outcomes[0], beside=outcomes[1:])
+
+
+def _sit(exam: Exam, system: System, chunk: int, told: CaseProgress | None) -> dict[str, FloatArray]:
+    return measure(system, exam.cases, exam.pool, cutoffs=exam.cutoffs, depth=exam.depth, chunk=chunk, progress=told)
+
+
+def _outcome(
+    exam: Exam, scores: Sequence[SystemScores], data_sha256: str, how: Resampling, margin: float | None
+) -> Evaluation:
     apart = exam.apart or {}
     counts = {name: int(rows.sum()) for name, rows in apart.items()}
-    users, resampling = exam.cases.users, how or Resampling()
-    return Evaluation(
-        exam.protocol, data_sha256, users, scores, exam.depth, apart, counts, exam.notes, resampling, margin
-    )
+    users = exam.cases.users
+    return Evaluation(exam.protocol, data_sha256, users, scores, exam.depth, apart, counts, exam.notes, how, margin)
 
 
-def _told(progress: Progress, name: str, number: int) -> Callable[[int, int], None]:
-    return lambda done, total: progress(name, number, done, total)
+def _told(progress: Progress, name: str, number: int, before: int, total: int) -> CaseProgress:
+    return lambda done, _: progress(name, number, before + done, total)
 
 
 def _check(cases: Cases, protocol: str) -> None:
