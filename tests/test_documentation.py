@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -129,6 +130,14 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...]) -> None:
 def test_every_command_is_described_in_the_guide(path: tuple[str, ...]) -> None:
     guide = (ROOT / "docs" / "guides" / "command-line.md").read_text(encoding="utf-8")
     assert f"`dynmm {' '.join(path)}" in guide or f"\ndynmm {' '.join(path)}" in guide
+
+
+def test_every_key_is_shown_with_a_type_in_words_and_a_meaning() -> None:
+    listed = json.loads(CliRunner().invoke(main, ["config", "--json"]).stdout)
+    assert listed["backbone.epochs"]["type"] == "int | auto"
+    assert listed["data.kinds"]["type"] == "list of text | null"
+    assert [key for key, row in listed.items() if not re.fullmatch(r"[a-z0-9_ |]+", row["type"])] == []
+    assert [key for key, row in listed.items() if not row["meaning"].endswith(".")] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field, ValidationError
 
@@ -13,6 +14,8 @@ from dynmm.backbone.settings import BackboneSettings
 from dynmm.configuration import Settings
 from dynmm.errors import ConfigError
 from dynmm.interactions.splits import SplitConfig
+
+_WORDS: dict[Any, str] = {str: "text", float: "number", int: "int", bool: "true | false", NoneType: "null"}
 
 
 class DataSettings(Settings):
@@ -90,5 +93,19 @@ def describe(settings: type[Settings] = Config, prefix: str = "") -> Iterator[tu
         if isinstance(annotation, type) and issubclass(annotation, Settings):
             yield from describe(annotation, f"{prefix}{name}.")
         else:
-            kind = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
-            yield f"{prefix}{name}", kind, field.get_default(call_default_factory=True), field.description or ""
+            default = field.get_default(call_default_factory=True)
+            yield f"{prefix}{name}", _in_words(annotation), default, field.description or ""
+
+
+def _in_words(annotation: Any) -> str:
+    """A type as one would write its values: "int | auto", "list of text", "number | null"."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _in_words(inner[0])
+    if origin is Literal:
+        return " | ".join(str(value) for value in inner)
+    if origin in (Union, UnionType):
+        return " | ".join(dict.fromkeys(_in_words(one) for one in inner))
+    if origin in (list, tuple):
+        return f"list of {_in_words(inner[0])}"
+    return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))

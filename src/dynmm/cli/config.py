@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 
 import click
@@ -30,5 +31,6 @@ def config(key: str | None, as_json: bool) -> None:
         print_json({name: {"type": kind, "default": default, "meaning": text} for name, kind, default, text in rows})
         return
     for name, kind, default, text in rows:
-        click.echo(f"{name} = {'null' if default is None else default}   ({kind})")
+        shown = default if isinstance(default, str) else json.dumps(default)
+        click.echo(f"{name} = {shown}   ({kind})")
         click.echo(textwrap.indent(textwrap.fill(text, 96), "    "))
