@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from dynmm.system import PADDING, Query
-from dynmm.topk import rank_in_blocks
+from dynmm.topk import rank_by_vectors, rank_in_blocks
 from dynmm.types import UserHistory
 
 
@@ -60,3 +60,20 @@ def test_nan_scores_are_refused() -> None:
 
 def test_no_queries_give_an_empty_ranking() -> None:
     assert rank_in_blocks(lambda block: torch.zeros(len(block), 4), [], 3, 4).items.shape == (0, 3)
+
+
+def test_vectors_rank_as_their_products_do_in_any_company() -> None:
+    source = torch.Generator().manual_seed(0)
+    users, items = torch.randn(70, 16, generator=source), torch.randn(300, 16, generator=source)
+    queries = [_query([row, row + 1]) for row in range(70)]
+    together = rank_by_vectors(users, items, queries, 7, block_bytes=4 * 300 * 9)
+    for row, query in enumerate(queries):
+        alone = rank_by_vectors(users[row : row + 1], items, [query], 7)
+        assert together.items[row].tolist() == alone.items[0].tolist()
+        assert together.scores[row].tolist() == alone.scores[0].tolist()
+        assert together.items[row].tolist() == _plain((items @ users[row]).numpy(), query, 7)
+
+
+def test_no_queries_rank_to_nothing() -> None:
+    found = rank_by_vectors(torch.empty(0, 4), torch.ones(5, 4), [], 3)
+    assert found.items.shape == found.scores.shape == (0, 3)

@@ -120,7 +120,8 @@ def _batch_places(shape: DataShape, _: Decided) -> int:
 
 def _epochs(shape: DataShape, decided: Decided) -> int:
     """Some 2,200 steps, in 15 to 40 epochs: beyond 40 small data is learned by heart. Fewer over a million events."""
-    steps = max(1.0, shape.n_events / decided["batch_places"])
+    places: int = decided["batch_places"]
+    steps = max(1.0, shape.n_events / places)
     fewest = 15 * min(1.0, math.sqrt(1e6 / max(1, shape.n_events)))
     return max(3, round(min(40.0, max(fewest, 2200 / steps))))
 
