@@ -212,6 +212,8 @@ def test_exams_are_sat_in_one_walk_and_stand_side_by_side() -> None:
     assert [beside["protocol"] for beside in told["beside"]] == ["sampled-19", "full"]
     assert told["beside"][0]["systems"]["one"]["hit@1"]["mean"] >= told["systems"]["one"]["hit@1"]["mean"]
     assert seen[-1] == 3 * len(found[0].cases)
+    assert told["compared"] == ["hit@10", "ndcg@10"]
+    assert told["beside"][0]["compared"] == ["hit@1", "ndcg@10"]
 
 
 def test_a_system_without_a_run_is_refused() -> None:

@@ -67,17 +67,21 @@ def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     return steps + [(top, name) for name in [*variants, *others] if name != top]
 
 
-def ladder(result: Mapping[str, Any], metrics: Sequence[str] = ("hit@10", "ndcg@10")) -> Table:
-    """The table of one evaluation, from its JSON with `systems` and `comparisons`."""
+def ladder(result: Mapping[str, Any], metrics: Sequence[str] = ()) -> Table:
+    """The table of one evaluation, from its JSON with `systems` and `comparisons`.
+
+    metrics: the columns, by default those on which the evaluation compares.
+    """
     systems = result["systems"]
     rungs, variants, others = order(list(systems))
-    first = metrics[0]
-    others = sorted(others, key=lambda name: -systems[name][first]["mean"])
+    wanted = metrics or result.get("compared", ("hit@10", "ndcg@10"))
+    shown = [metric for metric in wanted if all(metric in scores for scores in systems.values())]
+    if shown:
+        others = sorted(others, key=lambda name: -systems[name][shown[0]]["mean"])
     against = {upper: (upper, lower) for lower, upper in pairwise(rungs)}
     top = pairs(list(systems))[-1][0] if pairs(list(systems)) else ""
     against |= {name: (top, name) for name in [*variants, *others] if name != top}
     found = {(c["ours"], c["theirs"], c["metric"]): c for c in result["comparisons"]}
-    shown = [metric for metric in metrics if all(metric in scores for scores in systems.values())]
     rows = []
     for name in [*rungs, *variants, *others]:
         pair = against.get(name)

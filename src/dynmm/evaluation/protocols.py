@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.errors import EmptyDataError, ProtocolMismatch
+from dynmm.evaluation.comparisons import COMPARED
 from dynmm.evaluation.metrics import CUTOFFS
 from dynmm.evaluation.ranking import CHUNK, DEPTH, Pool, measure
 from dynmm.evaluation.ranking import Progress as CaseProgress
@@ -35,6 +36,7 @@ Progress = Callable[[str, int, int, int], None]
 class Exam:
     """One protocol's questions: the same for every system.
 
+    compared: the metrics on which systems are compared, of those at `cutoffs`.
     apart: groups of cases that are counted and also listed apart, name -> (B,) mask.
     """
 
@@ -44,6 +46,7 @@ class Exam:
     cutoffs: tuple[int, ...] = CUTOFFS
     depth: int = DEPTH
     notes: tuple[str, ...] = ()
+    compared: tuple[str, ...] = COMPARED
     apart: Mapping[str, NDArray[np.bool_]] | None = None
 
 
@@ -81,8 +84,10 @@ def sampled(train: Dataset, cases: Cases, negatives: IntArray, *, candidates_sha
         notes.insert(1, f"Candidate file sha256 {candidates_sha256}.")
     listed = Pool(train.n_items, rows=rows, exclude_history=False)
     cutoffs = tuple(cutoff for cutoff in SAMPLED_CUTOFFS if cutoff <= drawn)
+    # Among twenty, the first place is what the literature reports as accuracy.
+    compared = COMPARED if drawn > FEW_NEGATIVES else ("hit@1", f"ndcg@{cutoffs[-1]}")
     apart = groups_apart(train, cases)
-    return Exam(f"sampled-{drawn}", cases, listed, cutoffs, rows.shape[1], tuple(notes), apart)
+    return Exam(f"sampled-{drawn}", cases, listed, cutoffs, rows.shape[1], tuple(notes), compared, apart)
 
 
 def cold(train: Dataset, cases: Cases, cold_items: BoolArray) -> tuple[Exam, Exam]:
@@ -200,8 +205,19 @@ def _outcome(
 ) -> Evaluation:
     apart = exam.apart or {}
     counts = {name: int(rows.sum()) for name, rows in apart.items()}
-    users = exam.cases.users
-    return Evaluation(exam.protocol, data_sha256, users, scores, exam.depth, apart, counts, exam.notes, how, margin)
+    return Evaluation(
+        protocol=exam.protocol,
+        data_sha256=data_sha256,
+        users=exam.cases.users,
+        systems=scores,
+        depth=exam.depth,
+        apart=apart,
+        counts=counts,
+        notes=exam.notes,
+        how=how,
+        margin=margin,
+        compared=exam.compared,
+    )
 
 
 def _told(progress: Progress, name: str, number: int, before: int, total: int) -> CaseProgress:

@@ -20,8 +20,9 @@ class Evaluation:
     """What every system scored on the cases of one protocol.
 
     users: (B,) the user of each case. apart: cases that are counted and also listed apart, name -> (B,) mask.
-    counts: further numbers to report. notes: sentences on how to read the result. depth: how far lists were
-    asked for, and with it MRR. beside: evaluations that are always shown with this one.
+    counts: further numbers to report. notes: sentences on how to read the result. compared: metrics on which
+    systems are compared. depth: how far lists were asked for, and with it MRR. beside: evaluations that are
+    always shown with this one.
     """
 
     protocol: str
@@ -34,13 +35,14 @@ class Evaluation:
     notes: Sequence[str] = ()
     how: Resampling = field(default_factory=Resampling)
     margin: float | None = None
+    compared: Sequence[str] = COMPARED
     beside: Sequence[Evaluation] = ()
 
     def comparisons(self) -> list[Comparison]:
         """Each rung of the ladder with the one below, and the highest with everything else."""
         names = [system.name for system in self.systems]
-        metrics = [metric for metric in COMPARED if self.systems and metric in self.systems[0].metrics]
-        return compare(self.systems, pairs(names), Users(self.users), metrics=metrics, how=self.how, margin=self.margin)
+        users = Users(self.users)
+        return compare(self.systems, pairs(names), users, metrics=self.compared, how=self.how, margin=self.margin)
 
     def to_json(self) -> dict[str, Any]:
         """`{"protocol", "data_sha256", "users", "systems", "comparisons", ...}` with plain values only."""
@@ -52,6 +54,7 @@ class Evaluation:
             "cases": len(self.users),
             "depth": self.depth,
             "resamples": self.how.resamples,
+            "compared": list(self.compared),
             "counts": dict(self.counts),
             "notes": list(self.notes),
             "systems": summary(self.systems, users, self.how),

@@ -56,6 +56,7 @@ class StreamEvaluation:
             "cases": len(users),
             "depth": DEPTH,
             "resamples": self.how.resamples,
+            "compared": list(COMPARED),
             "counts": self._counts(),
             "notes": self._notes(),
             "apart": apart_json(systems, users, stream.apart()),
