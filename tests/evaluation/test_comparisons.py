@@ -161,6 +161,14 @@ def test_the_ladder_of_one_system_and_of_strangers() -> None:
     assert [row[3] for row in strangers.rows] == ["", "x - y"]
 
 
+def test_a_step_that_was_not_compared_is_left_blank() -> None:
+    told = evaluation(scores("dynmm", 0.3), scores("popularity", 0.1)).to_json()
+    told["systems"]["dynmm/backbone"] = told["systems"]["dynmm"]
+    rows = {row[0]: row for row in ladder(told).rows}
+    assert rows["dynmm"][3:] == ("", "", "")
+    assert rows["popularity"][3] == "dynmm - popularity"
+
+
 def test_tables_as_text_and_markdown() -> None:
     table = Table(("a", "b"), (("1|2", "long"), ("3", "4")), "foot")
     assert table.to_text().splitlines() == ["a    b", "---  ----", "1|2  long", "3    4", "foot"]
