@@ -10,11 +10,10 @@ import torch
 from pydantic import Field
 
 from dynmm.baselines.libraries import implicit_module, one_blas_thread, taken_by_query, taken_by_user
-from dynmm.baselines.products import tiled_product
 from dynmm.configuration import Settings
 from dynmm.interactions.dataset import Dataset
 from dynmm.system import Query, Rankings
-from dynmm.topk import rank_in_blocks
+from dynmm.topk import rank_by_vectors
 from dynmm.types import Events
 
 
@@ -63,12 +62,8 @@ class ALS:
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """See `System.rank`."""
         with one_blas_thread():
-            return rank_in_blocks(self._score, queries, k, self._n_items)
+            users = self._model.recalculate_user(np.arange(len(queries)), taken_by_query(queries, self._n_items))
+        return rank_by_vectors(torch.from_numpy(users), torch.from_numpy(self._model.item_factors), queries, k)
 
     def learn(self, events: Events) -> None:
         """Learns nothing: what is new enters through the histories."""
-
-    def _score(self, queries: Sequence[Query]) -> torch.Tensor:
-        taken = taken_by_query(queries, self._n_items)
-        users = self._model.recalculate_user(np.arange(len(queries)), taken)
-        return torch.from_numpy(tiled_product(users, self._model.item_factors.T))

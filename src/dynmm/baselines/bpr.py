@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dynmm.baselines.libraries import implicit_module, one_blas_thread, taken_by_user
-from dynmm.baselines.products import tiled_product
 from dynmm.configuration import Settings
 from dynmm.interactions.dataset import Dataset
 from dynmm.randomness import generator
 from dynmm.system import Query, Rankings
-from dynmm.topk import rank_in_blocks
+from dynmm.topk import rank_by_vectors
 from dynmm.types import Events, IntArray
 
 
@@ -70,15 +69,14 @@ class BPR:
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """See `System.rank`."""
+        users = np.zeros((len(queries), self._items.shape[1]), dtype=np.float32)
         with one_blas_thread():
-            return rank_in_blocks(self._score, queries, k, len(self._items))
+            for row, query in enumerate(queries):
+                users[row] = self._fold_in(query.history.items)
+        return rank_by_vectors(torch.from_numpy(users), torch.from_numpy(self._items), queries, k)
 
     def learn(self, events: Events) -> None:
         """Learns nothing: what is new enters through the histories."""
-
-    def _score(self, queries: Sequence[Query]) -> torch.Tensor:
-        users = np.stack([self._fold_in(query.history.items) for query in queries])
-        return torch.from_numpy(tiled_product(users, self._items.T))
 
     def _fold_in(self, history: IntArray) -> NDArray[np.float32]:
         """(F + 1,) the user of a history; the last entry, 1, takes the bias. No history: only the bias counts."""

@@ -39,7 +39,7 @@ def taken_by_user(dataset: Dataset) -> sp.csr_matrix:
 def taken_by_query(queries: Sequence[Query], n_items: int) -> sp.csr_matrix:
     """(B, I) float32, 1 where an item stands in a query's history."""
     rows = np.repeat(np.arange(len(queries)), [len(query.history) for query in queries])
-    columns = np.concatenate([np.asarray(query.history.items, dtype=np.int64) for query in queries])
+    columns = np.concatenate([np.empty(0, np.int64), *(query.history.items for query in queries)])
     return _ones(rows, columns, (len(queries), n_items))
 
 

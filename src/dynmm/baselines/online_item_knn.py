@@ -89,6 +89,18 @@ class OnlineItemKNN:
         self._trend.take(item)
         self._pairs.tidy()
 
+    def pair_sums(self) -> sp.csr_matrix:
+        """(I, I), the pair statistic A of `pairs` as counted until now."""
+        return self._pairs.matrix()
+
+    def item_counts(self) -> NDArray[np.float64]:
+        """(I,) events of each item until now."""
+        return self._counts.copy()
+
+    def recent_counts(self) -> NDArray[np.float64]:
+        """(I,) the same, faded by age."""
+        return self._trend.counts()
+
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """See `System.rank`."""
         return rank_in_blocks(self._score, queries, k, len(self._counts))
