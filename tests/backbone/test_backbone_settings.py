@@ -28,7 +28,7 @@ def test_what_depends_on_a_value_follows_the_one_set_by_hand() -> None:
     assert resolve(BackboneSettings(epochs=100), LONG).patience == 30
     small = DataShape(n_users=400, n_items=200, n_events=20_000)
     assert resolve(BackboneSettings(batch_places=512), small).epochs == 40
-    assert resolve(BackboneSettings(batch_places=128), small).epochs == 15
+    assert resolve(BackboneSettings(batch_places=128), small).epochs == 18
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**7))
