@@ -28,7 +28,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     target = tmp_path / "file"
     storage.write_bytes(target, b"old")
     monkeypatch.setattr(os, "fsync", _full_disk)
-    with pytest.raises(StorageError, match="No space left.*free some space"):
+    with pytest.raises(StorageError, match=r"No space left.*free some space"):
         storage.write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

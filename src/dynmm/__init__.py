@@ -9,11 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynmm import errors as errors
     from dynmm.config import Config
     from dynmm.interactions.dataset import Dataset, DatasetInfo
     from dynmm.recommender import Recommendations, Recommender
     from dynmm.system import Query, Rankings, System
-    from dynmm import errors as errors
     from dynmm.types import Events, Recommendation, UserHistory
 
 _HOMES = {

@@ -206,7 +206,7 @@ def test_an_interrupted_fit_says_how_to_go_on(data: Path, tmp_path: Path, monkey
     def interrupt(self: EpochBar, report: object) -> None:
         raise KeyboardInterrupt
 
-    call = ("fit", data, "--out", tmp_path / "run", "--split", "full", "--seed", "5", *QUICK)
+    call: tuple[str | Path, ...] = ("fit", data, "--out", tmp_path / "run", "--split", "full", "--seed", "5", *QUICK)
     with monkeypatch.context() as patch:
         patch.setattr(EpochBar, "epoch", interrupt)
         broken = _dynmm(*call)

@@ -51,6 +51,18 @@ def note(text: str) -> None:
         click.echo(text, err=True)
 
 
+class Once:
+    """A note for each new thing that is being done."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, text: str) -> None:
+        if text != self._last:
+            note(text)
+            self._last = text
+
+
 def print_json(value: Any) -> None:
     """One JSON document for machines, on stdout."""
     click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dynmm.cli.common import command, device_option, json_option, note, print_json
+from dynmm.cli.common import Once, command, device_option, json_option, print_json
 
 
 @click.command()
@@ -38,7 +38,7 @@ def evaluate(
     from dynmm.storage import write_json
 
     recommender = Recommender.from_pretrained(run, device=device)
-    result = measure(recommender, protocol, systems, candidates=run / "candidates", told=_Once())
+    result = measure(recommender, protocol, systems, candidates=run / "candidates", told=Once())
     if out is not None:
         write_json(out, result)
     if as_json:
@@ -51,15 +51,3 @@ def evaluate(
         for text in part["notes"]:
             click.echo(f"- {text}")
         click.echo()
-
-
-class _Once:
-    """A note for each new thing that is being done."""
-
-    def __init__(self) -> None:
-        self._last = ""
-
-    def __call__(self, text: str) -> None:
-        if text != self._last:
-            note(text)
-            self._last = text

@@ -1,0 +1,50 @@
+"""`dynmm demo`: fit, measure and recommend on a small data set, offline."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from dynmm.cli.common import Once, command, device_option, json_option, note, print_json
+from dynmm.cli.progress import EpochBar
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="A data set folder; without it a small world is simulated."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@device_option
+@json_option
+@command
+def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) -> None:
+    """Fit, evaluate beside the comparison systems, recommend for three users, and write report.html. Offline.
+
+    \b
+    Example:
+      dynmm demo --data examples/movielens --out demo
+    """
+    from dynmm.assembly import FitOptions
+    from dynmm.demo import run_demo
+    from dynmm.evaluation.ladder import ladder
+
+    with EpochBar() as bar:
+        try:
+            options = FitOptions(device, None, bar.epoch, bar.progress)
+            made = run_demo(out, data, seed=seed, options=options, told=Once())
+        except KeyboardInterrupt:
+            note("interrupted; give the same command again to go on from the last finished epoch")
+            sys.exit(130)
+    if as_json:
+        print_json({"report": str(made.report), "run": str(made.run), "seconds": made.seconds, "result": made.result})
+        return
+    click.echo(ladder(made.result).to_text())
+    info = made.fitted.split.source.info
+    for example in made.examples:
+        click.echo(f"\nUser {example.user} {info.verb}, newest first: {', '.join(example.history)}")
+        for place, title in enumerate(example.recommended, start=1):
+            click.echo(f"  {place}. {title}")
+    click.echo(f"\n{made.seconds:.0f} s. Open {made.report} for the figures; the run is in {made.run}.")
