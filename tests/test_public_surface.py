@@ -68,7 +68,7 @@ def test_every_public_name_is_there() -> None:
 
 def test_a_name_that_is_not_public_is_refused() -> None:
     with pytest.raises(AttributeError, match="Recomender"):
-        _ = dynmm.Recomender  # type: ignore[attr-defined]
+        _ = dynmm.Recomender
 
 
 def test_the_errors_are_these_and_share_one_base() -> None:
