@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dynmm.assembly import FitOptions, Fitted, fit, save
+from dynmm.assembly import WHOLE, FitOptions, Fitted, fit, save
 from dynmm.evaluation.figures import Curve
 from dynmm.evaluation.report import Example, ReportData, write_report
 from dynmm.interactions.dataset import Dataset

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dynmm import baselines
 from dynmm.assembly import WHOLE, known_events, retrained_backbone
 from dynmm.errors import ProtocolMismatch
-from dynmm.evaluation import protocols
+from dynmm.evaluation.protocols import exams, run_all
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.streams import run_stream
-from dynmm.interactions.candidates import FEW_NEGATIVES, draw_candidates, load_candidates, write_candidates
+from dynmm.interactions.candidates import Candidates, draw_candidates, load_candidates, write_candidates
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
 from dynmm.recommender import Recommender
+from dynmm.storage import sha256_of
 from dynmm.system import System
 
 log = logging.getLogger(__name__)
-
-#: The split that a run must have been fitted for, by protocol.
-SPLIT_OF = {"full": "full", "sampled": "full", "holdout": "holdout", "cold": "cold"}
 
 #: The rungs that exist. With one stage built, the whole is that stage.
 RUNG = "dynmm/backbone"
@@ -35,7 +33,7 @@ RETRAINED = "backbone-retrained-7d"
 #: One seed for everybody, so that all runs on the same split rank the same candidates.
 CANDIDATE_SEED = 0
 
-#: Called with the name of a system that is being fitted or measured.
+#: Called with what is being done.
 Told = Callable[[str], None]
 
 
@@ -70,91 +68,14 @@ def evaluate(
     Raises ProtocolMismatch where the run was fitted for another split.
     """
     split = _split_of(recommender)
-    protocol = protocol or _own_protocol(split)
-    if SPLIT_OF[protocol] != split.name:
-        raise ProtocolMismatch(
-            f"this run was fitted with --split {split.name} and cannot be evaluated as {protocol!r}: fit another "
-            f"with --split {SPLIT_OF[protocol]}"
-        )
-    assert split.test is not None, "every split that an evaluation takes has test cases"
-    exams = _exams(protocol, split, candidates)
-    names = list(systems) or comparison_names(split.train)
-    fitted = dict(_fitted(names, split.train, told))
-    ours = {WHOLE: recommender.system}
-    sha = str(recommender.facts["data"]["sha256"])
-    results = []
-    for exam in exams:
-        lineup: Mapping[str, list[System]] = {name: [system] for name, system in {**ours, **fitted}.items()}
-        report = None if told is None else lambda name, *_: told(f"{exam.protocol}: {name}")  # noqa: B023
-        results.append(protocols.run(exam, lineup, data_sha256=sha, progress=report).to_json())
-    for result in results:
-        _name_the_rung(result, RUNG)
-    first, *beside = results
-    return _described(first, recommender, split) | ({"beside": beside} if beside else {})
-
-
-def _own_protocol(split: Split) -> str:
-    if split.test is None:
-        other = "`dynmm stream` replays it" if split.name == "stream" else "nothing was held out; fit with --split full"
-        raise ProtocolMismatch(f"a run fitted with --split {split.name} has no test cases: {other}")
-    return split.name
-
-
-def _split_of(recommender: Recommender) -> Split:
-    if recommender.split is None:
-        raise ProtocolMismatch("this is a published model without events; evaluate the run that it came from")
-    return recommender.split
-
-
-def _exams(protocol: str, split: Split, candidates: Path | None) -> list[protocols.Exam]:
-    assert split.test is not None
-    if protocol == "cold":
-        assert split.cold_items is not None, "the cold split says which items are cold"
-        return list(protocols.cold(split.train, split.test, split.cold_items))
-    whole = protocols.full(split.train, split.test, protocol="full" if protocol == "sampled" else protocol)
-    if protocol != "sampled":
-        return [whole]
-    drawn, digest = _candidates(split, candidates)
-    many = protocols.sampled(split.train, split.test, drawn, candidates_sha256=digest)
-    few = protocols.sampled(split.train, split.test, drawn[:, :FEW_NEGATIVES], candidates_sha256=digest)
-    return [many, few, whole]
-
-
-def _candidates(split: Split, folder: Path | None) -> tuple[Any, str]:
-    if folder is None:
-        return draw_candidates(split, CANDIDATE_SEED).negatives, ""
-    if not folder.exists():
-        write_candidates(folder, draw_candidates(split, CANDIDATE_SEED), split)
-    from dynmm.storage import sha256_of
-
-    return load_candidates(folder, split).negatives, sha256_of(folder / "candidates.parquet")
-
-
-def _fitted(names: Sequence[str], train: Dataset, told: Told | None) -> Iterator[tuple[str, System]]:
-    for name in names:
-        if told is not None:
-            told(f"fitting {name}")
-        system = baselines.create(name)
-        system.fit(train)
-        yield name, system
-
-
-def _name_the_rung(result: dict[str, Any], rung: str) -> None:
-    """The whole is one rung so far: its scores stand under both names, and nothing is compared with itself."""
-    for part in ("systems", "systems_by_user"):
-        if part in result:
-            result[part] = {WHOLE: result[part][WHOLE], rung: result[part][WHOLE], **result[part]}
-    result["notes"] = [*result["notes"], f"With one stage built, {WHOLE} is {rung}."]
-
-
-def _described(result: dict[str, Any], recommender: Recommender, split: Split) -> dict[str, Any]:
-    seeds = list(recommender.facts["seeds"])
-    return result | {
-        "data": split.source.info.name,
-        "split": {"name": split.name, "variant": split.variant, "counts": split.counts, "notes": list(split.notes)},
-        "run_seeds": seeds,
-        "dynmm": recommender.facts["dynmm"],
-    }
+    drawn, digest = _candidates(split, candidates) if protocol == "sampled" and split.name == "full" else (None, "")
+    asked = exams(split, protocol or split.name, drawn=drawn, candidates_sha256=digest)
+    lineup = {WHOLE: iter([recommender.system])}
+    lineup |= {name: _fitted(name, split.train, told) for name in systems or comparison_names(split.train)}
+    report = None if told is None else lambda name, *_: told(f"measuring {name}")
+    outcome = run_all(asked, lineup, data_sha256=_sha256(recommender), progress=report).to_json()
+    outcome["beside"] = [_with_rung(one, RUNG) for one in outcome.get("beside", ())]
+    return _described(_with_rung(outcome, RUNG), recommender, split)
 
 
 def stream(
@@ -167,34 +88,77 @@ def stream(
 ) -> dict[str, Any]:
     """The last part of a stream run replayed, scored before it is learned, as the JSON of `dynmm stream`.
 
-    window: its length; empty means an hour where timestamps are exact and a day where they are days.
+    window: its length; empty means an hour where timestamps are exact and a day where they are days. Raises
+    ProtocolMismatch where the run was fitted for another split.
     """
     split = _split_of(recommender)
     if split.stream is None:
-        raise ProtocolMismatch(f"this run was fitted with --split {split.name}; a replay needs --split stream")
+        raise ProtocolMismatch(
+            f"this run was fitted with --split {split.name}; a replay needs one fitted with --split stream"
+        )
     base = known_events(split)
     window = window or ("1d" if split.source.info.time_resolution == "day" else "1h")
-    replayed = Stream.of(base, split.stream, mode=mode, window=window)
-    names = list(systems) or comparison_names(base, stream=True)
-
-    def make(name: str) -> Iterator[System]:
-        """One system, fitted when its turn comes, so that only one is in memory."""
-        if name == WHOLE:
-            yield recommender.system
-        elif name == RETRAINED:
-            yield retrained_backbone(recommender, split, RETRAINED)
-        else:
-            yield from dict(_fitted([name], base, None)).values()
-
+    lineup = {WHOLE: iter([recommender.system])}
+    for name in systems or comparison_names(base, stream=True):
+        lineup[name] = _retrained(recommender, split) if name == RETRAINED else _fitted(name, base, None)
     report = None if told is None else lambda name, _, done, total: told(name, done, total)
-    sha = str(recommender.facts["data"]["sha256"])
     outcome = run_stream(
-        replayed,
-        {name: make(name) for name in (WHOLE, *names)},
-        data_sha256=sha,
+        Stream.of(base, split.stream, mode=mode, window=window),
+        lineup,
+        data_sha256=_sha256(recommender),
         retention=split.validation,
         progress=report,
-    )
-    result = outcome.to_json()
-    _name_the_rung(result, STATIC)
-    return _described(result, recommender, split)
+    ).to_json()
+    return _described(_with_rung(outcome, STATIC), recommender, split)
+
+
+def _split_of(recommender: Recommender) -> Split:
+    if recommender.split is None:
+        raise ProtocolMismatch("this is a published model without events; evaluate the run that it came from")
+    return recommender.split
+
+
+def _sha256(recommender: Recommender) -> str:
+    return str(recommender.facts["data"]["sha256"])
+
+
+def _fitted(name: str, train: Dataset, told: Told | None) -> Iterator[System]:
+    """One comparison system, fitted when its turn comes, so that only one is in memory."""
+    system = baselines.create(name)
+
+    def fitting() -> Iterator[System]:
+        if told is not None:
+            told(f"fitting {name}")
+        system.fit(train)
+        yield system
+
+    return fitting()
+
+
+def _retrained(recommender: Recommender, split: Split) -> Iterator[System]:
+    yield retrained_backbone(recommender, split, RETRAINED)
+
+
+def _candidates(split: Split, folder: Path | None) -> tuple[Candidates, str]:
+    if folder is None:
+        return draw_candidates(split, CANDIDATE_SEED), ""
+    if not folder.exists():
+        write_candidates(folder, draw_candidates(split, CANDIDATE_SEED), split)
+    return load_candidates(folder, split), sha256_of(folder / "candidates.parquet")
+
+
+def _with_rung(result: dict[str, Any], rung: str) -> dict[str, Any]:
+    """The whole is one rung so far: its scores stand under both names, and nothing is compared with itself."""
+    for part in ("systems", "systems_by_user"):
+        if part in result:
+            result[part] = {WHOLE: result[part][WHOLE], rung: result[part][WHOLE], **result[part]}
+    return result | {"notes": [*result["notes"], f"With one stage built, {WHOLE} is {rung}."]}
+
+
+def _described(result: dict[str, Any], recommender: Recommender, split: Split) -> dict[str, Any]:
+    return result | {
+        "data": split.source.info.name,
+        "split": {"name": split.name, "variant": split.variant, "counts": split.counts, "notes": list(split.notes)},
+        "run_seeds": list(recommender.facts["seeds"]),
+        "dynmm": recommender.facts["dynmm"],
+    }

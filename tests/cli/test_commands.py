@@ -112,8 +112,8 @@ def test_sampled_is_shown_beside_full_from_one_frozen_file(full_run: Path) -> No
 
 
 def test_a_run_knows_its_split(full_run: Path) -> None:
-    assert "fitted with --split full" in _refused("evaluate", full_run, "--protocol", "holdout")
-    assert "needs --split stream" in _refused("stream", full_run)
+    assert "cannot be asked of split 'full'" in _refused("evaluate", full_run, "--protocol", "holdout")
+    assert "fitted with --split stream" in _refused("stream", full_run)
 
 
 def test_an_unknown_comparison_is_named(full_run: Path) -> None:

@@ -65,7 +65,7 @@ class _FullSoftmax(torch.autograd.Function):
         tokens, rows = len(users), max(1, chunk_elements // len(items))
         low_users, low_items = users.to(precision), items.to(precision)
         user_gradient, item_gradient = torch.empty_like(users), torch.zeros_like(items)
-        total = users.new_zeros((), dtype=torch.float64)
+        total = users.new_zeros(())
         for start in range(0, tokens, rows):
             stop = min(tokens, start + rows)
             chunk = low_users[start:stop]
@@ -79,7 +79,7 @@ class _FullSoftmax(torch.autograd.Function):
         user_gradient -= items[targets]
         item_gradient.index_add_(0, targets, users, alpha=-1)
         ctx.save_for_backward(user_gradient.div_(tokens), item_gradient.div_(tokens))
-        return (total / tokens).to(users.dtype)
+        return total / tokens
 
     @staticmethod
     @once_differentiable

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -26,6 +27,12 @@ from dynmm.types import IntArray
 
 #: Pairs that are summed at a time: some 1.5 GB at the peak, whatever the size of the data.
 BLOCK_PAIRS = 32_000_000
+
+#: Pairs that are turned into a sparse matrix at a time: each such matrix is added to the sum so far.
+_GATHERED = 4_000_000
+
+#: Cells of a block, numbered row by row, that each get the same weight.
+_Pairs = tuple[NDArray[np.int64], float]
 
 #: A history item of less weight than this changes no ranking worth the time.
 FAINT = 1e-3
@@ -77,41 +84,75 @@ def pair_rows(
 
     Only some `block_pairs` pairs are held at a time, so memory is bounded however long the histories are.
     """
-    users, items = dataset.events.users, np.asarray(dataset.events.items, dtype=np.int64)
-    bounds = _row_blocks(dataset, settings.window, block_pairs)
-    forward, backward = lag_weights(settings, ordered=dataset.has_order)
-    for first, last in itertools.pairwise(bounds):
-        total = sp.csr_matrix((last - first, dataset.n_items))
-        for lag in range(1, settings.window + 1):
-            same = users[lag:] == users[:-lag]
-            if not same.any():
-                break
-            earlier, later = items[:-lag][same], items[lag:][same]
-            for source, target, weight in (
-                (earlier, later, forward[lag - 1]),
-                (later, earlier, backward[lag - 1]),
-            ):
-                total = total + _counted(source, target, weight, first, last, dataset.n_items)
-        yield first, total
+    n_items = dataset.n_items
+    for block in _row_blocks(dataset, settings.window, block_pairs):
+        pairs = _pairs_into(block, dataset, settings)
+        cells = (block.last - block.first) * n_items
+        summed = _summed_dense if cells <= min(block.load, block_pairs) else _summed_sparse
+        total = summed(pairs, (block.last - block.first, n_items))
+        yield block.first, total
 
 
-def _row_blocks(dataset: Dataset, window: int, block_pairs: int) -> list[int]:
-    """Borders of row blocks that each see at most `block_pairs` pairs (one row may see more)."""
-    ends = np.repeat(dataset.offsets[1:], np.diff(dataset.offsets))
+@dataclass(frozen=True)
+class _RowBlock:
+    """Rows first..last-1, which meet `load` pairs."""
+
+    first: int
+    last: int
+    load: float
+
+
+def _row_blocks(dataset: Dataset, window: int, block_pairs: int) -> Iterator[_RowBlock]:
+    """Blocks that each meet at most `block_pairs` pairs, unless a single row meets more."""
+    lengths = np.diff(dataset.offsets)
     rows = np.arange(len(dataset.events))
-    starts = np.repeat(dataset.offsets[:-1], np.diff(dataset.offsets))
-    met = np.minimum(rows - starts, window) + np.minimum(ends - rows - 1, window)
+    before = rows - np.repeat(dataset.offsets[:-1], lengths)
+    behind = np.repeat(dataset.offsets[1:], lengths) - 1 - rows
+    met = np.minimum(before, window) + np.minimum(behind, window)
     load = np.bincount(dataset.events.items, weights=met, minlength=dataset.n_items)
-    block = (np.cumsum(load) // block_pairs).astype(np.int64)
-    return [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), dataset.n_items]
+    block = np.cumsum(load) // block_pairs
+    bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), dataset.n_items]
+    for first, last in itertools.pairwise(bounds):
+        yield _RowBlock(first, last, float(load[first:last].sum()))
 
 
-def _counted(
-    source: NDArray[np.int64], target: NDArray[np.int64], weight: float, first: int, last: int, n_items: int
-) -> sp.csr_matrix:
-    here = (source >= first) & (source < last)
-    values = np.full(int(here.sum()), weight)
-    return sp.csr_matrix((values, (source[here] - first, target[here])), shape=(last - first, n_items))
+def _pairs_into(block: _RowBlock, dataset: Dataset, settings: PairSettings) -> Iterator[_Pairs]:
+    """Lag by lag and in both directions: cells of the block, row by row, and the weight of a pair."""
+    users, items = dataset.events.users, np.asarray(dataset.events.items, dtype=np.int64)
+    forward, backward = lag_weights(settings, ordered=dataset.has_order)
+    for lag in range(1, settings.window + 1):
+        same = users[lag:] == users[:-lag]
+        if not same.any():
+            return
+        earlier, later = items[:-lag][same], items[lag:][same]
+        for source, target, weight in ((earlier, later, forward[lag - 1]), (later, earlier, backward[lag - 1])):
+            here = (source >= block.first) & (source < block.last)
+            yield (source[here] - block.first) * dataset.n_items + target[here], float(weight)
+
+
+def _summed_dense(pairs: Iterator[_Pairs], shape: tuple[int, int]) -> sp.csr_matrix:
+    """For blocks with more pairs than cells."""
+    total = np.zeros(shape[0] * shape[1])
+    for places, weight in pairs:
+        np.add.at(total, places, weight)
+    return sp.csr_matrix(total.reshape(shape))
+
+
+def _summed_sparse(pairs: Iterator[_Pairs], shape: tuple[int, int]) -> sp.csr_matrix:
+    """For blocks that stay mostly empty: some pairs are gathered, and then added all together."""
+    total = sp.csr_matrix(shape)
+    gathered: list[_Pairs] = []
+    for places, weight in pairs:
+        gathered.append((places, weight))
+        if sum(len(places) for places, _ in gathered) >= _GATHERED:
+            total, gathered = total + _compressed(gathered, shape), []
+    return sp.csr_matrix(total + _compressed(gathered, shape))
+
+
+def _compressed(gathered: list[_Pairs], shape: tuple[int, int]) -> sp.csr_matrix:
+    places = np.concatenate([np.empty(0, np.int64), *(places for places, _ in gathered)])
+    weights = np.repeat([weight for _, weight in gathered], [len(places) for places, _ in gathered])
+    return sp.csr_matrix((weights, np.divmod(places, shape[1])), shape=shape)
 
 
 def damped(counts: NDArray[np.float64], power: float) -> NDArray[np.float64]:
