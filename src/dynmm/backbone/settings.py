@@ -38,9 +38,9 @@ class BackboneSettings(Settings):
     loss: Literal["auto", "full", "sampled"] = Field(
         "auto", description="Softmax over the whole catalogue, or over the target and sampled negatives."
     )
-    negatives: int = Field(512, ge=1, description="Negatives of each batch, for the sampled loss.")
+    negatives: int = Field(2048, ge=1, description="Negatives of each batch, for the sampled loss.")
     negative_power: float = Field(
-        0.0, ge=0, le=1, description="Negatives are drawn in proportion to an item's count to this power."
+        0.5, ge=0, le=1, description="Negatives are drawn in proportion to an item's count to this power."
     )
     mask_history: bool = Field(
         True, description="Leave the items of a user's own history out of the softmax: they are never asked for."
