@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from dynmm.baselines import pairs
 from dynmm.baselines.item_knn import ItemKNN, ItemKNNSettings, pruned
 from dynmm.baselines.pairs import PairSettings, pair_rows, weighted_history
 from dynmm.interactions.dataset import Dataset
@@ -108,3 +109,13 @@ def test_pruning_keeps_the_strongest_and_breaks_ties_by_item() -> None:
     matrix = sp.csr_matrix(np.array([[1, 5, 5, 2], [0, 1, 0, 0], [3, 3, 3, 0]], dtype=np.float32))
     assert pruned(matrix, 2).toarray().tolist() == [[0, 5, 5, 0], [0, 1, 0, 0], [3, 3, 0, 0]]
     assert pruned(matrix, 1).toarray().tolist() == [[0, 5, 0, 0], [0, 1, 0, 0], [3, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("gathered", [1, 5, 10**6])
+def test_pairs_gathered_in_many_steps_add_up(gathered: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "_GATHERED", gathered)
+    histories = [[0, 3, 1, 3], [2, 0], [1, 2, 3, 0, 1]]
+    chosen = PairSettings(**PLAIN, window=4)
+    # Forty items: fewer pairs than cells, so the sparse sum is taken.
+    table = counted(dataset_of(histories, n_items=40), chosen)
+    assert table == pytest.approx(by_hand(histories, 40, chosen))

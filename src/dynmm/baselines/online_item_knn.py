@@ -23,10 +23,11 @@ from dynmm.types import Events, IntArray
 class OnlineItemKNNSettings(PairSettings):
     """Online item-kNN. In a stream near pairs say more than in leave-last-out, hence the steeper defaults."""
 
+    window: int = Field(20, ge=1, description="an event pairs with this many earlier events of its user")
     distance_power: float = Field(1.5, ge=0, description="a pair d steps apart counts d^-distance_power")
     backward: float = Field(0.6, ge=0, description="weight of a pair when pointing from the later to the earlier item")
     trend: float = Field(0.4, ge=0, description="power of the trend: 0 ignores it, 1 follows recent popularity in full")
-    trend_half_life: float = Field(2000.0, gt=0, description="events after which an event counts half in the trend")
+    trend_half_life: float = Field(5000.0, gt=0, description="events after which an event counts half in the trend")
     trend_prior: float = Field(1.0, gt=0, description="events that an item's trend must outweigh to be believed")
 
 
