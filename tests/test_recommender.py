@@ -251,6 +251,13 @@ def test_a_fit_for_deployment_knows_every_event(cache: Path) -> None:
     assert len(recommender.history("u7")) == 12
 
 
+def test_the_configuration_names_the_split_where_the_caller_does_not(cache: Path) -> None:
+    options = FitOptions(cache=cache)
+    recommender = Recommender.fit(circle_data(), {**QUICK, "split": {"name": "full"}}, seed=3, options=options)
+    assert recommender.facts["split"]["name"] == "full"
+    assert len(recommender.history("u7")) == 11
+
+
 def test_misspelt_keys_are_named() -> None:
     with pytest.raises(ConfigError, match=r"unknown key 'backbone\.widht'"):
         Recommender.fit(circle_data(), {"backbone": {"widht": 3}})

@@ -23,7 +23,7 @@ from dynmm.backbone.settings import BackboneSettings, DataShape, resolve
 from dynmm.backbone.system import Backbone, BackboneSystem, fit_backbone
 from dynmm.backbone.warm import WarmBackbone
 from dynmm.card import card
-from dynmm.config import Config
+from dynmm.config import Config, DataSettings
 from dynmm.errors import ArtefactError, ConfigError, DataError, MissingExtraError, TamperedArtefact
 from dynmm.evaluation import protocols
 from dynmm.evaluation.retrained import DAY_MS, Retrained
@@ -72,22 +72,22 @@ def fit(
     data: Dataset | str | Path,
     config: Config | Mapping[str, Any] | None,
     *,
-    split: str = "none",
+    split: str | None = None,
     seed: int = 0,
     options: FitOptions | None = None,
 ) -> Fitted:
     """Split the data, fit every stage, measure on validation. See `Recommender.fit`."""
-    chosen, options = Config.of(config), options or FitOptions()
-    parts = make_split(_dataset(data, chosen), split_config(chosen, split), seed)
+    chosen, options = _named(Config.of(config), split), options or FitOptions()
+    parts = make_split(_dataset(data, chosen), chosen.split, seed)
     settings = resolve(chosen.backbone, DataShape.of(parts.train))
     backbone = _backbone(parts, settings, seed, options)
     system = _whole(backbone)
     curve = backbone.pretrained.history
-    used = chosen.model_copy(update={"backbone": settings, "split": split_config(chosen, split)})
+    used = chosen.model_copy(update={"backbone": settings})
     facts = {
         "data": {"name": parts.source.info.name, "sha256": data_sha256(parts.source), "counts": parts.counts},
         "split": {"name": parts.name, "variant": parts.variant, "description": parts.description},
-        "notes": list(parts.notes),
+        "notes": [*parts.notes, *_order_note(parts.source)],
         "left_out": dict(parts.source.left_out),
         "config": used.model_dump(mode="json"),
         "seeds": [seed],
@@ -100,9 +100,17 @@ def fit(
     return Fitted(Recommender(system, known_events(parts), facts, parts), parts, curve)
 
 
-def split_config(config: Config, split: str) -> Any:
-    """The split section with the name that the command line or the caller gave."""
-    return Config.of({"split": {**config.split.model_dump(), "name": split}}).split
+def _named(config: Config, split: str | None) -> Config:
+    """The configuration under the split that the caller names, which goes before `split.name`."""
+    if split is None:
+        return config
+    return Config.of({**config.model_dump(), "split": {**config.split.model_dump(), "name": split}})
+
+
+def _order_note(source: Dataset) -> list[str]:
+    if source.has_order:
+        return []
+    return ["the order of a user's events is not known: they train in the order of the rows, which may mean nothing"]
 
 
 def known_events(split: Split) -> Dataset:
@@ -112,7 +120,7 @@ def known_events(split: Split) -> Dataset:
 
 def _dataset(data: Dataset | str | Path, config: Config) -> Dataset:
     if isinstance(data, Dataset):
-        if config.data.model_fields_set:
+        if config.data != DataSettings():
             raise ConfigError(
                 "data.* filters rows while a folder is read, and this is a data set in memory; "
                 "filter it with Dataset.from_frames or pass the folder"

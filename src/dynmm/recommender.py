@@ -72,14 +72,15 @@ class Recommender:
         data: Dataset | str | Path,
         config: Config | Mapping[str, Any] | None = None,
         *,
-        split: str = "none",
+        split: str | None = None,
         seed: int = 0,
         options: FitOptions | None = None,
     ) -> Recommender:
         """Fit to a data set or a canonical folder.
 
         config: overrides of the defaults, e.g. ``{"backbone": {"epochs": 5}}``. split: ``none`` uses all
-        events, for deployment; the others hold a test part out. options: device, cache and progress.
+        events, for deployment; the others hold a test part out; None takes `split.name` of the config. options:
+        device, cache and progress.
         """
         from dynmm.assembly import FitOptions, fit
 
@@ -131,7 +132,11 @@ class Recommender:
         return self._dress(self.system.rank([Query(UserHistory(items), self._now, exclude=items)], _positive(k)), 0)
 
     def rank(self, user: str | int, items: Sequence[str | int]) -> list[Recommendation]:
-        """The given items in the order in which this user is expected to like them."""
+        """The given items in the order in which this user is expected to like them.
+
+        Items that the user had before are ranked among the others, though the model never learned to score them
+        where people hardly take an item twice (`backbone.mask_history`).
+        """
         dense = self._dense_items(items)
         query = self._query(user, (), False)
         query = Query(query.history, query.as_of, candidates=np.unique(dense))

@@ -100,3 +100,13 @@ def test_every_setting_of_size_reaches_the_model() -> None:
 def test_an_undecided_value_is_a_fault_of_the_caller() -> None:
     with pytest.raises(AssertionError, match="resolved"):
         chosen(BackboneSettings().epochs)
+
+
+def test_history_stays_in_the_softmax_where_people_take_things_again() -> None:
+    assert resolve(BackboneSettings(), DataShape(100, 50, 5_000, repeat_share=0.0)).mask_history is True
+    assert resolve(BackboneSettings(), DataShape(100, 50, 5_000, repeat_share=0.2)).mask_history is False
+    assert resolve(BackboneSettings(mask_history=True), DataShape(100, 50, 5_000, 0.2)).mask_history is True
+
+
+def test_the_share_of_repeats_is_counted() -> None:
+    assert DataShape.of(dataset_of([[0, 1, 0, 1], [2, 3]])).repeat_share == pytest.approx(2 / 6)

@@ -42,8 +42,10 @@ class BackboneSettings(Settings):
     negative_power: float = Field(
         0.5, ge=0, le=1, description="Negatives are drawn in proportion to an item's count to this power."
     )
-    mask_history: bool = Field(
-        True, description="Leave the items of a user's own history out of the softmax: they are never asked for."
+    mask_history: bool | Auto = Field(
+        "auto",
+        description="Leave the items of a user's own history out of the softmax, since they are never asked for; "
+        "auto does so where people hardly take an item twice.",
     )
     batch_places: _Count | Auto = Field("auto", description="Places of a training batch, padding included.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
@@ -65,16 +67,23 @@ class BackboneSettings(Settings):
 
 @dataclass(frozen=True)
 class DataShape:
-    """What the presets look at: users with at least one event, items, and events that train."""
+    """What the presets look at: users with at least one event, items, and events that train.
+
+    repeat_share: share of the events in which a user takes an item again.
+    """
 
     n_users: int
     n_items: int
     n_events: int
+    repeat_share: float = 0.0
 
     @classmethod
     def of(cls, dataset: Dataset) -> DataShape:
         """The shape of the events that train."""
-        return cls(int(np.count_nonzero(np.diff(dataset.offsets))), dataset.n_items, len(dataset.events))
+        events = dataset.events
+        pairs = events.users.astype(np.int64) * dataset.n_items + events.items
+        repeats = 1.0 - len(np.unique(pairs)) / max(1, len(pairs)) if len(pairs) else 0.0
+        return cls(int(np.count_nonzero(np.diff(dataset.offsets))), dataset.n_items, len(events), repeats)
 
     @property
     def events_per_user(self) -> float:
@@ -101,6 +110,11 @@ def _positions(shape: DataShape, _: Decided) -> int:
 def _loss(shape: DataShape, _: Decided) -> str:
     # The full softmax learns more from each event and costs events x items: up to some minutes an epoch here.
     return "full" if shape.n_events * shape.n_items <= 4e10 else "sampled"
+
+
+def _mask_history(shape: DataShape, _: Decided) -> bool:
+    # What was masked in training has no meaningful score, so it must stay unmasked where it can come back.
+    return shape.repeat_share < 0.01
 
 
 def _dropout(shape: DataShape, _: Decided) -> float:
@@ -139,6 +153,7 @@ def _patience(_: DataShape, decided: Decided) -> int:
 _PRESETS: dict[str, Callable[[DataShape, Decided], object]] = {
     "positions": _positions,
     "loss": _loss,
+    "mask_history": _mask_history,
     "input_dropout": _dropout,
     "block_dropout": _dropout,
     "batch_places": _batch_places,

@@ -94,9 +94,9 @@ def _objective(
     model: SASRec, counts: Tensor, settings: BackboneSettings, precision: torch.dtype
 ) -> FullObjective | SampledObjective:
     if settings.loss == "full":
-        return FullObjective(model, mask_history=settings.mask_history, precision=precision)
+        return FullObjective(model, mask_history=chosen(settings.mask_history), precision=precision)
     sampler = NegativeSampler(counts, settings.negatives, settings.negative_power)
-    return SampledObjective(model, sampler, mask_history=settings.mask_history, precision=precision)
+    return SampledObjective(model, sampler, mask_history=chosen(settings.mask_history), precision=precision)
 
 
 def _optimizer(model: SASRec, settings: BackboneSettings, device: torch.device) -> torch.optim.AdamW:

@@ -17,9 +17,7 @@ from dynmm.cli.progress import EpochBar
 @click.option(
     "--split",
     type=click.Choice(["none", "full", "holdout", "cold", "stream"]),
-    default="none",
-    show_default=True,
-    help="What to hold out; none uses all events, for deployment.",
+    help="What to hold out. By default split.name of the configuration: none, which uses all events.",
 )
 @click.option("--config", "file", type=click.Path(path_type=Path), help="JSON file of overrides.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One override; repeatable.")
@@ -30,7 +28,7 @@ from dynmm.cli.progress import EpochBar
 def fit(
     data: Path,
     run: Path,
-    split: str,
+    split: str | None,
     file: Path | None,
     assignments: tuple[str, ...],
     seed: int,
@@ -66,6 +64,8 @@ def fit(
         print_json({"run": str(run), **facts})
         return
     click.echo(f"{facts['data']['name']}: {facts['split']['description']}")
+    for reason, rows in facts["left_out"].items():
+        click.echo(f"left out: {rows:,} rows, {reason}")
     for text in facts["notes"]:
         click.echo(f"note: {text}")
     best = fitted.curve[-1].best_epoch

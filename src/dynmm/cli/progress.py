@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from dynmm.backbone.reports import EpochReport
 
 
+#: How many epochs there are is known when the first has ended.
+_BEGUN = "{desc}: {n:.1f} epochs {elapsed}"
+_GOING = "{desc}: {n:.1f} of {total} epochs |{bar:30}| {elapsed}{postfix}"
+
+
 class EpochBar:
     """A bar over training epochs that shows loss and validation NDCG@10. Silent with -q."""
 
@@ -39,17 +44,16 @@ class EpochBar:
     def progress(self, share: float) -> None:
         """A share of the running epoch is done."""
         bar = self._shown(None)
-        bar.n = int(bar.n) + min(share, 0.999)
+        bar.n = int(bar.n) + min(share, 0.99)
         bar.update(0)
 
     def _shown(self, epochs: int | None) -> Any:
         from tqdm import tqdm
 
         if self._bar is None:
-            layout = "{desc}: {n:.1f} of {total} epochs {bar} {elapsed}{postfix}"
-            self._bar = tqdm(desc="backbone", disable=quiet(), bar_format=layout, total=epochs, mininterval=0.5)
+            self._bar = tqdm(desc="backbone", disable=quiet(), bar_format=_BEGUN, mininterval=0.5)
         if epochs is not None:
-            self._bar.total = epochs
+            self._bar.total, self._bar.bar_format = epochs, _GOING
         return self._bar
 
 
