@@ -42,7 +42,12 @@ def test_new_folder_appears_only_when_finished(tmp_path: Path) -> None:
     assert (target / "a").read_text() == "1"
 
 
-def test_new_folder_replaces_an_old_one_and_leaves_nothing_beside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_new_folder_replaces_an_old_one_and_leaves_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(storage, "_exchange", lambda *_: False)
     target = tmp_path / "run"
     for content in ("1", "2"):
         with storage.new_folder(target) as beside:
@@ -77,3 +82,14 @@ def test_a_full_disk_while_renaming_leaves_the_old_folder(tmp_path: Path, monkey
 def test_sha256_is_the_known_one(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
     assert storage.sha256_of(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_folders_change_places_in_one_step(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    if storage._exchange(tmp_path / "one", tmp_path / "other"):
+        assert (tmp_path / "one" / "file").read_text() == "other"
+        assert (tmp_path / "other" / "file").read_text() == "one"
+    else:
+        assert (tmp_path / "one" / "file").read_text() == "one"

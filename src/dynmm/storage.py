@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
@@ -16,6 +17,8 @@ from typing import Any
 from dynmm.errors import StorageError
 
 _CHUNK = 1 << 20
+#: From Linux's fcntl.h and fs.h.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
@@ -76,16 +79,31 @@ def _put_in_place(beside: Path, target: Path) -> None:
     os.chmod(beside, 0o755)
     if not target.exists():
         os.rename(beside, target)
+    elif _exchange(beside, target):
+        shutil.rmtree(beside, ignore_errors=True)
     else:
-        retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-        os.rename(target, retired / "was")
-        try:
-            os.rename(beside, target)
-        except OSError:
-            os.rename(retired / "was", target)
-            raise
-        shutil.rmtree(retired, ignore_errors=True)
+        _replace_in_two_steps(beside, target)
     sync_folder(target.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Two paths change places in one step. False where the system or the file system cannot do that."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    return bool(renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)
+
+
+def _replace_in_two_steps(beside: Path, target: Path) -> None:
+    retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    os.rename(target, retired / "was")
+    try:
+        os.rename(beside, target)
+    except OSError:
+        os.rename(retired / "was", target)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
 
 
 def _sync_tree(folder: Path) -> None:
