@@ -88,10 +88,17 @@ def test_the_shape_of_a_data_set() -> None:
 
 
 def test_every_setting_of_size_reaches_the_model() -> None:
-    settings = BackboneSettings(width=24, blocks=3, heads=4, inner=40, positions=9, input_dropout=0.25, temperature=0.5)
+    sizes = BackboneSettings(width=24, blocks=3, heads=4, inner=40, positions=9, input_dropout=0.25, temperature=0.5)
+    settings = sizes.model_copy(update={"order": "places"})
     model = build_model(resolve(settings, SMALL), n_items=11)
     assert model.item_table.shape == (11, 24)
+    assert model.place_table is not None
     assert model.place_table.shape == (9, 24)
+    assert model.slopes is None
+    fading = build_model(resolve(sizes, SMALL), n_items=11)
+    assert fading.place_table is None
+    assert fading.slopes is not None
+    assert fading.slopes.tolist() == pytest.approx([0.5, 0.2321, 0.1077, 0.05], abs=1e-4)
     assert len(model.blocks) == 3
     assert {block.heads for block in model.blocks} == {4}
     assert (model.input_dropout, model.temperature) == (0.25, 0.5)

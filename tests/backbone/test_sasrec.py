@@ -13,9 +13,10 @@ from dynmm.backbone.start import fit_start
 N_ITEMS, POSITIONS = 200, 20
 
 
-def _model(blocks: int = 2) -> SASRec:
+def _model(blocks: int = 2, fading: bool = False) -> SASRec:
     init = torch.Generator().manual_seed(5)
-    return SASRec(N_ITEMS, width=32, blocks=blocks, inner=32, positions=POSITIONS, item_scale=0.5, init=init)
+    sizes = {"width": 32, "blocks": blocks, "inner": 32, "positions": POSITIONS}
+    return SASRec(N_ITEMS, **sizes, item_scale=0.5, fading=fading, init=init)  # type: ignore[arg-type]
 
 
 def _histories(count: int) -> list[np.ndarray[tuple[int], np.dtype[np.int32]]]:
@@ -23,8 +24,9 @@ def _histories(count: int) -> list[np.ndarray[tuple[int], np.dtype[np.int32]]]:
     return [random.integers(0, N_ITEMS, random.integers(0, 40)).astype(np.int32) for _ in range(count)]
 
 
-def test_no_place_sees_a_later_one() -> None:
-    model, items = _model(), torch.randint(0, N_ITEMS, (3, 9), generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("fading", [False, True])
+def test_no_place_sees_a_later_one(fading: bool) -> None:
+    model, items = _model(fading=fading), torch.randint(0, N_ITEMS, (3, 9), generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([9, 9, 9])
     before = model(items, lengths)
     items[:, 6:] = (items[:, 6:] + 1) % N_ITEMS
@@ -33,9 +35,10 @@ def test_no_place_sees_a_later_one() -> None:
     assert not torch.equal(before[:, 6:], after[:, 6:])
 
 
+@pytest.mark.parametrize("fading", [False, True])
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_encode_is_the_last_place_of_forward(blocks: int) -> None:
-    model = _model(blocks)
+def test_encode_is_the_last_place_of_forward(blocks: int, fading: bool) -> None:
+    model = _model(blocks, fading)
     items = torch.randint(0, N_ITEMS, (5, 8), generator=torch.Generator().manual_seed(1))
     lengths = torch.tensor([8, 1, 3, 5, 7])
     last = model(items, lengths)[torch.arange(5), lengths - 1]
@@ -49,8 +52,9 @@ def test_padding_changes_nothing() -> None:
     assert torch.equal(model.encode(items, lengths), model.encode(other, lengths))
 
 
-def test_a_user_gets_the_same_bits_in_any_company() -> None:
-    model, histories = _model(), _histories(60)
+@pytest.mark.parametrize("fading", [False, True])
+def test_a_user_gets_the_same_bits_in_any_company(fading: bool) -> None:
+    model, histories = _model(fading=fading), _histories(60)
     together = user_vectors(model, histories)
     backwards = user_vectors(model, histories[::-1]).flip(0)
     alone = torch.cat([user_vectors(model, [history]) for history in histories])
@@ -62,6 +66,17 @@ def test_places_are_counted_from_the_newest_event() -> None:
     model, histories = _model(), [np.arange(30, dtype=np.int32), np.arange(10, 30, dtype=np.int32)]
     found = user_vectors(model, histories)
     assert torch.equal(found[0], found[1])
+
+
+def test_attention_fades_with_the_distance() -> None:
+    """With equal keys everywhere the attention is the softmax of minus slope times distance, head by head."""
+    model = _model(blocks=1, fading=True)
+    assert model.slopes is not None
+    hidden = model._hidden(torch.zeros(1, 4, 32))
+    assert hidden.shape == (2, 4, 4)
+    assert hidden[0, 3].tolist() == pytest.approx([-1.5, -1.0, -0.5, 0.0])
+    assert hidden[1, 3].tolist() == pytest.approx([-0.15, -0.1, -0.05, 0.0])
+    assert (hidden[:, 0, 1:] < -1e29).all()
 
 
 def test_an_empty_history_ranks_by_popularity() -> None:

@@ -180,6 +180,7 @@ def build_model(settings: BackboneSettings, n_items: int, weights: torch.Generat
         block_dropout=chosen(settings.block_dropout),
         temperature=settings.temperature,
         item_scale=settings.item_scale,
+        fading=settings.order == "fading",
         init=weights,
     )
 

@@ -28,6 +28,11 @@ class BackboneSettings(Settings):
     heads: int = Field(2, ge=1, description="Attention heads of each block; must divide the width.")
     inner: int = Field(256, ge=8, description="Width of the feed-forward layer in each block.")
     positions: _Count | Auto = Field("auto", description="Newest events of a user that the model reads.")
+    order: Literal["fading", "places"] = Field(
+        "fading",
+        description="How the model knows the order: attention that fades with the distance, or a learned vector for "
+        "each place counted from the newest event.",
+    )
     windows: bool = Field(
         False, description="Train on the whole of histories longer than `positions`, cut into stretches."
     )
