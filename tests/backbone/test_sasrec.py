@@ -16,7 +16,7 @@ N_ITEMS, POSITIONS = 200, 20
 def _model(blocks: int = 2, fading: bool = False) -> SASRec:
     init = torch.Generator().manual_seed(5)
     sizes = {"width": 32, "blocks": blocks, "inner": 32, "positions": POSITIONS}
-    return SASRec(N_ITEMS, **sizes, item_scale=0.5, fading=fading, init=init)  # type: ignore[arg-type]
+    return SASRec(N_ITEMS, **sizes, item_scale=0.5, fading=fading, init=init)
 
 
 def _histories(count: int) -> list[np.ndarray[tuple[int], np.dtype[np.int32]]]:
