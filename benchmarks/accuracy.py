@@ -4,7 +4,8 @@
 
 `--part validation` is the default, and what anything may be chosen by. `--part test` opens the test part;
 each opening gets a number and a line in docs/experiment-log.md. Fits come from the stage cache where the same
-inputs were fitted before, so a broken-off run goes on. Without --system every comparison that the data allows.
+inputs were fitted before, so a broken-off run goes on. `--set` tries another configuration, e.g.
+`--set backbone.order=places`. Without --system every comparison that the data allows.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from dynmm import Dataset, baselines
+from dynmm import Config, Dataset, baselines
 from dynmm.assembly import FitOptions, Fitted, fit
 from dynmm.backbone.reports import EpochReport
+from dynmm.config import read_config
 from dynmm.evaluation import protocols
 from dynmm.evaluation.ladder import ladder
 from dynmm.measurement import comparison_names
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--part", choices=["validation", "test"], default="validation")
     parser.add_argument("--system", action="append", help="comparison systems")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one override; repeatable")
     parser.add_argument("--fit-only", action="store_true", help="fill the stage cache and measure nothing")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path)
@@ -47,7 +50,8 @@ def main() -> None:
         if folder is None:
             print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
             continue
-        fits = [_fit(folder, seed, arguments.device) for seed in arguments.seeds]
+        config = read_config(None, arguments.set)
+        fits = [_fit(folder, config, seed, arguments.device) for seed in arguments.seeds]
         if not arguments.fit_only:
             results[folder.name] = _measure(fits, arguments.part, arguments.system, arguments.seeds)
     if arguments.out is not None and results:
@@ -62,14 +66,14 @@ def _folder(name: str) -> Path | None:
     return None
 
 
-def _fit(folder: Path, seed: int, device: str) -> Fitted:
+def _fit(folder: Path, config: Config, seed: int, device: str) -> Fitted:
     with tqdm(desc=f"{folder.name} seed {seed}", bar_format="{desc}: {n} epochs {elapsed}{postfix}") as bar:
 
         def told(report: EpochReport) -> None:
             bar.set_postfix(loss=f"{report.loss:.3f}", ndcg=report.validation)
             bar.update()
 
-        return fit(Dataset.load(folder), None, split="full", seed=seed, options=FitOptions(device, None, told))
+        return fit(Dataset.load(folder), config, split="full", seed=seed, options=FitOptions(device, None, told))
 
 
 def _measure(fits: list[Fitted], part: str, names: list[str] | None, seeds: list[int]) -> dict[str, Any]:
