@@ -84,7 +84,7 @@ def _report(fitted: Fitted, result: Mapping[str, Any], examples: tuple[Example, 
         summary=summary(result, info.noun),
         data={
             "users": counts["users"],
-            f"{info.noun}s": counts["items"],
+            f"items (each a {info.noun})": counts["items"],
             "events": counts["events"],
             "held out for the test": counts["test events"],
             "split": fitted.split.description,
