@@ -6,7 +6,10 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+from safetensors.numpy import save_file
 
 from dynmm import storage
 from dynmm.errors import StorageError
@@ -38,6 +41,26 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         storage.write_bytes(target, b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+class _RustError(Exception):
+    """As polars and safetensors raise: no OSError, the number in words."""
+
+
+def test_a_full_disk_is_known_by_what_other_languages_say(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"No space left.*free some space"), storage.named_disk_errors(tmp_path):
+        raise _RustError("parquet: underlying IO error: No space left on device (os error 28)")
+    with pytest.raises(_RustError, match="no number"), storage.named_disk_errors(tmp_path):
+        raise _RustError("no number")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_polars_and_safetensors_are_understood(tmp_path: Path) -> None:
+    (tmp_path / "table").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="No space left"), storage.named_disk_errors(tmp_path):
+        pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "table")
+    with pytest.raises(StorageError, match="No such file"), storage.named_disk_errors(tmp_path):
+        save_file({"a": np.zeros(3, np.float32)}, tmp_path / "nowhere" / "weights")
 
 
 def test_new_folder_appears_only_when_finished(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -20,18 +21,29 @@ from dynmm.errors import StorageError
 _CHUNK = 1 << 20
 #: From Linux's fcntl.h and fs.h.
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+#: polars and safetensors raise errors of their own, in which Rust tells of the system's error in words.
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextlib.contextmanager
 def named_disk_errors(target: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a StorageError that names the target and the mend."""
+    """Turn an error of the disk within the block into a StorageError that names the target and the mend."""
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        mend = "free some space or choose another folder" if full else "check the folder and its permissions"
-        raise StorageError(f"could not write {target}: {reason}; {mend}. Nothing was left half-written.") from error
+        raise _refused(target, error.errno, str(error)) from error
+    except Exception as error:
+        number = _OS_ERROR.search(str(error))
+        if number is None:
+            raise
+        raise _refused(target, int(number[1]), str(error)) from error
+
+
+def _refused(target: Path, number: int | None, words: str) -> StorageError:
+    reason = os.strerror(number) if number else words
+    full = number in (errno.ENOSPC, errno.EDQUOT)
+    mend = "free some space or choose another folder" if full else "check the folder and its permissions"
+    return StorageError(f"could not write {target}: {reason}; {mend}. Nothing was left half-written.")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
