@@ -54,6 +54,11 @@ def test_an_extra_file_is_named(sealed: Path) -> None:
         open_sealed(sealed)
 
 
+def test_what_a_hub_adds_is_not_the_runs(sealed: Path) -> None:
+    (sealed / ".gitattributes").write_text("*.safetensors filter=lfs")
+    assert sorted(open_sealed(sealed)["files"]) == ["sub/more", "weights"]
+
+
 def test_every_changed_byte_of_the_manifest_is_refused(sealed: Path) -> None:
     original = (sealed / MANIFEST).read_bytes()
     for place in range(len(original)):

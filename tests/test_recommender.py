@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
 import shutil
@@ -155,6 +156,45 @@ def test_learning_an_unknown_item_changes_nothing(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"timestamp": 1_600_000_000}, "looks like seconds"),
+        ({"timestamp": None}, "missing but every row needs one"),
+        ({"timestamp": "yesterday"}, "whole numbers"),
+        ({"user_id": None}, "'user_id'.*is no id"),
+        ({"item_id": 2.0}, "'item_id'.*write ids as strings"),
+    ],
+)
+def test_learning_checks_what_comes_in(run: Path, change: dict[str, object], words: str) -> None:
+    recommender = Recommender.from_pretrained(run)
+    with pytest.raises(DataError, match=words):
+        recommender.learn([{"user_id": "u1", "item_id": "i7", "timestamp": START, **change}])
+    assert not recommender.learned
+    assert len(recommender.users) == 60
+
+
+def test_learning_reads_dates_as_a_data_set_does(run: Path) -> None:
+    recommender = Recommender.from_pretrained(run)
+    moment = datetime.datetime(2020, 10, 1, tzinfo=datetime.UTC)
+    recommender.learn(pl.DataFrame({"user_id": ["u1"], "item_id": ["i20"], "timestamp": [moment]}))
+    (learned,) = recommender.learned
+    assert learned.timestamps is not None
+    assert learned.timestamps.tolist() == [int(moment.timestamp() * 1000)]
+
+
+def test_newcomers_do_not_move_the_split(run: Path, tmp_path: Path) -> None:
+    recommender = Recommender.from_pretrained(run)
+    recommender.learn([{"user_id": f"new{n}", "item_id": "i3", "timestamp": START} for n in range(5)])
+    recommender.save_pretrained(tmp_path / "later")
+    later = Recommender.from_pretrained(tmp_path / "later")
+    assert later.split is not None
+    assert later.split.counts == Recommender.from_pretrained(run).split.counts  # type: ignore[union-attr]
+    assert list(later.newcomers) == [f"new{n}" for n in range(5)]
+    later.save_pretrained(tmp_path / "again")
+    assert Recommender.from_pretrained(tmp_path / "again").history("new4") == ["i3"]
+
+
+@pytest.mark.parametrize(
     "victim", ["model/backbone/weights.safetensors", "model/items.parquet", "state/events.parquet"]
 )
 @pytest.mark.parametrize("damage", ["cut", "flip"])
@@ -208,7 +248,8 @@ def test_a_folder_that_is_no_run_is_not_replaced(fitted: Recommender, tmp_path: 
 def test_the_published_part_names_no_user(fitted: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     uploaded: dict[str, bytes] = {}
 
-    def upload_folder(*, repo_id: str, folder_path: str, commit_message: str) -> str:
+    def upload_folder(*, repo_id: str, folder_path: str, commit_message: str, delete_patterns: str) -> str:
+        assert delete_patterns == "*", "files of an earlier model must not stay"
         root = Path(folder_path)
         uploaded.update({str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()})
         return f"hub/{repo_id}"
@@ -232,6 +273,20 @@ def test_a_published_model_serves_sessions(fitted: Recommender, saved: Path, tmp
         published.recommend("u1")
 
 
+def test_what_a_published_model_learned_is_not_lost_in_silence(saved: Path, tmp_path: Path) -> None:
+    published = Recommender.from_pretrained(saved / "model")
+    published.learn([{"user_id": "new", "item_id": "i1", "timestamp": START}])
+    with pytest.raises(ArtefactError, match="no state/ in which to keep"):
+        published.save_pretrained(tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_misspelt_folder_is_called_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # as where it is not installed
+    with pytest.raises(ArtefactError, match=r"no folder 'runs/fims'.*pip install"):
+        Recommender.from_pretrained("runs/fims")
+
+
 def test_a_second_fit_comes_from_the_cache(cache: Path) -> None:
     data = circle_data(users=40)
     epochs: list[int] = []
@@ -249,6 +304,17 @@ def test_a_second_fit_comes_from_the_cache(cache: Path) -> None:
 def test_a_fit_for_deployment_knows_every_event(cache: Path) -> None:
     recommender = Recommender.fit(circle_data(), QUICK, options=FitOptions(cache=cache))
     assert len(recommender.history("u7")) == 12
+
+
+@pytest.mark.parametrize("split", ["none", "stream"])
+def test_validation_is_measured_before_the_refit_has_seen_its_answers(cache: Path, split: str) -> None:
+    fitted = fit(circle_data(), QUICK, split=split, options=FitOptions(cache=cache))
+    facts = fitted.recommender.facts
+    best = fitted.curve[fitted.curve[-1].best_epoch - 1]
+    assert best.validation is not None
+    assert facts["validation"]["ndcg@10"]["mean"] == pytest.approx(best.validation, abs=0.02)
+    assert len(fitted.refit) == best.epoch
+    assert facts["refitted"]
 
 
 def test_the_configuration_names_the_split_where_the_caller_does_not(cache: Path) -> None:

@@ -73,11 +73,9 @@ def _check_files(folder: Path, expected: dict[str, str]) -> None:
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.relative_to(folder).as_posix() != MANIFEST
-    )
+    """Names of the files that a manifest vouches for. What git or a hub adds (`.gitattributes`) is not the run's."""
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in names if name != MANIFEST and not name.startswith(".git"))
 
 
 def _canonical(content: dict[str, Any]) -> bytes:

@@ -61,11 +61,16 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit: the recommender, what was held out, and how training went."""
+    """A fit: the recommender, what was held out, and how training went.
+
+    curve: epochs of the fit that validation selects from. refit: of the one after it on all that may train,
+    empty where the selected fit is the final one.
+    """
 
     recommender: Recommender
     split: Split
     curve: tuple[EpochReport, ...]
+    refit: tuple[EpochReport, ...] = ()
 
 
 def fit(
@@ -80,9 +85,8 @@ def fit(
     chosen, options = _named(Config.of(config), split), options or FitOptions()
     parts = make_split(_dataset(data, chosen), chosen.split, seed)
     settings = resolve(chosen.backbone, DataShape.of(parts.train))
-    backbone = _backbone(parts, settings, seed, options)
-    system = _whole(backbone)
-    curve = backbone.pretrained.history
+    selected, final = _backbones(parts, settings, seed, options)
+    curve = selected.pretrained.history
     used = chosen.model_copy(update={"backbone": settings})
     facts = {
         "data": {"name": parts.source.info.name, "sha256": data_sha256(parts.source), "counts": parts.counts},
@@ -92,12 +96,15 @@ def fit(
         "config": used.model_dump(mode="json"),
         "seeds": [seed],
         "curve": [[one.epoch, one.loss, one.validation, one.seconds] for one in curve],
-        "validation": _validate(system, parts),
+        # Of the selected fit: a refit has trained on the very answers.
+        "validation": _validate(_whole(selected), parts),
+        "refitted": final is not selected,
         "packages": _packages(),
         "dynmm": importlib.metadata.version("dynmm"),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    return Fitted(Recommender(system, known_events(parts), facts, parts), parts, curve)
+    refit = final.pretrained.history if final is not selected else ()
+    return Fitted(Recommender(_whole(final), known_events(parts), facts, parts), parts, curve, refit)
 
 
 def _named(config: Config, split: str | None) -> Config:
@@ -130,8 +137,8 @@ def _dataset(data: Dataset | str | Path, config: Config) -> Dataset:
     return Dataset.load(data, min_rating=chosen.min_rating, kinds=chosen.kinds, skip_bad=chosen.skip_bad)
 
 
-def _backbone(split: Split, settings: BackboneSettings, seed: int, options: FitOptions) -> Backbone:
-    """Selected on validation, then refitted on all that may train where the split says so."""
+def _backbones(split: Split, settings: BackboneSettings, seed: int, options: FitOptions) -> tuple[Backbone, Backbone]:
+    """The one selected on validation, and the final one: refitted on all that may train where the split says so."""
     fitted = partial(
         fit_backbone,
         device=pick_device(options.device),
@@ -141,8 +148,8 @@ def _backbone(split: Split, settings: BackboneSettings, seed: int, options: FitO
     )
     selected = fitted(split.train, settings, seed)
     if split.refit_train is None:
-        return selected
-    return fitted(split.refit_train, settings, seed, epochs=selected.pretrained.best_epoch, fold="refit")
+        return selected, selected
+    return selected, fitted(split.refit_train, settings, seed, epochs=selected.pretrained.best_epoch, fold="refit")
 
 
 def _whole(backbone: Backbone) -> BackboneSystem:
@@ -151,7 +158,7 @@ def _whole(backbone: Backbone) -> BackboneSystem:
     return system
 
 
-def retrained_backbone(recommender: Recommender, split: Split, name: str, every_days: float = 7.0) -> System:
+def retrained_backbone(recommender: Recommender, split: Split, name: str, every_days: float) -> System:
     """The run's own backbone, trained further on all events so far every few days of a stream, at most 60 times."""
     system = recommender.system
     assert isinstance(system, BackboneSystem), "a recommender is assembled here"
@@ -196,9 +203,14 @@ def check_target(folder: Path) -> None:
 def save(recommender: Recommender, folder: Path) -> None:
     """Write `model/` and, where there are users, `state/`; the whole folder takes its place at once.
 
-    Raises StorageError where the disk refuses and DataError where something else lies there.
+    Raises StorageError where the disk refuses, DataError where something else lies there, and ArtefactError
+    for a published model that has learned: what it learned would be lost.
     """
     check_target(folder)
+    if recommender.split is None and recommender.learned:
+        raise ArtefactError(
+            "a published model has no state/ in which to keep what it has learned; learn with the run that it came from"
+        )
     with new_folder(folder) as beside:
         _write_model(recommender, beside / MODEL)
         if recommender.split is not None:
@@ -223,7 +235,7 @@ def _write_state(recommender: Recommender, split: Split, folder: Path) -> None:
         folder.mkdir()
     write_events(folder, split.source, split.parts)
     if recommender.learned:
-        write_learned(folder, recommender.users, list(recommender.learned))
+        write_learned(folder, recommender.newcomers, recommender.learned)
     seal(folder, {"data_sha256": recommender.facts["data"]["sha256"]})
 
 
@@ -248,7 +260,9 @@ def load(source: str | Path, *, device: str = "auto") -> Recommender:
         raise TamperedArtefact(f"{state} belongs to another model than {model}; restore the run from a copy")
     split = _read_split(model, state, facts)
     recommender = Recommender(system, known_events(split), facts, split)
-    for batch in read_learned(state):
+    newcomers, learned = read_learned(state)
+    recommender.welcome(newcomers)
+    for batch in learned:
         recommender.replay(batch)
     return recommender
 
@@ -280,7 +294,10 @@ def _hub() -> Any:
 
 
 def _download(name: str) -> Path:
-    hub = _hub()
+    try:
+        hub = _hub()
+    except MissingExtraError as error:
+        raise ArtefactError(f"there is no folder {name!r}. If it is a model on the hub: {error}") from None
     try:
         return Path(hub.snapshot_download(name))
     except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
@@ -296,4 +313,8 @@ def push_to_hub(recommender: Recommender, repository: str, **options: Any) -> st
         folder = Path(temporary) / MODEL
         _write_model(recommender, folder)
         hub.create_repo(repository, exist_ok=True, **options)
-        return str(hub.upload_folder(repo_id=repository, folder_path=str(folder), commit_message="dynmm model"))
+        # A file of an earlier model that this one lacks would not belong to it.
+        answer = hub.upload_folder(
+            repo_id=repository, folder_path=str(folder), commit_message="dynmm model", delete_patterns="*"
+        )
+        return str(answer)

@@ -25,7 +25,8 @@ def card(facts: Mapping[str, Any], catalogue: Dataset) -> str:
         "",
         "## Validation",
         "",
-        "Full ranking over the catalogue less the user's history. These cases chose the epoch, so they flatter.",
+        "Full ranking over the catalogue less the user's history. These cases chose the epoch, so they flatter."
+        + (" Measured before the refit on all events." if facts.get("refitted") else ""),
         "",
         "| metric | mean | 95 % interval |",
         "|---|---|---|",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dynmm.assembly import WHOLE, FitOptions, Fitted, fit, save
+from dynmm.assembly import WHOLE, FitOptions, Fitted, check_target, fit, save
 from dynmm.evaluation.figures import Curve
 from dynmm.evaluation.report import Example, ReportData, write_report
 from dynmm.interactions.dataset import Dataset
@@ -50,6 +50,7 @@ def run_demo(
 ) -> Demo:
     """Everything into the folder `out`: the run and `report.html`. data: a canonical folder, None simulates one."""
     began = time.perf_counter()
+    check_target(out / RUN)
     dataset = Dataset.load(data) if data is not None else simulate(WorldConfig.model_validate(WORLD), seed).dataset()
     fitted = fit(dataset, None, split="full", seed=seed, options=options)
     save(fitted.recommender, out / RUN)

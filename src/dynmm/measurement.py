@@ -13,6 +13,7 @@ from dynmm.assembly import WHOLE, known_events, retrained_backbone
 from dynmm.errors import ProtocolMismatch
 from dynmm.evaluation.protocols import exams, run_all
 from dynmm.evaluation.replay import Mode, Stream
+from dynmm.evaluation.retrained import DAY_MS, MAX_REFITS
 from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.candidates import Candidates, draw_candidates, load_candidates, write_candidates
 from dynmm.interactions.dataset import Dataset
@@ -20,6 +21,7 @@ from dynmm.interactions.splits import Split
 from dynmm.recommender import Recommender
 from dynmm.storage import sha256_of
 from dynmm.system import System
+from dynmm.types import Events
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +29,9 @@ log = logging.getLogger(__name__)
 RUNG = "dynmm/backbone"
 STATIC = "dynmm/static"
 
-#: The backbone trained further every week on all events so far.
-RETRAINED = "backbone-retrained-7d"
+#: The backbone trained further every week on all events so far; less often in a stream of more than 60 weeks.
+RETRAINED_DAYS = 7.0
+RETRAINED = f"backbone-retrained-{RETRAINED_DAYS:g}d"
 
 #: One seed for everybody, so that all runs on the same split rank the same candidates.
 CANDIDATE_SEED = 0
@@ -109,7 +112,17 @@ def stream(
         retention=split.validation,
         progress=report,
     ).to_json()
+    outcome["notes"] += _on_refits(split.stream) if RETRAINED in lineup else []
     return _described(_with_rung(outcome, STATIC), recommender, split)
+
+
+def _on_refits(events: Events) -> list[str]:
+    """A long stream spreads its refits: then the name of the system says a shorter period than there is."""
+    assert events.timestamps is not None, "streams have timestamps"
+    days = float(events.timestamps[-1] - events.timestamps[0]) / DAY_MS
+    if days <= RETRAINED_DAYS * MAX_REFITS:
+        return []
+    return [f"{RETRAINED} is trained every {days / MAX_REFITS:.1f} days here: at most {MAX_REFITS} times in a stream."]
 
 
 def _split_of(recommender: Recommender) -> Split:
@@ -136,7 +149,7 @@ def _fitted(name: str, train: Dataset, told: Told | None) -> Iterator[System]:
 
 
 def _retrained(recommender: Recommender, split: Split) -> Iterator[System]:
-    yield retrained_backbone(recommender, split, RETRAINED)
+    yield retrained_backbone(recommender, split, RETRAINED, RETRAINED_DAYS)
 
 
 def _candidates(split: Split, folder: Path | None) -> tuple[Candidates, str]:
@@ -149,16 +162,29 @@ def _candidates(split: Split, folder: Path | None) -> tuple[Candidates, str]:
 
 def _with_rung(result: dict[str, Any], rung: str) -> dict[str, Any]:
     """The whole is one rung so far: its scores stand under both names, and nothing is compared with itself."""
-    for part in ("systems", "systems_by_user"):
-        if part in result:
-            result[part] = {WHOLE: result[part][WHOLE], rung: result[part][WHOLE], **result[part]}
-    return result | {"notes": [*result["notes"], f"With one stage built, {WHOLE} is {rung}."]}
+    named: dict[str, Any] = _under_both(result, rung)
+    return named | {"notes": [*named["notes"], f"With one stage built, {WHOLE} is {rung}."]}
+
+
+def _under_both(value: Any, rung: str) -> Any:
+    """The same value, where every table by system has a row for the rung after the one of the whole."""
+    if isinstance(value, list):
+        return [_under_both(one, rung) for one in value]
+    if not isinstance(value, dict):
+        return value
+    told = {name: _under_both(one, rung) for name, one in value.items()}
+    return {WHOLE: told[WHOLE], rung: told[WHOLE], **told} if WHOLE in told else told
 
 
 def _described(result: dict[str, Any], recommender: Recommender, split: Split) -> dict[str, Any]:
     return result | {
         "data": split.source.info.name,
-        "split": {"name": split.name, "variant": split.variant, "counts": split.counts, "notes": list(split.notes)},
+        "split": {
+            "name": split.name,
+            "variant": split.variant,
+            "counts": split.counts,
+            "notes": recommender.facts["notes"],
+        },
         "run_seeds": list(recommender.facts["seeds"]),
         "dynmm": recommender.facts["dynmm"],
     }

@@ -11,9 +11,11 @@ import numpy as np
 import polars as pl
 
 from dynmm.errors import ConfigError, DataError
+from dynmm.interactions.columns import interaction_columns
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import ITEM, TIME, TITLE, USER
 from dynmm.interactions.histories import Histories
+from dynmm.interactions.validation import check_rows, interaction_rules
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.system import PADDING, Query, Rankings, System
 from dynmm.types import NO_TIME, Events, IntArray, Recommendation, UserHistory
@@ -145,9 +147,20 @@ class Recommender:
     def learn(self, events: pl.DataFrame | Iterable[Mapping[str, Any]]) -> None:
         """Take in what has just happened: rows with user_id, item_id and, where the data has time, timestamp.
 
-        New users become known. Raises UnknownIdError for new items and DataError for a missing column.
+        The types and the checks are those of a data set's interactions. New users become known. Raises
+        UnknownIdError for new items, and DataError for a missing column or a value that is not one.
         """
         self.replay(self._encode_events(events if isinstance(events, pl.DataFrame) else pl.DataFrame(list(events))))
+
+    def welcome(self, users: Sequence[str]) -> None:
+        """Make users known who have no event yet, in this order."""
+        if users:
+            self.users = Vocabulary((*self.users.ids, *users))
+
+    @property
+    def newcomers(self) -> Sequence[str]:
+        """Users who came after the fit, in the order in which they came."""
+        return self.users.ids[self.known.n_users :]
 
     def replay(self, events: Events) -> None:
         """Learn a batch of dense events, as a saved run does when it is loaded."""
@@ -190,19 +203,18 @@ class Recommender:
         ]
 
     def _encode_events(self, frame: pl.DataFrame) -> Events:
+        if not len(frame):
+            return Events(np.empty(0, np.int32), np.empty(0, np.int32))
         needed = [USER, ITEM] + ([TIME] if self.known.has_time else [])
         missing = [name for name in needed if name not in frame.columns]
-        if missing and len(frame):
+        if missing:
             raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
-        names = [str(name) for name in frame[USER].to_list()] if len(frame) else []
-        items = self._dense_items(frame[ITEM].to_list()) if len(frame) else np.empty(0, np.int32)
-        unknown = [name for name in dict.fromkeys(names) if name not in self.users]
-        if unknown:
-            self.users = Vocabulary((*self.users.ids, *unknown))
-        times = None
-        if self.known.has_time:
-            times = frame[TIME].cast(pl.Int64).fill_null(NO_TIME).to_numpy() if len(frame) else np.empty(0, np.int64)
-        return Events(self.users.encode_known(names), items, times)
+        rows = interaction_columns(frame.select(needed), "events")
+        check_rows(rows, interaction_rules(needed, need_time=self.known.has_time), "events", skip_bad=False)
+        items = self._dense_items(rows[ITEM].to_list())
+        names = rows[USER].to_list()
+        self.welcome([name for name in dict.fromkeys(names) if name not in self.users])
+        return Events(self.users.encode_known(names), items, rows[TIME].to_numpy() if self.known.has_time else None)
 
 
 def _positive(k: int) -> int:

@@ -7,6 +7,7 @@ checksum when they are read, so reading trusts them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from dynmm.types import Events
 
 EVENTS_FILE = "events.parquet"
 LEARNED_FILE = "learned.parquet"
+NEWCOMERS_FILE = "newcomers.parquet"
 MEDIA_COVERAGE_FILE = "media-coverage.parquet"
 
 _PART = "part"
@@ -47,10 +49,13 @@ def write_events(folder: Path, dataset: Dataset, parts: NDArray[np.int8]) -> Non
         frame.write_parquet(folder / EVENTS_FILE)
 
 
-def write_learned(folder: Path, users: Vocabulary, learned: list[Events]) -> None:
-    """What was learned since the fit, in order, with the users who came with it."""
+def write_learned(folder: Path, newcomers: Sequence[str], learned: Sequence[Events]) -> None:
+    """What was learned since the fit, in order, and the users who came with it.
+
+    Newcomers have a file of their own: the split is made again from the users of the fit alone.
+    """
     with named_disk_errors(folder):
-        pl.DataFrame({USER: list(users.ids)}, schema={USER: pl.String}).write_parquet(folder / USERS_FILE)
+        pl.DataFrame({USER: list(newcomers)}, schema={USER: pl.String}).write_parquet(folder / NEWCOMERS_FILE)
         pl.concat([_frame(batch) for batch in learned], how="diagonal").write_parquet(folder / LEARNED_FILE)
 
 
@@ -79,10 +84,11 @@ def read_catalogue(model: Path, users: Vocabulary, events: Events) -> Dataset:
     )
 
 
-def read_learned(state: Path) -> list[Events]:
-    """What was learned since the fit, as one batch, or nothing."""
-    path = state / LEARNED_FILE
-    return [_events(pl.read_parquet(path))] if path.is_file() else []
+def read_learned(state: Path) -> tuple[list[str], list[Events]]:
+    """Who came since the fit, and what was learned since, as one batch or none."""
+    path, newcomers = state / LEARNED_FILE, state / NEWCOMERS_FILE
+    users = pl.read_parquet(newcomers)[USER].to_list() if newcomers.is_file() else []
+    return users, [_events(pl.read_parquet(path))] if path.is_file() else []
 
 
 def _frame(events: Events) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from safetensors import SafetensorError
@@ -100,6 +101,7 @@ class BackboneSystem:
     """The backbone as a recommender: `dynmm/backbone`, the first rung of the ladder."""
 
     name = "dynmm/backbone"
+    learns_online: ClassVar[bool] = False
 
     def __init__(
         self,

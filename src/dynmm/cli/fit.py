@@ -69,7 +69,9 @@ def fit(
     for text in facts["notes"]:
         click.echo(f"note: {text}")
     best = fitted.curve[-1].best_epoch
-    click.echo(f"backbone: best epoch {best} of {len(fitted.curve)}, {sum(one.seconds for one in fitted.curve):.0f} s")
+    spent = sum(one.seconds for one in (*fitted.curve, *fitted.refit))
+    again = ", then refitted on all events" if fitted.refit else ""
+    click.echo(f"backbone: best epoch {best} of {len(fitted.curve)}{again}, {spent:.0f} s")
     for name in ("hit@10", "ndcg@10"):
         if name in facts["validation"]:
             cell = facts["validation"][name]

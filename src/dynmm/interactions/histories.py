@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dynmm.interactions.dataset import Dataset
-from dynmm.types import Events, UserHistory
+from dynmm.types import NO_TIME, Events, UserHistory
 
 
 class Histories:
@@ -29,7 +29,7 @@ class Histories:
 
     def append(self, events: Events) -> None:
         """Add events in the order given."""
-        times = events.timestamps if events.timestamps is not None else np.zeros(len(events), np.int64)
+        times = events.timestamps if events.timestamps is not None else np.full(len(events), NO_TIME)
         for user, item, time in zip(events.users.tolist(), events.items.tolist(), times.tolist(), strict=True):
             items, moments = self._since.setdefault(user, ([], []))
             items.append(item)

@@ -1,0 +1,71 @@
+"""A run beside the comparison systems: what its JSON holds, in memory and from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.worlds import DAY, QUICK, START, circles
+
+from dynmm import Dataset, DatasetInfo, Recommender
+from dynmm.assembly import FitOptions, fit
+from dynmm.evaluation.report import ReportData, render
+from dynmm.measurement import evaluate, stream
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
+    return FitOptions(cache=tmp_path_factory.mktemp("cache"))
+
+
+def _with_a_surprise() -> Dataset:
+    """Circles, and one user whose last item nobody else ever took; `rare` falls out of a 5-core."""
+    interactions, items = circles()
+    late = pl.DataFrame({"user_id": ["u1"], "item_id": ["rare"], "timestamp": [START + 2 * DAY]})
+    more = pl.DataFrame({"item_id": ["rare"], "title": ["Rare"]})
+    info = DatasetInfo("circles", "film", "watched", "second")
+    return Dataset.from_frames(pl.concat([interactions, late]), pl.concat([items, more]), info=info)
+
+
+def _run(options: FitOptions, split: str, **holding_out: Any) -> Recommender:
+    config = {**QUICK, "split": {"name": split, **holding_out}}
+    return fit(_with_a_surprise(), config, seed=3, options=options).recommender
+
+
+def test_every_table_of_a_result_has_the_rung(options: FitOptions) -> None:
+    result = evaluate(_run(options, "full", k_core=0), systems=["popularity"])
+    group = result["apart"]["target_unseen"]
+    assert group["cases"] == 1
+    assert group["systems"]["dynmm/backbone"] == group["systems"]["dynmm"]
+    assert "target unseen" in render(ReportData("a film", results=[result]))
+
+
+def test_every_table_of_a_stream_has_the_rung(options: FitOptions) -> None:
+    result = stream(_run(options, "stream"), systems=["popularity"])
+    for table in ("systems", "systems_by_user", "update_seconds", "rank_seconds", "event_to_effect_ms", "retention"):
+        assert result[table]["dynmm/static"] == result[table]["dynmm"], table
+    assert all(set(one["systems"]) == {"dynmm", "dynmm/static", "popularity"} for one in result["blocks"])
+    assert "What it costs" in render(ReportData("a stream", results=[result]))
+
+
+def test_a_run_from_disk_tells_what_the_split_removed(options: FitOptions, tmp_path: Path) -> None:
+    fitted = _run(options, "full")
+    fitted.save_pretrained(tmp_path / "run")
+    results = [evaluate(one, systems=["popularity"]) for one in (fitted, Recommender.from_pretrained(tmp_path / "run"))]
+    assert results[0] == results[1]
+    assert "5-core: removed 0 users, 1 items" in results[1]["split"]["notes"][0]
+
+
+def test_a_long_stream_says_how_often_the_backbone_is_trained(options: FitOptions) -> None:
+    interactions, items = circles()
+    slow = interactions.with_columns((pl.col("timestamp") - START) * 3_000 + START)
+    data = Dataset.from_frames(slow, items, info=DatasetInfo("slow", "film", "watched", "second"))
+    recommender = fit(data, QUICK, split="stream", options=options).recommender
+    told = stream(recommender, systems=["backbone-retrained-7d"])["notes"]
+    assert recommender.split is not None
+    days = (slow["timestamp"].to_list()[-1] - recommender.split.counts["stream from (ms UTC)"]) / DAY
+    assert f"backbone-retrained-7d is trained every {days / 60:.1f} days here: at most 60 times in a stream." in told
+    short = stream(_run(options, "stream"), systems=["backbone-retrained-7d"])["notes"]
+    assert not any("is trained every" in note for note in short)
