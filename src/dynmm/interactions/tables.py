@@ -23,9 +23,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pl.DataFra
         present = parquet_columns(path)
         return pl.read_parquet(path, columns=[name for name in columns if name in present])
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            f"{path}: this is not a readable parquet file ({_first_line(error)}); write it again"
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def parquet_columns(path: Path) -> dict[str, pl.DataType]:
@@ -33,9 +31,7 @@ def parquet_columns(path: Path) -> dict[str, pl.DataType]:
     try:
         return dict(pl.read_parquet_schema(path))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            f"{path}: this is not a readable parquet file ({_first_line(error)}); write it again"
-        ) from error
+        raise _unreadable(path, error) from error
 
 
 def as_polars(frame: Any, where: str) -> pl.DataFrame:
