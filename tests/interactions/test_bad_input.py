@@ -102,6 +102,13 @@ def test_a_wrong_type_is_named(columns: dict[str, list[Any]], words: str) -> Non
         Dataset.from_frames(with_column(**columns))
 
 
+def test_a_nested_or_long_value_is_told_on_one_line() -> None:
+    with pytest.raises(DataError) as caught:
+        Dataset.from_frames(pl.DataFrame({"user_id": [["a" * 500]], "item_id": ["x"]}))
+    assert re.search(r"row 0, column 'user_id': \['a{75}\.\.\. is List", str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
 def test_no_rows() -> None:
     with pytest.raises(EmptyDataError, match="there are no rows"):
         Dataset.from_frames(with_column().clear())

@@ -13,7 +13,7 @@ from dynmm.cli.common import command, json_option, note, print_json
 @click.argument("world", type=click.Path(path_type=Path))
 @click.option("--out", "folder", required=True, type=click.Path(path_type=Path), help="Data set folder to write.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Another seed is another world.")
-@click.option("--overwrite", is_flag=True, help="Replace the folder where it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace the data set folder where it exists.")
 @json_option
 @command
 def simulate(world: Path, folder: Path, seed: int, overwrite: bool, as_json: bool) -> None:
@@ -27,14 +27,13 @@ def simulate(world: Path, folder: Path, seed: int, overwrite: bool, as_json: boo
     """
     import numpy as np
 
-    from dynmm.errors import StorageError
+    from dynmm.interactions.writing import check_target
     from dynmm.simulation import CAUSES
     from dynmm.simulation import simulate as make
     from dynmm.simulation.reading import read_world
 
     config = read_world(world)
-    if folder.exists() and not overwrite and (folder.is_file() or any(folder.iterdir())):
-        raise StorageError(f"{folder} exists; choose another folder, or replace it with --overwrite")
+    check_target(folder, overwrite, world)
     note(f"making about {config.events:,} events of {config.users:,} users with {config.items:,} items")
     made = make(config, seed)
     note(f"writing {folder}")

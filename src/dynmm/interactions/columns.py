@@ -101,9 +101,17 @@ def _texts_in_lists(column: pl.Series, name: str, dtype: pl.DataType, where: str
 
 def _wrong_type(column: pl.Series, name: str, due: str, mend: str, where: str) -> DataError:
     row = column.is_not_null().arg_max() or 0
-    return DataError(f"{where}, row {row}, column {name!r}: {column[row]!r} is {column.dtype}, {due} are due; {mend}")
+    return DataError(
+        f"{where}, row {row}, column {name!r}: {_shown(column[row])} is {column.dtype}, {due} are due; {mend}"
+    )
 
 
 def _bad_value(column: pl.Series, bad: pl.Series, name: str, problem: str, mend: str, where: str) -> DataError:
     row = bad.arg_max() or 0
-    return DataError(f"{where}, row {row}, column {name!r}: {column[row]!r} {problem}; {mend}")
+    return DataError(f"{where}, row {row}, column {name!r}: {_shown(column[row])} {problem}; {mend}")
+
+
+def _shown(value: object) -> str:
+    """A value on one line, however long or nested it is."""
+    text = repr(value.to_list() if isinstance(value, pl.Series) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

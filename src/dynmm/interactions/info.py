@@ -44,7 +44,7 @@ def read_info(folder: Path) -> tuple[DatasetInfo, bool]:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise DataError(f"{path}: this is not readable JSON ({error}); mend it, or remove it for defaults") from error
     if not isinstance(said, dict):
         raise DataError(f'{path}: a JSON object is due, such as {{"name": "films"}}; this is a {type(said).__name__}')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,10 @@ def parquet_columns(path: Path) -> dict[str, pl.DataType]:
 
 
 def as_polars(frame: Any, where: str) -> pl.DataFrame:
-    """A polars frame of any table that polars, pandas or pyarrow call one. `where` names it in the error."""
+    """A polars frame of any table that polars, pandas or pyarrow call one, or of a list with a mapping for each row.
+
+    `where` names it in the error. Raises DataError.
+    """
     if isinstance(frame, pl.DataFrame):
         return frame
     if isinstance(frame, pl.LazyFrame):
@@ -46,6 +49,8 @@ def as_polars(frame: Any, where: str) -> pl.DataFrame:
             return _from_pandas(frame)
         if library == "pyarrow" or hasattr(frame, "__arrow_c_stream__") or isinstance(frame, dict):
             return pl.DataFrame(frame)
+        if isinstance(frame, list) and all(isinstance(row, Mapping) for row in frame):
+            return pl.DataFrame(frame, infer_schema_length=None)
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
         raise DataError(
             f"{where}: the table cannot be read ({_first_line(error)}); give each column one type"

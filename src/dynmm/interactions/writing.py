@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from dynmm.errors import StorageError
 from dynmm.interactions.columns import interaction_columns, item_columns
 from dynmm.interactions.dataset import DatasetInfo
 from dynmm.interactions.fields import (
@@ -26,6 +27,24 @@ from dynmm.interactions.validation import check_rows, interaction_rules
 from dynmm.storage import named_disk_errors, new_folder, write_json
 
 _REQUIRED = (TIME, POSITION, "rating")
+
+
+def check_target(folder: Path, overwrite: bool, source: Path | None = None) -> None:
+    """Refuse, before any work, a folder that a data set must not replace. Raises StorageError.
+
+    With `overwrite` a data set folder may be replaced, but nothing else, and never what is read from (`source`).
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not overwrite:
+        raise StorageError(f"{folder} exists; choose another folder, or replace it with overwrite (--overwrite)")
+    if not (folder / INTERACTIONS_FILE).is_file():
+        raise StorageError(
+            f"{folder} exists and is not a data set folder (it holds no {INTERACTIONS_FILE}); choose another folder, "
+            "so that nothing of yours is replaced"
+        )
+    if source is not None and source.resolve().is_relative_to(folder.resolve()):
+        raise StorageError(f"{folder} holds the source {source}, which would be lost; choose another folder")
 
 
 def write_folder(

@@ -15,7 +15,7 @@ def read_world(path: str | Path) -> WorldConfig:
     """Read a WorldConfig. Raises ConfigError, which names the file, the key and what is wrong with it."""
     try:
         said = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path} is not readable JSON ({error}); give a file like examples/worlds/small.json"
         ) from None

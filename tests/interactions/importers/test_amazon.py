@@ -11,6 +11,7 @@ import pytest
 
 from dynmm.errors import DataError
 from dynmm.interactions.importers.amazon import import_amazon
+from dynmm.interactions.importers.jsonlines import parse_object
 
 
 def write(path: Path, lines: list[str]) -> Path:
@@ -231,3 +232,7 @@ def test_files_that_are_not_reviews(tmp_path: Path) -> None:
     write(tmp_path / "another.json", [review_2014("A1", "B01")])
     with pytest.raises(DataError, match=r"holds another.json, other.json"):
         import_amazon(tmp_path)
+
+
+def test_a_line_nested_too_deeply_is_no_object() -> None:
+    assert parse_object(b"[" * 100_000) is None

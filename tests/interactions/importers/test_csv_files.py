@@ -146,3 +146,16 @@ def test_gzip_and_a_gzip_cut_short(tmp_path: Path) -> None:
 def test_a_row_without_its_time_makes_the_data_partly_dated(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", "user,item,ts\na,1,1700000000\na,2,\n")
     assert import_csv(path).info.time_resolution == "partial"
+
+
+def test_a_folder_and_lines_that_end_in_a_carriage_return(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder; give the path of the file"):
+        import_csv(tmp_path)
+    with pytest.raises(DataError, match=r"line 1.*end each line with a line feed"):
+        import_csv(write(tmp_path / "log.csv", "user,item\ra,1\rb,2\r"))
+
+
+def test_one_column_is_not_both_users_and_items(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "user,item\na,1\n")
+    with pytest.raises(DataError, match="column 'item' cannot hold both"):
+        import_csv(path, user="item")

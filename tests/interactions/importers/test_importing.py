@@ -68,9 +68,26 @@ def test_an_existing_folder_is_kept(log: Path, tmp_path: Path) -> None:
     (dest / "precious.txt").write_text("keep me")
     with pytest.raises(StorageError, match="--overwrite"):
         import_folder("csv", log, dest)
+    with pytest.raises(StorageError, match="not a data set folder"):
+        import_folder("csv", log, dest, overwrite=True)
     assert (dest / "precious.txt").read_text() == "keep me"
-    import_folder("csv", log, dest, overwrite=True)
-    assert (dest / "interactions.parquet").is_file()
+
+
+def test_overwriting_replaces_a_data_set_and_never_the_source(log: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "out"
+    import_folder("csv", log, dest)
+    with pytest.raises(StorageError, match="--overwrite"):
+        import_folder("csv", log, dest)
+    import_folder("csv", log, dest, overwrite=True, name="again")
+    assert '"again"' in (dest / "dataset.json").read_text()
+    for own in (log, log.parent):
+        with pytest.raises(StorageError, match="not a data set folder"):
+            import_folder("csv", log, own, overwrite=True)
+    inside = dest / "log.csv"
+    inside.write_bytes(log.read_bytes())
+    with pytest.raises(StorageError, match="holds the source"):
+        import_folder("csv", inside, dest, overwrite=True)
+    assert inside.is_file()
 
 
 def test_nothing_is_written_for_a_bad_source(tmp_path: Path) -> None:

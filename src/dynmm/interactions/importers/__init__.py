@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import polars as pl
 
-from dynmm.errors import ConfigError, DataError, EmptyDataError, StorageError
+from dynmm.errors import ConfigError, DataError, EmptyDataError
 from dynmm.interactions.dataset import DatasetInfo
 from dynmm.interactions.fields import ITEM, KIND, TAGS_FILE, TIME, USER, USERS_FILE
 from dynmm.interactions.importers.imported import Imported, Importer, merge_counts
@@ -101,15 +101,14 @@ def import_folder(
     """Read a source and write it as a canonical data set folder, whole or not at all.
 
     name, noun, verb replace what the importer says of the data. progress hears what is being done. An
-    existing folder is replaced only with `overwrite`. Raises DataError at the first malformed row unless
-    `skip_bad`, ConfigError for an option that the kind does not take, StorageError where `dest` is taken
-    or the disk refuses.
+    existing data set folder is replaced only with `overwrite`, and any other never. Raises DataError at the
+    first malformed row unless `skip_bad`, ConfigError for an option that the kind does not take, StorageError
+    where `dest` is taken or the disk refuses.
     """
-    from dynmm.interactions.loading import write_folder
+    from dynmm.interactions.writing import check_target, write_folder
 
     folder = Path(dest)
-    if folder.exists() and not overwrite and (folder.is_file() or any(folder.iterdir())):
-        raise StorageError(f"{folder} exists; choose another folder, or replace it with overwrite (--overwrite)")
+    check_target(folder, overwrite, Path(source))
     progress(f"reading {source}")
     imported = import_source(kind, source, skip_bad=skip_bad, **options)
     was = imported.info

@@ -111,6 +111,8 @@ def _columns(table: Table, named: dict[str, str | None], needed: tuple[str, ...]
                 f"{table.path}: no column looks like {canonical} among: {', '.join(table.columns)}; name it "
                 f"with {canonical.removesuffix('_id')} (--{canonical.removesuffix('_id')})"
             )
+    if found.get(USER, "") == found.get(ITEM):
+        raise DataError(f"{table.path}: column {found[ITEM]!r} cannot hold both users and items; name two columns")
     return found
 
 

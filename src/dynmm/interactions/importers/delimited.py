@@ -101,7 +101,10 @@ def _likeliest_separator(header: str) -> str:
 
 
 def _header_names(path: Path, header: str, separator: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in next(csv.reader([header], delimiter=separator), []))
+    try:
+        names = tuple(name.strip() for name in next(csv.reader([header], delimiter=separator), []))
+    except csv.Error as error:  # a carriage return within the line: lines ended so on old Macs
+        raise DataError(f"{path}, line 1: the header cannot be read; end each line with a line feed") from error
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}, line 1: the column {twice[0]!r} stands twice in the header; rename one of them")

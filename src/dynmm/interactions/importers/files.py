@@ -59,7 +59,9 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
 
 
 def require_content(path: Path) -> Path:
-    """The path, if the file has any content. Raises EmptyDataError."""
+    """The path, if it is a file with any content. Raises DataError for a folder, EmptyDataError."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give the path of the file in it")
     with open_binary(path) as file:
         if not file.read(4096).strip():
             raise EmptyDataError(f"{path} is empty; check the download or the export that wrote it")

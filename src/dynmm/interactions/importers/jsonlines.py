@@ -44,6 +44,8 @@ def parse_object(line: bytes) -> dict[str, Any] | None:
     value: Any
     try:
         value = json.loads(line)
+    except RecursionError:
+        return None
     except ValueError:
         try:
             value = ast.literal_eval(line.decode("utf-8", errors="strict").strip())
