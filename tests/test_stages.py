@@ -165,6 +165,19 @@ def test_work_stays_until_it_is_done(cache: StageCache) -> None:
     assert not folder.exists()
 
 
+def test_who_works_on_the_same_stage_at_the_same_time_has_a_folder_of_its_own(cache: StageCache) -> None:
+    with cache.work("a-1") as first:
+        with cache.work("a-1") as second:
+            (second / "checkpoint").write_text("another's")
+        assert not (first / "checkpoint").exists()
+        assert not second.exists()
+        with pytest.raises(KeyboardInterrupt), cache.work("a-1") as third:
+            raise KeyboardInterrupt
+        assert not third.exists()
+        assert first.exists()
+    assert list(first.parent.iterdir()) == []
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.delenv(stages.CACHE_VARIABLE, raising=False)

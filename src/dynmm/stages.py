@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,11 @@ import numpy as np
 
 from dynmm.configuration import Settings
 from dynmm.storage import named_disk_errors, new_folder, sha256_of, sync_folder, write_json
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two processes must not fit the same stage at once
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from dynmm.interactions.dataset import Dataset
@@ -132,12 +138,41 @@ class StageCache:
 
     @contextlib.contextmanager
     def work(self, key: str) -> Iterator[Path]:
-        """A folder for the checkpoints of an unfinished stage; removed when the block ends well, else kept."""
+        """A folder for the checkpoints of an unfinished stage; removed when the block ends well, else kept.
+
+        Where another process is at work on the same stage, the block gets a folder of its own, which never stays.
+        """
         folder = self.root / "work" / key
         with named_disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+        with _claimed(folder) as ours:
+            if ours:
+                yield folder
+                shutil.rmtree(folder, ignore_errors=True)
+                return
+        with tempfile.TemporaryDirectory(prefix=f".{key}.", dir=folder.parent, ignore_cleanup_errors=True) as own:
+            yield Path(own)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[bool]:
+    """Whether this block alone works in the folder. The system gives a claim back when its process ends, however."""
+    if fcntl is None:
+        yield True
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had the claim before may have removed the folder between our opening it and claiming it.
+            ours = os.path.exists(folder) and os.path.samestat(os.fstat(handle), os.stat(folder))
+        except BlockingIOError:
+            ours = False
+        except OSError:  # a file system without such claims
+            ours = True
+        yield ours
+    finally:
+        os.close(handle)
 
 
 def _adopt(filled: Path, target: Path) -> None:
