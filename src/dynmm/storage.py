@@ -47,8 +47,14 @@ def _refused(target: Path, number: int | None, words: str) -> StorageError:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file by `content`, whole or not at all. Raises StorageError."""
+    """Replace a file by `content`, whole or not at all. Raises StorageError.
+
+    A device or a pipe, such as /dev/null, is written to and stays what it is.
+    """
     with named_disk_errors(path):
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         # As open() makes files, readable for whoever the umask lets read; a private temporary file is not.
