@@ -9,6 +9,7 @@ import shutil
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -332,3 +333,28 @@ def test_misspelt_keys_are_named() -> None:
 def test_row_filters_need_a_folder() -> None:
     with pytest.raises(ConfigError, match="data set in memory"):
         Recommender.fit(circle_data(), {"data": {"min_rating": 3}})
+
+
+def test_learning_takes_any_table_and_puts_it_in_order_of_time(run: Path) -> None:
+    at = START + 30 * DAY
+    rows = pl.DataFrame({"user_id": ["new"] * 2, "item_id": ["i5", "i4"], "timestamp": [at + 1, at]})
+    for table in (rows, rows.lazy(), rows.to_dict(as_series=False), iter(rows.to_dicts()), tuple(rows.to_dicts())):
+        recommender = Recommender.from_pretrained(run)
+        recommender.learn(table)
+        assert recommender.history("new") == ["i4", "i5"]
+    for nonsense in (None, "events", [1, 2]):
+        with pytest.raises(DataError, match="is not a table"):
+            recommender.learn(nonsense)
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3"])
+def test_a_number_of_items_that_is_none_is_refused(fitted: Recommender, k: Any) -> None:
+    with pytest.raises(ConfigError, match="at least 1 item, in a whole number"):
+        fitted.recommend("u1", k)
+
+
+def test_a_fit_names_what_is_no_data_set_and_no_configuration() -> None:
+    with pytest.raises(DataError, match=r"Dataset\.from_frames"):
+        Recommender.fit(pl.DataFrame())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="a configuration is a mapping"):
+        Recommender.fit("data", "epochs=5")  # type: ignore[arg-type]

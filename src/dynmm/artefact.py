@@ -19,6 +19,7 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 MODEL = "model"
 STATE = "state"
+CANDIDATES = "candidates"
 
 
 def seal(folder: Path, facts: dict[str, Any]) -> None:

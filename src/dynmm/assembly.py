@@ -6,6 +6,7 @@ import datetime
 import importlib
 import importlib.metadata
 import json
+import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dynmm.artefact import MANIFEST, MODEL, STATE, open_sealed, seal
+from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, STATE, open_sealed, seal
 from dynmm.backbone.reports import EpochReport
 from dynmm.backbone.settings import BackboneSettings, DataShape, resolve
 from dynmm.backbone.system import Backbone, BackboneSystem, fit_backbone
@@ -43,6 +44,8 @@ WHOLE = "dynmm"
 CONFIG_FILE = "config.json"
 BACKBONE_DIR = "backbone"
 CARD_FILE = "README.md"
+#: What may lie in the folder of a run, and goes when another run replaces it.
+_RUN_PARTS = {MODEL, STATE, CANDIDATES, ".DS_Store"}
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ def _dataset(data: Dataset | str | Path, config: Config) -> Dataset:
                 "filter it with Dataset.from_frames or pass the folder"
             )
         return data
+    if not isinstance(data, str | Path):
+        raise DataError(f"a {type(data).__name__} is not a data set; make one with Dataset.from_frames")
     chosen = config.data
     return Dataset.load(data, min_rating=chosen.min_rating, kinds=chosen.kinds, skip_bad=chosen.skip_bad)
 
@@ -198,6 +203,9 @@ def check_target(folder: Path) -> None:
     """Refuse, before any work, a folder that a run must not replace. Raises DataError."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MODEL / MANIFEST).is_file()):
         raise DataError(f"{folder} exists and is not a run; name a new folder, so that nothing of yours is replaced")
+    foreign = sorted(set(os.listdir(folder)) - _RUN_PARTS) if folder.is_dir() else []
+    if foreign:
+        raise DataError(f"{folder / foreign[0]} is no part of the run and would be lost; move it away first")
 
 
 def save(recommender: Recommender, folder: Path) -> None:
@@ -301,8 +309,9 @@ def _download(name: str) -> Path:
     try:
         return Path(hub.snapshot_download(name))
     except (OSError, ValueError, hub.errors.HfHubHTTPError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ArtefactError(
-            f"there is no folder {name!r}, and the hub did not give a model of that name: {error}"
+            f"there is no folder {name!r}, and the hub did not give a model of that name: {first}"
         ) from error
 
 

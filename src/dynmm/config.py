@@ -38,6 +38,8 @@ class Config(Settings):
         """A configuration from overrides of the defaults. Raises ConfigError, which names the key."""
         if isinstance(value, Config):
             return value
+        if not isinstance(value, Mapping | None):
+            raise ConfigError(f'a configuration is a mapping such as {{"backbone": {{"epochs": 5}}}}, not {value!r}')
         try:
             return cls.model_validate(dict(value or {}))
         except ValidationError as error:
@@ -49,8 +51,8 @@ def read_config(file: Path | None, assignments: Iterable[str]) -> Config:
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            values = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
+            values = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"{file} is not a readable JSON configuration: {error}") from None
         if not isinstance(values, dict):
             raise ConfigError(f"{file} must hold a JSON object of overrides, not {type(values).__name__}")
@@ -76,14 +78,23 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
 
 
 def _explain(error: ValidationError) -> str:
-    problems = []
+    problems: dict[str, list[str]] = {}
     for one in error.errors():
-        key = ".".join(str(part) for part in one["loc"])
+        # Where a value may be of several types, pydantic adds the name of each to the place.
+        key = ".".join(str(part) for part in one["loc"] if not isinstance(part, str) or part.isidentifier())
         if one["type"] == "extra_forbidden":
-            problems.append(f"unknown key {key!r}; `dynmm config` lists every key")
+            key = ".".join(str(part) for part in one["loc"])
+            problems[f"unknown key {key!r}"] = ["`dynmm config` lists every key"]
+        elif one["type"] == "value_error":
+            problems.setdefault(key, []).append(one["msg"].removeprefix("Value error, "))
         else:
-            problems.append(f"{key}: {one['msg']}, got {one['input']!r}")
-    return "configuration: " + "; ".join(problems)
+            problems.setdefault(f"{key}: got {_short(one['input'])}", []).append(one["msg"])
+    return "configuration: " + "; ".join(f"{key}: {' or '.join(texts)}" for key, texts in problems.items())
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def describe(settings: type[Settings] = Config, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from dynmm.interactions.columns import interaction_columns
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import ITEM, TIME, TITLE, USER
 from dynmm.interactions.histories import Histories
+from dynmm.interactions.tables import as_polars
 from dynmm.interactions.validation import check_rows, interaction_rules
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.system import PADDING, Query, Rankings, System
@@ -120,18 +122,18 @@ class Recommender:
         Raises UnknownIdError for a user or an excluded item that this run has never seen.
         """
         query = self._query(user, exclude, exclude_history)
-        return self._dress(self.system.rank([query], _positive(k)), 0)
+        return self._dress(self.system.rank([query], self._depth(k)), 0)
 
     def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
         """The best k items for each user, as one batch."""
         names = [str(user) for user in users]
-        rankings = self.system.rank([self._query(name, (), True) for name in names], _positive(k))
+        rankings = self.system.rank([self._query(name, (), True) for name in names], self._depth(k))
         return Recommendations({name: self._dress(rankings, row) for row, name in enumerate(names)})
 
     def recommend_session(self, history: Sequence[str | int], k: int = 10) -> list[Recommendation]:
         """The best k items after a history of item ids, oldest first, of somebody who need not be a known user."""
         items = self._dense_items(history)
-        return self._dress(self.system.rank([Query(UserHistory(items), self._now, exclude=items)], _positive(k)), 0)
+        return self._dress(self.system.rank([Query(UserHistory(items), self._now, exclude=items)], self._depth(k)), 0)
 
     def rank(self, user: str | int, items: Sequence[str | int]) -> list[Recommendation]:
         """The given items in the order in which this user is expected to like them.
@@ -144,13 +146,16 @@ class Recommender:
         query = Query(query.history, query.as_of, candidates=np.unique(dense))
         return self._dress(self.system.rank([query], max(1, len(items))), 0)
 
-    def learn(self, events: pl.DataFrame | Iterable[Mapping[str, Any]]) -> None:
+    def learn(self, events: Any) -> None:
         """Take in what has just happened: rows with user_id, item_id and, where the data has time, timestamp.
 
-        The types and the checks are those of a data set's interactions. New users become known. Raises
-        UnknownIdError for new items, and DataError for a missing column or a value that is not one.
+        events: a table of polars, pandas or pyarrow, or mappings, one for each event. They are taken in order of
+        time, and after all that came before; without time, in the order of the rows. The types and the checks
+        are those of a data set's interactions. New users become known. Raises UnknownIdError for new items, and
+        DataError for a missing column or a value that is not one.
         """
-        self.replay(self._encode_events(events if isinstance(events, pl.DataFrame) else pl.DataFrame(list(events))))
+        rows = list(events) if isinstance(events, Iterator | tuple) else events
+        self.replay(self._encode_events(as_polars(rows, "events")))
 
     def welcome(self, users: Sequence[str]) -> None:
         """Make users known who have no event yet, in this order."""
@@ -185,6 +190,12 @@ class Recommender:
         """The title of one item, None where the catalogue has none."""
         return self._titles[self.items.encode(item, what="item")]
 
+    def _depth(self, k: int) -> int:
+        """k, but no more than there are items: a list is never longer, and the memory for it is not either."""
+        if not isinstance(k, Integral) or k < 1:
+            raise ConfigError(f"k is {k!r}; ask for at least 1 item, in a whole number")
+        return min(int(k), max(1, len(self.items)))
+
     def _query(self, user: str | int, exclude: Iterable[str | int], exclude_history: bool) -> Query:
         history = self._histories.of(self.users.encode(user, what="user"))
         hidden = self._dense_items(exclude)
@@ -211,13 +222,9 @@ class Recommender:
             raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
         rows = interaction_columns(frame.select(needed), "events")
         check_rows(rows, interaction_rules(needed, need_time=self.known.has_time), "events", skip_bad=False)
+        if self.known.has_time:
+            rows = rows.sort(TIME, maintain_order=True)
         items = self._dense_items(rows[ITEM].to_list())
         names = rows[USER].to_list()
         self.welcome([name for name in dict.fromkeys(names) if name not in self.users])
         return Events(self.users.encode_known(names), items, rows[TIME].to_numpy() if self.known.has_time else None)
-
-
-def _positive(k: int) -> int:
-    if k < 1:
-        raise ConfigError(f"k is {k}; ask for at least 1 item")
-    return k

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,16 @@ def test_recommend_prints_json_that_agrees(full_run: Path) -> None:
     assert less["items"][0] == told["items"][1]
 
 
+def test_recommend_asks_for_no_more_than_there_is(full_run: Path) -> None:
+    told = _dynmm("recommend", full_run, "--user", "u3", "-k", str(10**20), "--json").stdout
+    rest = [one["item"] for one in json.loads(told)["items"]]
+    assert 0 < len(rest) < 40
+    excluded = [part for item in rest for part in ("--exclude", item)]
+    result = _dynmm("recommend", full_run, "--user", "u3", *excluded)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "nothing is left to recommend" in result.stderr
+
+
 def test_recommend_refuses_unknown_ids(full_run: Path) -> None:
     assert "unknown user 'zed'" in _refused("recommend", full_run, "--user", "zed")
     assert "unknown item 'i999'" in _refused("recommend", full_run, "--user", "u3", "--exclude", "i999")
@@ -126,6 +137,9 @@ def test_stream_scores_before_it_learns(data: Path, tmp_path: Path) -> None:
     systems = ["--system", "popularity", "--system", "online-item-knn", "--system", "backbone-retrained-7d"]
     result = _dynmm("stream", run, *systems, "--window", "1h", "--out", out)
     assert result.exit_code == 0, result.output
+    quiet = _dynmm("stream", run, "--system", "popularity", "-q")
+    assert (quiet.exit_code, quiet.stderr) == (0, "")
+    assert "`dynmm stream` measures such a run" in _refused("evaluate", run)
     told = json.loads(out.read_text())
     assert told["protocol"] == "stream/event"
     assert set(told["systems"]) == {
@@ -176,6 +190,8 @@ def test_config_defaults_are_valid_overrides(data: Path, tmp_path: Path) -> None
         (["--set", "backbone"], "not KEY=VALUE"),
         (["--device", "cuda"], "not to be had"),
         (["--config", "nowhere.json"], "not a readable JSON"),
+        (["--set", "backbone.width=33"], "width 33 cannot be split among 2 heads"),
+        (["--set", "backbone.epochs=0"], "backbone.epochs: got 0: Input should be greater than or equal to 1 or"),
     ],
 )
 def test_fit_refuses_by_name(data: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -187,6 +203,29 @@ def test_fit_refuses_a_folder_that_is_no_run(data: Path, tmp_path: Path) -> None
     (tmp_path / "mine.txt").write_text("keep me")
     assert "not a run" in _refused("fit", data, "--out", tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "keep me"
+
+
+def test_fit_replaces_a_run_but_nothing_that_lies_in_its_folder(data: Path, full_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(full_run, run)
+    (run / "candidates").mkdir()
+    (run / "notes.txt").write_text("keep me")
+    call: tuple[str | Path, ...] = ("fit", data, "--out", run, "--split", "full", *QUICK)
+    assert "notes.txt is no part of the run" in _refused(*call)
+    (run / "notes.txt").unlink()
+    assert _dynmm(*call).exit_code == 0
+    assert {path.name for path in run.iterdir()} == {"model", "state"}
+
+
+def test_a_path_that_the_system_refuses_is_one_line(data: Path, tmp_path: Path) -> None:
+    told = _refused("fit", data, "--out", tmp_path / ("n" * 300))
+    assert told.startswith("error: ")
+    assert told.endswith("File name too long\n")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for call in (("fit", data, "--config"), ("simulate",)):
+        told = _refused(*call, tmp_path / "deep.json", "--out", tmp_path / "out")
+        assert "recursion" in told
+        assert len(told.splitlines()) == 1
 
 
 def test_fit_refuses_no_data(tmp_path: Path) -> None:
@@ -211,6 +250,6 @@ def test_an_interrupted_fit_says_how_to_go_on(data: Path, tmp_path: Path, monkey
         patch.setattr(EpochBar, "epoch", interrupt)
         broken = _dynmm(*call)
     assert broken.exit_code == 130
-    assert "same command again" in broken.stderr
+    assert "interrupted; give the same command again" in broken.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
     assert _dynmm(*call).exit_code == 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dynmm.configuration import Settings
 from dynmm.interactions.dataset import Dataset
@@ -68,6 +68,12 @@ class BackboneSettings(Settings):
         "auto", description="Of the products in training; auto is bfloat16 where the device computes in it."
     )
     steady_heap: bool = Field(True, description="Keep freed memory in the process while training (glibc only).")
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"the width {self.width} cannot be split among {self.heads} heads; choose a multiple")
+        return self
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.stderr.close()
             sys.exit(1)
+        except OSError as error:  # a path that the system refuses before any file of ours is opened
+            click.echo(f"error: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+            sys.exit(2)
 
     return wrapped
 

@@ -31,13 +31,13 @@ def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) ->
     from dynmm.demo import run_demo
     from dynmm.evaluation.ladder import ladder
 
-    with EpochBar() as bar:
-        try:
+    try:
+        with EpochBar() as bar:
             options = FitOptions(device, None, bar.epoch, bar.progress)
             made = run_demo(out, data, seed=seed, options=options, told=Once())
-        except KeyboardInterrupt:
-            note("interrupted; give the same command again to go on from the last finished epoch")
-            sys.exit(130)
+    except KeyboardInterrupt:
+        note("interrupted; give the same command again to go on from the last finished epoch")
+        sys.exit(130)
     if as_json:
         print_json({"report": str(made.report), "run": str(made.run), "seconds": made.seconds, "result": made.result})
         return

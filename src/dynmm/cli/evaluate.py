@@ -32,13 +32,14 @@ def evaluate(
     Example:
       dynmm evaluate runs/films --protocol full --out films.json
     """
+    from dynmm.artefact import CANDIDATES
     from dynmm.evaluation.ladder import ladder
     from dynmm.measurement import evaluate as measure
     from dynmm.recommender import Recommender
     from dynmm.storage import write_json
 
     recommender = Recommender.from_pretrained(run, device=device)
-    result = measure(recommender, protocol, systems, candidates=run / "candidates", told=Once())
+    result = measure(recommender, protocol, systems, candidates=run / CANDIDATES, told=Once())
     if out is not None:
         write_json(out, result)
     if as_json:

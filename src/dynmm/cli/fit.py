@@ -50,14 +50,14 @@ def fit(
 
     config = read_config(file, assignments)
     check_target(run)
-    with EpochBar() as bar:
-        try:
+    try:
+        with EpochBar() as bar:
             fitted = fit_run(
                 data, config, split=split, seed=seed, options=FitOptions(device, None, bar.epoch, bar.progress)
             )
-        except KeyboardInterrupt:
-            note("interrupted; give the same command again to go on from the last finished epoch")
-            sys.exit(130)
+    except KeyboardInterrupt:
+        note("interrupted; give the same command again to go on from the last finished epoch")
+        sys.exit(130)
     save(fitted.recommender, run)
     facts = fitted.recommender.facts
     if as_json:

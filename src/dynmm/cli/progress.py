@@ -62,6 +62,7 @@ class CountBar:
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._name = ""
 
     def __enter__(self) -> CountBar:
         return self
@@ -74,9 +75,10 @@ class CountBar:
     def __call__(self, name: str, done: int, total: int) -> None:
         from tqdm import tqdm
 
-        if self._bar is None or self._bar.desc != f"{name}: ":
+        if self._bar is None or self._name != name:
             self._close()
             self._bar = tqdm(total=total, unit="event", desc=name, disable=quiet())
+            self._name = name
         self._bar.update(done - self._bar.n)
 
     def _close(self) -> None:

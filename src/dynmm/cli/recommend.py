@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dynmm.cli.common import command, device_option, json_option, print_json
+from dynmm.cli.common import command, device_option, json_option, note, print_json
 
 
 @click.command()
@@ -28,6 +28,8 @@ def recommend(run: Path, user: str, k: int, exclude: tuple[str, ...], device: st
 
     recommender = Recommender.from_pretrained(run, device=device)
     items = recommender.recommend(user, k, exclude=exclude)
+    if not items:
+        note(f"nothing is left to recommend: user {user!r} had every item that is not excluded")
     if as_json:
         listed = [{"item": one.item, "title": one.title, "score": one.score} for one in items]
         print_json({"user": user, "items": listed})
