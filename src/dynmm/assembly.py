@@ -25,7 +25,7 @@ from dynmm.backbone.system import Backbone, BackboneSystem, fit_backbone
 from dynmm.backbone.warm import WarmBackbone
 from dynmm.card import card
 from dynmm.config import Config, DataSettings
-from dynmm.errors import ArtefactError, ConfigError, DataError, MissingExtraError, TamperedArtefact
+from dynmm.errors import ArtefactError, ConfigError, DataError, MissingExtraError, StorageError, TamperedArtefact
 from dynmm.evaluation import protocols
 from dynmm.evaluation.retrained import DAY_MS, Retrained
 from dynmm.interactions.contenthash import data_sha256
@@ -200,7 +200,13 @@ def _packages() -> dict[str, str]:
 
 
 def check_target(folder: Path) -> None:
-    """Refuse, before any work, a folder that a run must not replace. Raises DataError."""
+    """Refuse, before any work, a folder that a run must not replace or that cannot be made.
+
+    Raises DataError and StorageError.
+    """
+    near = next(one for one in folder.absolute().parents if one.exists())
+    if not near.is_dir() or not os.access(near, os.W_OK):
+        raise StorageError(f"{folder} cannot be made: {near} is not a folder that you may write to; choose another")
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MODEL / MANIFEST).is_file()):
         raise DataError(f"{folder} exists and is not a run; name a new folder, so that nothing of yours is replaced")
     foreign = sorted(set(os.listdir(folder)) - _RUN_PARTS) if folder.is_dir() else []

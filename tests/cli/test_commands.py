@@ -228,6 +228,15 @@ def test_a_path_that_the_system_refuses_is_one_line(data: Path, tmp_path: Path) 
         assert len(told.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["fit", "demo"])
+def test_an_out_that_cannot_be_made_is_refused_before_any_work(command: str, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    call = ("fit", data) if command == "fit" else ("demo", "--data", data)
+    told = _refused(*call, "--out", tmp_path / "mine.txt" / "run")
+    assert "mine.txt is not a folder that you may write to" in told
+    assert len(told.splitlines()) == 1
+
+
 def test_fit_refuses_no_data(tmp_path: Path) -> None:
     assert "interactions.parquet" in _refused("fit", tmp_path, "--out", tmp_path / "run")
 
