@@ -110,7 +110,9 @@ def exams(split: Split, protocol: str, *, drawn: Candidates | None = None, candi
     if protocol not in SPLIT_OF or split.name != SPLIT_OF[protocol] or split.test is None:
         fits = [name for name, needed in SPLIT_OF.items() if needed == split.name]
         if split.stream is not None:
-            raise ProtocolMismatch("this run was fitted with --split stream; `dynmm stream` measures such a run")
+            raise ProtocolMismatch(
+                f"protocol {protocol!r} cannot be asked of split 'stream'; `dynmm stream` measures such a run"
+            )
         raise ProtocolMismatch(
             f"protocol {protocol!r} cannot be asked of split {split.name!r}; it supports "
             f"{' and '.join(fits) or 'no test'}. Fit again with the split that the protocol needs"
