@@ -164,3 +164,13 @@ def test_what_a_fit_follows_from_makes_the_entry(tmp_path: Path) -> None:
     fit_backbone(ring_dataset(41), QUICK, 1, cache=cache, epochs=1)
     fit_backbone(ring_dataset(40), QUICK, 1, cache=cache, epochs=1, fold="0")
     assert len(list((tmp_path / "stages").iterdir())) == 5
+
+
+def test_the_precision_is_part_of_the_cache_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dynmm.backbone import system
+
+    cache, data = StageCache(tmp_path), ring_dataset()
+    for precision in (torch.float32, torch.bfloat16, torch.float32):
+        monkeypatch.setattr(system, "training_precision", lambda *_, wanted=precision: wanted)
+        fit_backbone(data, QUICK, 0, cache=cache)
+    assert len(list(tmp_path.rglob("backbone.json"))) == 2

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dynmm.backbone.pretraining import CODE_VERSION, Pretrained, build_model, pretrain
+from dynmm.backbone.pretraining import CODE_VERSION, Pretrained, build_model, pretrain, training_precision
 from dynmm.backbone.reports import EpochReport
 from dynmm.backbone.selection import user_vectors
 from dynmm.backbone.settings import BackboneSettings, DataShape, resolve
@@ -162,7 +162,9 @@ def fit_backbone(
         )
         return Backbone(fitted, device)
     resolved = resolve(settings, DataShape.of(dataset))
-    part = fold if epochs is None else f"{fold}/epochs={epochs}"
+    on = torch.device(device)
+    # Devices and precisions round otherwise, and so end at other weights.
+    part = f"{fold}/{on.type}/{training_precision(resolved, on)}" + ("" if epochs is None else f"/epochs={epochs}")
     key = cache.key(
         "backbone", data=data_fingerprint(dataset), settings=resolved, seed=seed, fold=part, code_version=CODE_VERSION
     )
