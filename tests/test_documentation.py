@@ -22,8 +22,9 @@ _SHELL_ENDS = {"|", ">", ">>", "2>", "&&", ";"}
 
 def blocks(text: str) -> Iterator[str]:
     """The content of fenced blocks, continued lines joined."""
-    for found in re.finditer(r"^```[^\n]*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        yield re.sub(r"\\\n\s*", " ", found.group(1))
+    for found in re.finditer(r"^```([^\n]*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        if found.group(1) != "output":
+            yield re.sub(r"\\\n\s*", " ", found.group(2))
 
 
 def commands_in(text: str) -> Iterator[list[str]]:
@@ -146,3 +147,8 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) + re.findall(r'src="([^"]+)"', text)
     inner = [target for target in targets if "://" not in target and not target.startswith("mailto:")]
     assert [target for target in inner if not (page.parent / target).exists()] == []
+
+
+def test_what_a_command_printed_is_no_command() -> None:
+    text = "```output\ndynmm 0.1431\n```\n```\ndynmm config\n```"
+    assert list(commands_in(text)) == [["config"]]
