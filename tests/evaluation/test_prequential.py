@@ -11,7 +11,7 @@ from tests.evaluation.fakes import Counting, CountingHistory, cases, dataset, ev
 from dynmm.errors import EmptyDataError, UnsupportedByData
 from dynmm.evaluation.metrics import Targets, per_case
 from dynmm.evaluation.prequential import replay
-from dynmm.evaluation.replay import Mode, Stream, repeat_share
+from dynmm.evaluation.replay import Mode, Stream
 from dynmm.interactions.dataset import Dataset
 from dynmm.system import Query, Rankings
 from dynmm.types import Events, UserHistory
@@ -180,7 +180,7 @@ def test_an_unseen_target_is_a_miss_even_for_a_scorer_that_loves_it() -> None:
 def test_history_is_kept_in_where_training_repeats() -> None:
     rows = [(0, 0, 1), (0, 0, 2), (0, 1, 3), (1, 0, 4), (1, 1, 5)]
     base = dataset(rows)
-    assert repeat_share(base) == pytest.approx(1 / 5)
+    assert base.repeat_share() == pytest.approx(1 / 5)
     over = Stream.of(base, events([(0, 0, 10)]))
     system = Counting()
     system.fit(base)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from dynmm.configuration import Settings
-from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.dataset import HARDLY_ANY_REPEATS, Dataset
 
 Auto = Literal["auto"]
 Decided = dict[str, Any]
@@ -91,10 +91,8 @@ class DataShape:
     @classmethod
     def of(cls, dataset: Dataset) -> DataShape:
         """The shape of the events that train."""
-        events = dataset.events
-        pairs = events.users.astype(np.int64) * dataset.n_items + events.items
-        repeats = 1.0 - len(np.unique(pairs)) / max(1, len(pairs)) if len(pairs) else 0.0
-        return cls(int(np.count_nonzero(np.diff(dataset.offsets))), dataset.n_items, len(events), repeats)
+        users = int(np.count_nonzero(np.diff(dataset.offsets)))
+        return cls(users, dataset.n_items, len(dataset.events), dataset.repeat_share())
 
     @property
     def events_per_user(self) -> float:
@@ -125,7 +123,7 @@ def _loss(shape: DataShape, _: Decided) -> str:
 
 def _mask_history(shape: DataShape, _: Decided) -> bool:
     # What was masked in training has no meaningful score, so it must stay unmasked where it can come back.
-    return shape.repeat_share < 0.01
+    return shape.repeat_share < HARDLY_ANY_REPEATS
 
 
 def _dropout(shape: DataShape, _: Decided) -> float:

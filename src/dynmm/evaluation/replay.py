@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.errors import EmptyDataError, UnsupportedByData
-from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.dataset import HARDLY_ANY_REPEATS, Dataset
 from dynmm.interactions.histories import Histories
 from dynmm.interactions.windows import tie_groups, windows
 from dynmm.system import Query
@@ -20,9 +20,6 @@ from dynmm.types import Events, IntArray
 
 #: `event`: histories and counts advance after each event. `window`: nothing advances within a window.
 Mode = Literal["event", "window"]
-
-#: With fewer repeats than this share of the training events, what a user had is not recommended again.
-REPEATS = 0.01
 
 _EMPTY = np.empty(0, np.int32)
 
@@ -66,8 +63,8 @@ class Stream:
         firsts = np.array([*(one.first for one in cut), len(events)], dtype=np.int64)
         bounds = tie_groups(events) if mode == "event" else firsts
         spans, numbers = [(one.start, one.end) for one in cut], np.repeat(np.arange(len(cut)), np.diff(firsts))
-        share = repeat_share(base)
-        return cls(base, events, bounds, mode, spans, numbers, share < REPEATS, share)
+        share = base.repeat_share()
+        return cls(base, events, bounds, mode, spans, numbers, share < HARDLY_ANY_REPEATS, share)
 
     def steps(self) -> NDArray[np.int64]:
         """(N,) the step of each event."""
@@ -89,14 +86,6 @@ class Stream:
         again = ~_is_new(pairs, before.users.astype(np.int64) * n_items + before.items, steps)
         possible = ~unseen & ~(again & self.exclude_history)
         return {"first_event": first, "target_unseen": unseen, "target_in_history": again, "possible": possible}
-
-
-def repeat_share(dataset: Dataset) -> float:
-    """The share of events in which a user takes an item again; zero without events."""
-    if not len(dataset.events):
-        return 0.0
-    pairs = dataset.events.users.astype(np.int64) * dataset.n_items + dataset.events.items
-    return 1.0 - len(np.unique(pairs)) / len(pairs)
 
 
 def _is_new(keys: IntArray, known: IntArray, steps: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from dynmm.interactions.cases import Cases
 
 
+#: With a smaller share of repeats in the training events, what a user had is neither recommended again in a
+#: stream nor scored by the backbone. One number for both: what was never scored must not come back.
+HARDLY_ANY_REPEATS = 0.01
+
+
 @dataclass(frozen=True)
 class DatasetInfo:
     """What `dataset.json` says. noun and verb word the rationales: "films" that people "watched"."""
@@ -82,6 +87,13 @@ class Dataset:
     def item_counts(self) -> NDArray[np.int64]:
         """(I,) number of events of each item."""
         return np.bincount(self.events.items, minlength=self.n_items)
+
+    def repeat_share(self) -> float:
+        """The share of events in which a user takes an item again; zero without events."""
+        if not len(self.events):
+            return 0.0
+        pairs = self.events.users.astype(np.int64) * self.n_items + self.events.items
+        return 1.0 - len(np.unique(pairs)) / len(pairs)
 
     def keep(self, rows: NDArray[np.bool_], **changes: Any) -> Dataset:
         """The same vocabularies with only the chosen events. rows: (N,) bool mask."""
