@@ -90,7 +90,7 @@ def test_every_requirement_of_the_tested_sets_is_pinned_and_allows_its_pin() -> 
 def test_the_extras_are_the_promised_ones() -> None:
     extras = project()["optional-dependencies"]
     assert isinstance(extras, dict)
-    assert set(extras) == {"audio", "dev", "eval", "llm", "serve", "text", "vision"}
+    assert set(extras) == {"audio", "dev", "eval", "index", "llm", "serve", "text", "tflite", "vision"}
 
 
 def test_the_changelog_tells_of_this_version() -> None:

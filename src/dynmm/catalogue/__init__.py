@@ -1,0 +1,1 @@
+"""What items are: their texts, pictures and sounds, decoded safely, and what encoders made of them."""
