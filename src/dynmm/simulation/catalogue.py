@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.catalogue.content import TEXT
 from dynmm.randomness import generator
 from dynmm.simulation.settings import WorldConfig
+from dynmm.simulation.styles import shown_tastes
 
-#: How far an item may stray from its category, and how much a category belongs to its second taste.
-_OWN_WAY, _SECOND = 0.35, 0.4
+#: How much a category belongs to its second taste.
+_SECOND = 0.4
 SUCCESSORS = 3
 #: How often the first, second and third successor of an item is the one that follows.
 SUCCESSOR_CHANCES = np.array([0.6, 0.3, 0.1])
@@ -22,14 +24,16 @@ class Catalogue:
     """I items, F tastes. Times are seconds since the start of the world.
 
     arrives: (I,) float64, 0 for items that were there from the start. category: (I,) int32. popularity:
-    (I,) float64, sums to 1. weights: (F, I) float64, how likely taste f takes item i, up to a factor.
-    main_taste: (I,) int32, the taste that wants the item most beyond its popularity. successors:
-    (I, SUCCESSORS) int32, items of the same category that tend to follow.
+    (I,) float64, sums to 1. liking: (F, I) float64, what the item is to taste f, about 1 for its category's own;
+    the columns are the items' taste vectors. weights: (F, I) float64, how likely taste f takes item i, up to a
+    factor. main_taste: (I,) int32, the taste that wants the item most beyond its popularity, among those that
+    texts tell of. successors: (I, SUCCESSORS) int32, items of the same category that tend to follow.
     """
 
     arrives: NDArray[np.float64]
     category: NDArray[np.int32]
     popularity: NDArray[np.float64]
+    liking: NDArray[np.float64]
     weights: NDArray[np.float64]
     main_taste: NDArray[np.int32]
     successors: NDArray[np.int32]
@@ -48,13 +52,15 @@ def make_catalogue(config: WorldConfig, seed: int) -> Catalogue:
     unscaled = np.power(rank, -config.popularity_skew)
     popularity: NDArray[np.float64] = unscaled / unscaled.sum()
     liking = _liking(config, category, random)
+    told = shown_tastes(config.factors, TEXT, config.text_shows)
     weights = popularity * np.exp(config.taste_strength * liking)
     return Catalogue(
         arrives,
         category,
         popularity,
+        liking,
         weights / weights.sum(axis=1, keepdims=True),
-        liking.argmax(axis=0).astype(np.int32),
+        np.flatnonzero(told)[liking[told].argmax(axis=0)].astype(np.int32),
         _successors(category, popularity, generator(seed, "successors")),
     )
 
@@ -86,7 +92,7 @@ def _liking(config: WorldConfig, category: NDArray[np.int32], random: np.random.
     columns = np.arange(config.categories)
     of_category[random.integers(0, config.factors, config.categories), columns] = _SECOND
     of_category[columns % config.factors, columns] = 1.0
-    return of_category[:, category] + _OWN_WAY * random.standard_normal((config.factors, len(category)))
+    return of_category[:, category] + config.item_spread * random.standard_normal((config.factors, len(category)))
 
 
 def _successors(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -79,6 +79,35 @@ class AttackConfig(Settings):
         return self
 
 
+class MediaConfig(Settings):
+    """What pictures and sounds have in common. `wrong` and `cut` never meet in one item."""
+
+    share: float = Field(1.0, ge=0, le=1, description="Share of the items that have one.")
+    shows: float = Field(0.6, gt=0, le=1, description="Share of the tastes that show in it, one at least.")
+    follows: float = Field(0.9, ge=0, le=1, description="How closely style follows taste; 0 is not at all.")
+    wrong: float = Field(0.0, ge=0, le=1, description="Share of these items that have another item's instead.")
+    cut: float = Field(0.0, ge=0, le=1, description="Share of these items whose files break off early.")
+    each: int = Field(1, ge=1, le=16, description="Pictures (frames) or sounds (tracks) of each item.")
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.wrong + self.cut > 1:
+            raise ValueError("wrong and cut must not exceed 1 together")
+        return self
+
+
+class PictureConfig(MediaConfig):
+    """A small PNG: colours, shapes and stripes follow the item's tastes."""
+
+    size: int = Field(64, ge=16, le=512, description="Width and height in pixels.")
+
+
+class SoundConfig(MediaConfig):
+    """A short WAV of 16 kHz: pitch, pace, brightness and loudness of a tune follow the item's tastes."""
+
+    seconds: float = Field(1.5, ge=0.25, le=30, description="Length of the sound.")
+
+
 class WorldConfig(Settings):
     """How large the world is, what people like in it, and what happens to it."""
 
@@ -101,12 +130,16 @@ class WorldConfig(Settings):
     activity_skew: float = Field(0.8, ge=0, description="Spread of the users' activity (log-normal sigma).")
     taste_strength: float = Field(4.0, ge=0, description="How far taste outweighs popularity; 0 is not at all.")
     taste_focus: float = Field(0.2, gt=0, description="Dirichlet concentration of tastes; small is single-minded.")
+    item_spread: float = Field(0.35, ge=0, description="How far an item strays from the tastes of its category.")
     sequence: float = Field(0.35, ge=0, le=1, description="Share of events that follow on from the one before.")
     noise: float = Field(0.05, ge=0, le=1, description="Share of the other events that popularity alone decides.")
     repeats: bool = Field(False, description="Whether a user may take an item again.")
     drift: Drift = Field(NoDrift(), description="How tastes change; by its kind.")
     bursts: tuple[BurstConfig, ...] = Field((), description="What becomes hot, and when.")
     attack: AttackConfig | None = Field(None, description="Fake users, or none.")
+    text_shows: float = Field(1.0, gt=0, le=1, description="Share of the tastes that texts tell of, one at least.")
+    pictures: PictureConfig | None = Field(None, description="Pictures of the items, or none.")
+    sounds: SoundConfig | None = Field(None, description="Sounds of the items, or none.")
     title_template: str = Field(
         "{adjective} {noun} {number}", description=f"Titles, made of {', '.join(_TITLE_WORDS)} in curly brackets."
     )

@@ -11,17 +11,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
 from dynmm.interactions.dataset import Dataset, DatasetInfo
-from dynmm.interactions.fields import ITEM, POSITION, TIME, USER
+from dynmm.interactions.fields import ITEM, MEDIA_FILE, POSITION, TIME, USER
 from dynmm.randomness import generator
 from dynmm.simulation.attacks import make_attack
 from dynmm.simulation.bursts import Burst, make_bursts
 from dynmm.simulation.catalogue import SUCCESSOR_CHANCES, Catalogue, make_catalogue
 from dynmm.simulation.choices import ATTACK, CAUSES, Chooser
 from dynmm.simulation.itemtexts import item_table
+from dynmm.simulation.media import media_table, media_truth
 from dynmm.simulation.sampling import Sampler
 from dynmm.simulation.schedule import make_schedule
 from dynmm.simulation.settings import WorldConfig
+from dynmm.simulation.styles import shown_tastes
 from dynmm.simulation.tastes import Tastes, make_tastes
 from dynmm.storage import write_json
 from dynmm.types import Events
@@ -61,6 +64,11 @@ class World:
     def item_ids(self) -> list[str]:
         """(I,) outside ids."""
         return _ids("i", self.config.items)
+
+    @property
+    def item_tastes(self) -> NDArray[np.float64]:
+        """(I, F) the taste vector of each item: what it is to each taste."""
+        return self.catalogue.liking.T
 
     def moment_ms(self, share: float) -> int:
         """A share of the span as ms UTC."""
@@ -119,6 +127,28 @@ class World:
         """The catalogue as a canonical table: title, description, brand, categories, year."""
         return item_table(self.config, self.catalogue, self.item_ids, self.seed)
 
+    def media(self) -> pl.DataFrame | None:
+        """Pictures and sounds as a canonical table: item_id, modality, format, bytes; None where both are off.
+
+        They are made at each call: the same each time, and some milliseconds for each.
+        """
+        return media_table(self.config, self.catalogue, self.item_ids, self.seed)
+
+    def media_truth(self) -> pl.DataFrame:
+        """For each item and modality that it has: `of`, the item that is really shown, and `cut`, whether short."""
+        return media_truth(self.config, self.item_ids, self.seed)
+
+    def shown(self, modality: Modality) -> NDArray[np.bool_]:
+        """(F,) the tastes that show in the texts, the pictures or the sounds; none where these are off."""
+        pictures, sounds = self.config.pictures, self.config.sounds
+        shares: dict[Modality, float | None] = {
+            TEXT: self.config.text_shows,
+            IMAGE: None if pictures is None else pictures.shows,
+            AUDIO: None if sounds is None else sounds.shows,
+        }
+        share, factors = shares[modality], self.config.factors
+        return np.zeros(factors, dtype=bool) if share is None else shown_tastes(factors, modality, share)
+
     def info(self) -> DatasetInfo:
         """What `dataset.json` says."""
         notes = f"simulated with seed {self.seed}; not real people or items"
@@ -126,13 +156,14 @@ class World:
 
     def dataset(self) -> Dataset:
         """The world as a data set, with the same dense numbers for users and items."""
-        return Dataset.from_frames(self.interactions(), self.items(), info=self.info())
+        return Dataset.from_frames(self.interactions(), self.items(), self.media(), info=self.info())
 
     def write(self, folder: str | Path) -> None:
         """Write a data set folder, with the truth beside it in `truth/`. Raises StorageError.
 
         `truth/events` names the cause of each row of the interactions, `truth/users` who is fake and who
-        drifts, `truth/items` when each item arrives and which are pushed; `truth/world.json` makes it again.
+        drifts, `truth/items` when each item arrives and which are pushed, `truth/media` which pictures and sounds
+        are of another item or cut short; `truth/world.json` makes it again.
         """
         from dynmm.interactions.loading import write_folder
 
@@ -147,6 +178,9 @@ class World:
             "truth/users": pl.DataFrame(users),
             "truth/items": pl.DataFrame(items),
         }
+        media = self.media()
+        if media is not None:
+            extra |= {MEDIA_FILE: media, "truth/media": self.media_truth()}
         write_folder(folder, interactions, self.items(), self.info(), extra)
         said = {"seed": self.seed, "config": self.config.model_dump(mode="json")}
         write_json(Path(folder) / "truth" / "world.json", said)
