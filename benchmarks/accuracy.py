@@ -22,13 +22,13 @@ from tqdm import tqdm
 
 from dynmm import Config, Dataset, baselines
 from dynmm.assembly import FitOptions, Fitted, fit
-from dynmm.backbone.reports import EpochReport
 from dynmm.config import read_config
 from dynmm.evaluation import protocols
 from dynmm.evaluation.ladder import ladder
 from dynmm.measurement import comparison_names
 from dynmm.storage import write_json
 from dynmm.system import System
+from dynmm.training.reports import EpochReport
 
 DATA_SETS = ("amazon14-beauty", "amazon14-sports", "ml-1m")
 

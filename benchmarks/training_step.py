@@ -20,13 +20,13 @@ from typing import Any
 
 import torch
 
-from dynmm.backbone.batches import TrainingBatch
-from dynmm.backbone.losses import NegativeSampler
-from dynmm.backbone.objectives import FullObjective, Objective, SampledObjective
-from dynmm.backbone.pretraining import training_precision
+from dynmm.backbone.objectives import FullObjective, SampledObjective
 from dynmm.backbone.sasrec import SASRec
-from dynmm.backbone.settings import BackboneSettings
-from dynmm.backbone.steady_heap import steady_heap
+from dynmm.precision import product_precision
+from dynmm.training.batches import TrainingBatch
+from dynmm.training.softmax import NegativeSampler
+from dynmm.training.steady_heap import steady_heap
+from dynmm.training.trainer import Objective
 
 ROWS, PLACES, STEPS = 128, 50, 3
 CASES = {"full softmax, 12k items": (12_000, "full", 300), "512 negatives, 50k items": (50_000, "sampled", 600)}
@@ -36,7 +36,7 @@ def prepare(n_items: int, loss: str, device: torch.device) -> Callable[[], None]
     """One training step on random histories, as a call."""
     source = torch.Generator().manual_seed(0)
     model = SASRec(n_items, positions=PLACES, init=source).to(device)
-    precision = training_precision(BackboneSettings(), device)
+    precision = product_precision("auto", device)
     objective: Objective
     if loss == "full":
         objective = FullObjective(model, mask_history=True, precision=precision)
@@ -114,7 +114,7 @@ def main() -> None:
     report = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": given.device,
-        "precision": str(training_precision(BackboneSettings(), device)).removeprefix("torch."),
+        "precision": str(product_precision("auto", device)).removeprefix("torch."),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 
 from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, STATE, open_sealed, seal
-from dynmm.backbone.reports import EpochReport
 from dynmm.backbone.settings import BackboneSettings, DataShape, resolve
 from dynmm.backbone.system import Backbone, BackboneSystem, fit_backbone
 from dynmm.backbone.warm import WarmBackbone
@@ -37,6 +36,7 @@ from dynmm.runfiles import read_catalogue, read_dataset, read_learned, write_cat
 from dynmm.stages import StageCache
 from dynmm.storage import named_disk_errors, new_folder, write_bytes, write_json
 from dynmm.system import System
+from dynmm.training.reports import EpochReport
 from dynmm.types import Events
 
 #: The whole of what is built, with shipped defaults; and its rungs.

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.backbone.cycles import N_ITEMS, QUICK, ring_dataset
 
 from dynmm.backbone.pretraining import pretrain
-from dynmm.backbone.reports import EpochReport
 from dynmm.backbone.system import Backbone, BackboneSystem, fit_backbone
 from dynmm.errors import ArtefactError
 from dynmm.stages import StageCache
 from dynmm.system import PADDING, Query, System
+from dynmm.training.reports import EpochReport
 from dynmm.types import Events, UserHistory
 
 
@@ -171,6 +171,6 @@ def test_the_precision_is_part_of_the_cache_key(tmp_path: Path, monkeypatch: pyt
 
     cache, data = StageCache(tmp_path), ring_dataset()
     for precision in (torch.float32, torch.bfloat16, torch.float32):
-        monkeypatch.setattr(system, "training_precision", lambda *_, wanted=precision: wanted)
+        monkeypatch.setattr(system, "product_precision", lambda *_, wanted=precision: wanted)
         fit_backbone(data, QUICK, 0, cache=cache)
     assert len(list(tmp_path.rglob("backbone.json"))) == 2

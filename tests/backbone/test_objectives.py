@@ -7,10 +7,10 @@ import pytest
 import torch
 from tests.backbone.cycles import N_ITEMS, ring_dataset
 
-from dynmm.backbone.batches import TrainingBatch, training_batch, training_sequences
-from dynmm.backbone.losses import NegativeSampler
 from dynmm.backbone.objectives import FullObjective, SampledObjective
 from dynmm.backbone.sasrec import SASRec
+from dynmm.training.batches import TrainingBatch, training_batch, training_sequences
+from dynmm.training.softmax import NegativeSampler
 
 
 def _model() -> SASRec:

@@ -8,12 +8,12 @@ import torch
 from tests.backbone.cycles import N_ITEMS, QUICK, dataset_of, ring_dataset, ring_histories
 
 from dynmm.backbone.pretraining import Pretrained, pretrain
-from dynmm.backbone.reports import EpochReport
-from dynmm.backbone.selection import mean_ndcg
 from dynmm.backbone.settings import BackboneSettings
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.errors import TrainingDiverged, UnsupportedByData
 from dynmm.system import Query, Rankings
+from dynmm.training.reports import EpochReport
+from dynmm.training.selection import mean_ndcg
 from dynmm.types import UserHistory
 
 

@@ -14,8 +14,8 @@ import torch
 from tests.backbone.cycles import QUICK, ring_dataset
 
 from dynmm.backbone.pretraining import Pretrained, pretrain
-from dynmm.backbone.reports import EpochReport
 from dynmm.backbone.settings import BackboneSettings
+from dynmm.training.reports import EpochReport
 
 SETTINGS = QUICK.model_copy(update={"epochs": 6, "patience": 6})
 SAMPLED = SETTINGS.model_copy(update={"loss": "sampled", "negatives": 10})

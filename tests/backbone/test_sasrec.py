@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dynmm.backbone.sasrec import SASRec, drop
-from dynmm.backbone.selection import user_vectors
+from dynmm.backbone.inference import user_vectors
+from dynmm.backbone.sasrec import SASRec
 from dynmm.backbone.start import fit_start
+from dynmm.training.dropout import drop
 
 N_ITEMS, POSITIONS = 200, 20
 

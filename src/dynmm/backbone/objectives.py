@@ -1,18 +1,18 @@
 """What a training step minimises: a softmax over the whole catalogue, or over sampled negatives.
 
-An objective leaves the gradients of a batch's mean loss in the model's parameters.
+Each is an `Objective` of `training.trainer`.
 """
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from dynmm.backbone.batches import TrainingBatch, history_pairs
-from dynmm.backbone.losses import (
+from dynmm.backbone.sasrec import SASRec
+from dynmm.precision import autocast
+from dynmm.training.batches import TrainingBatch, history_pairs
+from dynmm.training.softmax import (
     MaskedPairs,
     NegativeSampler,
     accidental_hits,
@@ -20,19 +20,6 @@ from dynmm.backbone.losses import (
     sampled_softmax,
     unit_rows,
 )
-from dynmm.backbone.sasrec import SASRec
-
-
-class Objective(Protocol):
-    """One way to train a model."""
-
-    def backward(self, batch: TrainingBatch, noise: torch.Generator, draws: torch.Generator) -> Tensor:
-        """Set all gradients of one batch; returns its mean loss over real places. draws: a CPU generator."""
-        ...
-
-    def clear(self) -> None:
-        """Forget the gradients, after the optimizer's step."""
-        ...
 
 
 class FullObjective:
@@ -102,8 +89,3 @@ class SampledObjective:
         for parameter in self._model.parameters():
             parameter.grad = None
         self._gradient.index_fill_(0, self._touched, 0)
-
-
-def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """bfloat16 products where that is the precision, else plain float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from dynmm.backbone.batches import training_sequences
-from dynmm.backbone.checkpoints import Checkpoint, Checkpoints
-from dynmm.backbone.reports import EpochReport
+from dynmm.backbone.inference import user_vectors
+from dynmm.backbone.objectives import FullObjective, SampledObjective
 from dynmm.backbone.sasrec import SASRec
-from dynmm.backbone.selection import Selection
 from dynmm.backbone.settings import BackboneSettings, DataShape, chosen, resolve
 from dynmm.backbone.start import fit_start
-from dynmm.backbone.steady_heap import steady_heap
-from dynmm.backbone.trainer import Trainer
 from dynmm.errors import UnsupportedByData
 from dynmm.interactions.dataset import Dataset
+from dynmm.precision import autocast, product_precision
 from dynmm.randomness import derive_seed
 from dynmm.stages import data_fingerprint
-
-logger = logging.getLogger(__name__)
+from dynmm.training.batches import Sequences, training_sequences
+from dynmm.training.checkpoints import Checkpoints
+from dynmm.training.fitting import Plan, run_epochs
+from dynmm.training.reports import EpochReport
+from dynmm.training.selection import Selection
+from dynmm.training.softmax import NegativeSampler
+from dynmm.training.steady_heap import steady_heap
+from dynmm.training.trainer import Course, Trainer
 
 #: Raised whenever a change to this package changes the weights that the same inputs give.
 CODE_VERSION = 1
@@ -70,101 +71,88 @@ def pretrain(
 
     Raises UnsupportedByData where no user has two events, TrainingDiverged, StorageError.
     """
-    settings = resolve(settings, DataShape.of(dataset))
-    fit = _Fit(dataset, settings, seed, torch.device(device), epochs)
-    checkpoints = None if checkpoint_dir is None else Checkpoints(checkpoint_dir, fit.identity)
-    if checkpoints is not None and (found := checkpoints.load()) is not None:
-        logger.info("resuming after epoch %d from %s", found.history[-1].epoch, checkpoint_dir)
-        fit.restore(found)
+    settings, on = resolve(settings, DataShape.of(dataset)), torch.device(device)
+    precision = product_precision(settings.precision, on)
+    counts = torch.from_numpy(dataset.item_counts())
+    weights = torch.Generator().manual_seed(derive_seed(seed, "weights"))
+    model = build_model(settings, dataset.n_items, weights).to(on)
+    trainer = backbone_trainer(model, backbone_sequences(dataset, settings), counts, settings, seed, precision)
+    validate = None if epochs is not None else _validation(model, dataset, settings, seed, precision)
+    checkpoints = None
+    if checkpoint_dir is not None:
+        inputs = [settings.model_dump(mode="json"), seed, epochs, CODE_VERSION, str(precision), str(on)]
+        identity = hashlib.sha256(json.dumps([data_fingerprint(dataset), *inputs]).encode()).hexdigest()
+        checkpoints = Checkpoints(checkpoint_dir, identity)
+    plan = Plan(
+        chosen(settings.epochs) if epochs is None else epochs, chosen(settings.patience), settings.validate_from
+    )
     with steady_heap(settings.steady_heap):
-        while not fit.done:
-            report = fit.advance(on_progress)
-            logger.info("epoch %d of %d: loss %.4f, validation %s", report.epoch, report.epochs, report.loss, report)
-            if checkpoints is not None:
-                checkpoints.save(fit.checkpoint())
-            if on_epoch is not None:
-                on_epoch(report)
-    return fit.finish()
+        outcome = run_epochs(
+            trainer, plan, validate, checkpoints=checkpoints, on_epoch=on_epoch, on_progress=on_progress
+        )
+    model.load_state_dict(outcome.weights)
+    fit_start(model, counts.to(on))
+    found = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    return Pretrained(settings, dataset.n_items, found, outcome.best_epoch, outcome.history)
 
 
-class _Fit:
-    """The state of one fit between epochs."""
+def backbone_sequences(dataset: Dataset, settings: BackboneSettings) -> Sequences:
+    """The stretches of the histories that train. Raises UnsupportedByData where no user has two events."""
+    positions = chosen(settings.positions)
+    sequences = training_sequences(dataset.events.items, dataset.offsets, positions, windows=settings.windows)
+    if not len(sequences):
+        raise UnsupportedByData(
+            "no user has two events, so nothing ever follows anything and a sequence model has nothing to learn; "
+            "check the column of user ids, or use popularity"
+        )
+    return sequences
 
-    def __init__(
-        self, dataset: Dataset, settings: BackboneSettings, seed: int, device: torch.device, epochs: int | None
-    ) -> None:
-        positions = chosen(settings.positions)
-        sequences = training_sequences(dataset.events.items, dataset.offsets, positions, windows=settings.windows)
-        if not len(sequences):
-            raise UnsupportedByData(
-                "no user has two events, so nothing ever follows anything and a sequence model has nothing to learn; "
-                "check the column of user ids, or use popularity"
-            )
-        self._settings, self._fixed = settings, epochs is not None
-        self._epochs = epochs if epochs is not None else chosen(settings.epochs)
-        self._precision = training_precision(settings, device)
-        self._counts = torch.from_numpy(dataset.item_counts())
-        weights = torch.Generator().manual_seed(derive_seed(seed, "weights"))
-        model = build_model(settings, dataset.n_items, weights).to(device)
-        self._trainer = Trainer(model, sequences, self._counts, settings, seed, self._precision)
-        self._selection = None
-        if dataset.validation is not None and not self._fixed:
-            selection = Selection(dataset.validation, settings.validation_users, seed)
-            self._selection = selection if len(selection) else None
-        self._best: Tensors = {}
-        self._history: tuple[EpochReport, ...] = ()
-        inputs = [settings.model_dump(mode="json"), seed, epochs, CODE_VERSION, str(self._precision), str(device)]
-        self.identity = hashlib.sha256(json.dumps([data_fingerprint(dataset), *inputs]).encode()).hexdigest()
 
-    @property
-    def done(self) -> bool:
-        if not self._history:
-            return False
-        newest = self._history[-1]
-        tired = newest.epoch - newest.best_epoch >= chosen(self._settings.patience)
-        return newest.epoch >= self._epochs or tired
+def backbone_trainer(
+    model: SASRec,
+    sequences: Sequences,
+    counts: torch.Tensor,
+    settings: BackboneSettings,
+    seed: int,
+    precision: torch.dtype,
+) -> Trainer:
+    """counts: (I,) events of each item. settings: resolved. precision: of the products."""
+    masked = chosen(settings.mask_history)
+    objective: FullObjective | SampledObjective
+    if settings.loss == "full":
+        objective = FullObjective(model, mask_history=masked, precision=precision)
+    else:
+        sampler = NegativeSampler(counts, settings.negatives, settings.negative_power)
+        objective = SampledObjective(model, sampler, mask_history=masked, precision=precision)
+    return Trainer(
+        model,
+        objective,
+        sequences,
+        Course(settings.learning_rate, settings.warmup_epochs, chosen(settings.epochs)),
+        places=chosen(settings.batch_places),
+        weight_decay=settings.weight_decay,
+        seed=seed,
+        section="backbone",
+    )
 
-    def advance(self, on_progress: Callable[[float], None] | None) -> EpochReport:
-        """Train and validate one epoch."""
-        begun, number = time.perf_counter(), len(self._history) + 1
-        loss = self._trainer.epoch(number, on_progress)
-        model = self._trainer.model
-        found = self._validate(number)
-        best_epoch = self._best_epoch(number, found)
-        if best_epoch == number:
-            self._best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-        seconds = time.perf_counter() - begun
-        self._history += (EpochReport(number, self._epochs, loss, found, seconds, best_epoch),)
-        return self._history[-1]
 
-    def _validate(self, number: int) -> float | None:
-        early = number < self._settings.validate_from * self._epochs
-        if self._selection is None or (early and number < self._epochs):
-            return None
-        return self._selection.ndcg(self._trainer.model, self._precision)
+def _validation(
+    model: SASRec, dataset: Dataset, settings: BackboneSettings, seed: int, precision: torch.dtype
+) -> Callable[[], float] | None:
+    if dataset.validation is None:
+        return None
+    selection = Selection(dataset.validation, settings.validation_users, seed)
+    if not len(selection):
+        return None
 
-    def _best_epoch(self, number: int, found: float | None) -> int:
-        """The newest epoch as long as nothing was validated, then the one with the highest metric."""
-        if found is None or not self._history:
-            return number
-        best = self._history[-1].best_epoch
-        before = self._history[best - 1].validation
-        return number if before is None or found > before else best
+    def ndcg() -> float:
+        """Precision is of the transformer; scores are float32."""
+        with autocast(model.item_table.device, precision):
+            users = user_vectors(model, selection.histories)
+        with torch.no_grad():
+            return selection.ndcg(users, model.items())
 
-    def checkpoint(self) -> Checkpoint:
-        return Checkpoint(self._trainer.state(), self._best, self._history)
-
-    def restore(self, checkpoint: Checkpoint) -> None:
-        self._trainer.restore(checkpoint.state)
-        self._best, self._history = checkpoint.best, checkpoint.history
-
-    def finish(self) -> Pretrained:
-        """The weights of the best epoch, with the start vector fitted to them."""
-        model = self._trainer.model
-        model.load_state_dict(self._best)
-        fit_start(model, self._counts.to(model.item_table.device))
-        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-        return Pretrained(self._settings, len(self._counts), weights, self._history[-1].best_epoch, self._history)
+    return ndcg
 
 
 def build_model(settings: BackboneSettings, n_items: int, weights: torch.Generator | None = None) -> SASRec:
@@ -183,14 +171,3 @@ def build_model(settings: BackboneSettings, n_items: int, weights: torch.Generat
         fading=settings.order == "fading",
         init=weights,
     )
-
-
-def training_precision(settings: BackboneSettings, device: torch.device) -> torch.dtype:
-    """bfloat16 where it is wanted, or where the device multiplies in it; else float32."""
-    if settings.precision != "auto":
-        return torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
-    if device.type == "cuda":
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        able = device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-    return torch.bfloat16 if able else torch.float32

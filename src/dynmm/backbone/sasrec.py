@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, gelu, normalize, pad
 
-from dynmm.backbone.losses import unit_rows
 from dynmm.topk import SAME_KERNEL_ROWS
+from dynmm.training.dropout import drop
+from dynmm.training.softmax import unit_rows
 
 #: Stands for minus infinity in attention scores, in any precision.
 NEVER = -1e30
@@ -23,22 +24,6 @@ NEVER = -1e30
 #: How fast attention fades with each step back: in the first head by half a logit, so that it sees the last
 #: few events; in the last head so slowly that it sees some fifty; in between geometrically.
 FIRST_SLOPE, LAST_SLOPE = 0.5, 0.05
-
-
-def drop(values: Tensor, rate: float, noise: torch.Generator | None) -> Tensor:
-    """Inverted dropout from random bytes of `noise`; unchanged where there is no noise or the rate is 0.
-
-    One byte decides one element, so the rate is rounded to 1/256. Eight decisions for one 64-bit draw make
-    it several times as fast on a CPU as one float for each element.
-    """
-    cut = round(rate * 256)
-    if noise is None or cut <= 0:
-        return values
-    count = values.numel()
-    draws = torch.empty((count + 7) // 8, dtype=torch.int64, device=values.device)
-    draws.random_(-(2**63), None, generator=noise)
-    kept = draws.view(torch.uint8)[:count].view(values.shape) >= cut
-    return values * (kept.to(values.dtype) * (256 / (256 - cut)))
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor) -> Tensor:

@@ -14,16 +14,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dynmm.backbone.pretraining import CODE_VERSION, Pretrained, build_model, pretrain, training_precision
-from dynmm.backbone.reports import EpochReport
-from dynmm.backbone.selection import user_vectors
+from dynmm.backbone.inference import user_vectors
+from dynmm.backbone.pretraining import CODE_VERSION, Pretrained, build_model, pretrain
 from dynmm.backbone.settings import BackboneSettings, DataShape, resolve
 from dynmm.errors import ArtefactError
 from dynmm.interactions.dataset import Dataset
+from dynmm.precision import product_precision
 from dynmm.stages import StageCache, data_fingerprint
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query, Rankings
 from dynmm.topk import rank_by_vectors
+from dynmm.training.reports import EpochReport
 from dynmm.types import Events, UserHistory
 
 logger = logging.getLogger(__name__)
@@ -164,7 +165,9 @@ def fit_backbone(
     resolved = resolve(settings, DataShape.of(dataset))
     on = torch.device(device)
     # Devices and precisions round otherwise, and so end at other weights.
-    part = f"{fold}/{on.type}/{training_precision(resolved, on)}" + ("" if epochs is None else f"/epochs={epochs}")
+    part = f"{fold}/{on.type}/{product_precision(resolved.precision, on)}" + (
+        "" if epochs is None else f"/epochs={epochs}"
+    )
     key = cache.key(
         "backbone", data=data_fingerprint(dataset), settings=resolved, seed=seed, fold=part, code_version=CODE_VERSION
     )

@@ -7,16 +7,15 @@ from dataclasses import replace
 
 import torch
 
-from dynmm.backbone.batches import training_sequences
-from dynmm.backbone.pretraining import build_model, training_precision
+from dynmm.backbone.pretraining import backbone_sequences, backbone_trainer, build_model
 from dynmm.backbone.settings import chosen
 from dynmm.backbone.start import fit_start
-from dynmm.backbone.steady_heap import steady_heap
 from dynmm.backbone.system import Backbone, BackboneSystem
-from dynmm.backbone.trainer import Trainer
 from dynmm.interactions.dataset import Dataset
+from dynmm.precision import product_precision
 from dynmm.randomness import derive_seed
 from dynmm.system import Query, Rankings
+from dynmm.training.steady_heap import steady_heap
 from dynmm.types import Events
 
 #: A refit starts from good weights: a full peak rate would first undo them.
@@ -48,14 +47,13 @@ class WarmBackbone:
                 "learning_rate": RATE_SHARE * chosen(fitted.settings.learning_rate),
             }
         )
-        sequences = training_sequences(
-            dataset.events.items, dataset.offsets, chosen(settings.positions), windows=chosen(settings.windows)
-        )
+        sequences = backbone_sequences(dataset, settings)
         model = build_model(settings, fitted.n_items)
         model.load_state_dict(fitted.weights)
         counts = torch.from_numpy(dataset.item_counts())
         seed = derive_seed(self._seed, "refit", self._refits)
-        trainer = Trainer(model.to(device), sequences, counts, settings, seed, training_precision(settings, device))
+        precision = product_precision(settings.precision, device)
+        trainer = backbone_trainer(model.to(device), sequences, counts, settings, seed, precision)
         with steady_heap(settings.steady_heap):
             trainer.epoch(1)
         fit_start(model, counts.to(device))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dynmm.cli.common import quiet
 
 if TYPE_CHECKING:
-    from dynmm.backbone.reports import EpochReport
+    from dynmm.training.reports import EpochReport
 
 
 #: How many epochs there are is known when the first has ended.

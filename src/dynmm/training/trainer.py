@@ -4,19 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dynmm.backbone.batches import Sequences, epoch_batches, training_batch
-from dynmm.backbone.losses import NegativeSampler
-from dynmm.backbone.objectives import FullObjective, SampledObjective
-from dynmm.backbone.sasrec import SASRec
-from dynmm.backbone.settings import BackboneSettings, chosen
 from dynmm.errors import TrainingDiverged
 from dynmm.randomness import derive_seed
+from dynmm.training.batches import Sequences, TrainingBatch, epoch_batches, training_batch
 
 _LAST_RATE = 0.01
+
+
+class Objective(Protocol):
+    """What a training step minimises. It leaves the gradients of a batch's mean loss in the model's parameters."""
+
+    def backward(self, batch: TrainingBatch, noise: torch.Generator, draws: torch.Generator) -> Tensor:
+        """Set all gradients of one batch; returns its mean loss over real places. draws: a CPU generator."""
+        ...
+
+    def clear(self) -> None:
+        """Forget the gradients, after the optimizer's step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Course:
+    """The learning rate: a linear rise, then half a cosine down to a hundredth.
+
+    peak: of the rate. warmup: of the rise, epochs: of the whole, both in epochs.
+    """
+
+    peak: float
+    warmup: float
+    epochs: int
+
+    def rate(self, done: float, step: float) -> float:
+        """done: epochs so far. step: length of one step, in epochs."""
+        rise = min(1.0, (done + step) / self.warmup) if self.warmup > 0 else 1.0
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done / self.epochs)))
+        return self.peak * rise * (fall * (1 - _LAST_RATE) + _LAST_RATE)
 
 
 class Trainer:
@@ -24,34 +52,39 @@ class Trainer:
 
     def __init__(
         self,
-        model: SASRec,
+        model: nn.Module,
+        objective: Objective,
         sequences: Sequences,
-        counts: Tensor,
-        settings: BackboneSettings,
+        course: Course,
+        *,
+        places: int,
+        weight_decay: float,
         seed: int,
-        precision: torch.dtype,
+        section: str,
     ) -> None:
-        """counts: (I,) events of each item. settings: resolved. precision: of the products."""
-        self.model, self.settings = model, settings
-        self._sequences, self._seed = sequences, seed
-        self._device = model.item_table.device
-        self._objective = _objective(model, counts, settings, precision)
-        self.optimizer = _optimizer(model, settings, self._device)
+        """places: of a batch, padding included. section: of the configuration, for the advice in errors."""
+        self.model, self.course = model, course
+        self._objective, self._sequences, self._places, self._seed = objective, sequences, places, seed
+        self._section = section
+        self.optimizer = _optimizer(model, weight_decay)
 
     def epoch(self, number: int, on_progress: Callable[[float], None] | None = None) -> float:
         """Train one epoch (1 first); returns its mean loss over places. Raises TrainingDiverged."""
-        batches = epoch_batches(self._sequences, chosen(self.settings.batch_places), self._seed, number)
-        noise = torch.Generator(self._device).manual_seed(derive_seed(self._seed, "dropout", number))
+        batches = epoch_batches(self._sequences, self._places, self._seed, number)
+        device = next(self.model.parameters()).device
+        noise = torch.Generator(device).manual_seed(derive_seed(self._seed, "dropout", number))
         draws = torch.Generator().manual_seed(derive_seed(self._seed, "negatives", number))
         total, places = 0.0, 0
         for at, rows in enumerate(batches):
-            self._set_rate(number - 1 + at / len(batches), 1 / len(batches))
+            rate = self.course.rate(number - 1 + at / len(batches), 1 / len(batches))
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
             batch = training_batch(self._sequences, rows)
             loss = float(self._objective.backward(batch, noise, draws))
             if not math.isfinite(loss):
                 raise TrainingDiverged(
                     f"the training loss became {loss} in epoch {number}, step {at + 1} of {len(batches)}; "
-                    "lower backbone.learning_rate, or raise backbone.temperature"
+                    f"lower {self._section}.learning_rate, or raise {self._section}.temperature"
                 )
             self.optimizer.step()
             self._objective.clear()
@@ -60,15 +93,6 @@ class Trainer:
             if on_progress is not None:
                 on_progress((at + 1) / len(batches))
         return total / places
-
-    def _set_rate(self, done: float, step: float) -> None:
-        """Linear rise, then half a cosine down. done, step: in epochs."""
-        settings = self.settings
-        rise = min(1.0, (done + step) / settings.warmup_epochs) if settings.warmup_epochs > 0 else 1.0
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done / chosen(settings.epochs))))
-        rate = settings.learning_rate * rise * (fall * (1 - _LAST_RATE) + _LAST_RATE)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
 
     def state(self) -> dict[str, Tensor]:
         """Copies of all weights and optimizer tensors by name, on the CPU."""
@@ -90,19 +114,11 @@ class Trainer:
                     self.optimizer.state[parameter][kind] = value.clone().to(parameter.device)
 
 
-def _objective(
-    model: SASRec, counts: Tensor, settings: BackboneSettings, precision: torch.dtype
-) -> FullObjective | SampledObjective:
-    if settings.loss == "full":
-        return FullObjective(model, mask_history=chosen(settings.mask_history), precision=precision)
-    sampler = NegativeSampler(counts, settings.negatives, settings.negative_power)
-    return SampledObjective(model, sampler, mask_history=chosen(settings.mask_history), precision=precision)
-
-
-def _optimizer(model: SASRec, settings: BackboneSettings, device: torch.device) -> torch.optim.AdamW:
+def _optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
-        {"params": [one for one in trained if one.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in trained if one.dim() > 1], "weight_decay": weight_decay},
         {"params": [one for one in trained if one.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), fused=device.type in ("cpu", "cuda"))
+    fused = trained[0].device.type in ("cpu", "cuda")
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=1e-3, betas=(0.9, 0.98), fused=fused)

@@ -8,9 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynmm.backbone.batches import inference_batches
-from dynmm.backbone.objectives import autocast
-from dynmm.backbone.sasrec import SASRec
 from dynmm.interactions.cases import Cases
 from dynmm.randomness import generator
 from dynmm.system import Rankings
@@ -33,29 +30,15 @@ class Selection:
             asked = np.sort(generator(seed, "validation").choice(asked, most, replace=False))
         self._queries = [cases.query(case) for case in asked.tolist()]
         self._targets = [cases.targets(case) for case in asked.tolist()]
+        #: (L,) dense items of each case, oldest first.
+        self.histories: list[IntArray] = [query.history.items for query in self._queries]
 
     def __len__(self) -> int:
         return len(self._queries)
 
-    def ndcg(self, model: SASRec, precision: torch.dtype) -> float:
-        """Mean NDCG@10 of the model as it stands. precision: of the transformer; scores are float32."""
-        device = model.item_table.device
-        histories = [query.history.items for query in self._queries]
-        with autocast(device, precision):
-            users = user_vectors(model, histories)
-        with torch.no_grad():
-            items = model.items()
+    def ndcg(self, users: torch.Tensor, items: torch.Tensor) -> float:
+        """Mean NDCG@10. users: (B, D), one vector for each of `histories`. items: (I, D)."""
         return mean_ndcg(rank_by_vectors(users, items, self._queries, _K), self._targets)
-
-
-@torch.no_grad()
-def user_vectors(model: SASRec, histories: Sequence[IntArray]) -> torch.Tensor:
-    """(B, D) float32 on the model's device, in the order of the histories."""
-    device = model.item_table.device
-    found = torch.empty(len(histories), model.item_table.shape[1], device=device)
-    for rows, items, lengths in inference_batches(histories, model.positions):
-        found[torch.from_numpy(rows).to(device)] = model.encode(items.to(device), lengths.to(device)).float()
-    return found
 
 
 def mean_ndcg(rankings: Rankings, targets: Sequence[IntArray]) -> float:

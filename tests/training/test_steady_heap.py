@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynmm.backbone import steady_heap as module
+from dynmm.training import steady_heap as module
 
 
 class _Library:

@@ -8,11 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynmm.backbone.batches import (
-    LENGTH_STEP,
+from dynmm.backbone.inference import LENGTH_STEP, inference_batches
+from dynmm.training.batches import (
     epoch_batches,
     history_pairs,
-    inference_batches,
     training_batch,
     training_sequences,
 )

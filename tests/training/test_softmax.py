@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from dynmm.backbone.losses import (
+from dynmm.training.softmax import (
     MaskedPairs,
     NegativeSampler,
     accidental_hits,

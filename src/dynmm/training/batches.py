@@ -1,26 +1,19 @@
-"""From events to padded batches: bucketed by length, seeded by epoch, and by own length for inference.
+"""From events to padded training batches: bucketed by length, seeded by epoch.
 
 B rows of a batch, L its padded length, N events, T real places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynmm.backbone.losses import MaskedPairs
 from dynmm.randomness import generator
+from dynmm.training.softmax import MaskedPairs
 from dynmm.types import IntArray
-
-#: Padded lengths are multiples of this, which also keeps every product of the inference path at 8 rows or more.
-LENGTH_STEP = 8
-
-#: Places of one inference batch: enough for fast products, some 30 MB of activations at width 256.
-INFERENCE_PLACES = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,24 +110,3 @@ def history_pairs(batch: TrainingBatch) -> MaskedPairs:
     items = batch.items[row, had]
     kept = items != batch.targets[row, place]
     return MaskedPairs(token[row, place][kept], items[kept])
-
-
-def inference_batches(
-    histories: Sequence[IntArray], positions: int, *, places: int = INFERENCE_PLACES
-) -> Iterator[tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]]:
-    """Batches of equal padded length over the newest `positions` items of each history.
-
-    histories: (L,) dense items each, oldest first. Yields rows (B,), items (B, L) int64, lengths (B,) int64.
-    """
-    lengths = np.fromiter((min(len(one), positions) for one in histories), np.int64, len(histories))
-    padded = np.maximum(1, -(-lengths // LENGTH_STEP)) * LENGTH_STEP
-    for width in np.unique(padded).tolist():
-        members = np.flatnonzero(padded == width)
-        size = max(1, places // width)
-        for start in range(0, len(members), size):
-            rows = members[start : start + size]
-            items = np.zeros((len(rows), width), dtype=np.int64)
-            for at, row in enumerate(rows.tolist()):
-                if lengths[row]:
-                    items[at, : lengths[row]] = histories[row][-lengths[row] :]
-            yield rows, torch.from_numpy(items), torch.from_numpy(lengths[rows])

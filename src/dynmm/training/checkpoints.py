@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dynmm.backbone.reports import EpochReport
 from dynmm.storage import named_disk_errors, new_folder, sha256_of, write_json
+from dynmm.training.reports import EpochReport
 
 logger = logging.getLogger(__name__)
 
@@ -43,24 +43,24 @@ class Checkpoints:
 
     def __init__(self, folder: Path, identity: str) -> None:
         """identity: hash of all that the fit follows from; checkpoints of another fit are not resumed."""
-        self._folder, self._identity = folder, identity
+        self.folder, self._identity = folder, identity
 
     def load(self) -> Checkpoint | None:
         """The newest checkpoint, or None where there is none that fits or can be trusted (logged)."""
-        if not (self._folder / _PROGRESS).exists():
+        if not (self.folder / _PROGRESS).exists():
             return None
         try:
-            progress = json.loads((self._folder / _PROGRESS).read_bytes())
+            progress = json.loads((self.folder / _PROGRESS).read_bytes())
             if progress["identity"] != self._identity:
-                logger.info("the checkpoint in %s belongs to another fit; starting anew", self._folder)
+                logger.info("the checkpoint in %s belongs to another fit; starting anew", self.folder)
                 return None
             for name, digest in progress["files"].items():
-                if sha256_of(self._folder / name) != digest:
+                if sha256_of(self.folder / name) != digest:
                     raise ValueError(f"{name} has other bytes than when it was written")
-            state, best = (load_file(self._folder / progress[part]) for part in ("state", "best"))
+            state, best = (load_file(self.folder / progress[part]) for part in ("state", "best"))
             history = tuple(EpochReport(**report) for report in progress["history"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            logger.warning("the checkpoint in %s cannot be used (%s); starting anew", self._folder, error)
+            logger.warning("the checkpoint in %s cannot be used (%s); starting anew", self.folder, error)
             return None
         return Checkpoint(state, best, history)
 
@@ -69,20 +69,20 @@ class Checkpoints:
         epoch, best_epoch = checkpoint.history[-1].epoch, checkpoint.history[-1].best_epoch
         parts = {"state": f"epoch-{epoch}/state.safetensors", "best": f"best-{best_epoch}/weights.safetensors"}
         self._write(parts["state"], checkpoint.state)
-        if best_epoch == epoch or not (self._folder / parts["best"]).exists():
+        if best_epoch == epoch or not (self.folder / parts["best"]).exists():
             self._write(parts["best"], checkpoint.best)
-        files = {name: sha256_of(self._folder / name) for name in parts.values()}
+        files = {name: sha256_of(self.folder / name) for name in parts.values()}
         history = [asdict(report) for report in checkpoint.history]
         progress = {"identity": self._identity, "files": files, "history": history, **parts}
-        write_json(self._folder / _PROGRESS, progress)
+        write_json(self.folder / _PROGRESS, progress)
         self._clear({Path(name).parts[0] for name in parts.values()})
 
     def _write(self, name: str, tensors: Tensors) -> None:
-        target = self._folder / name
+        target = self.folder / name
         with new_folder(target.parent) as folder, named_disk_errors(target):
             save_file(tensors, folder / target.name)
 
     def _clear(self, kept: set[str]) -> None:
-        for folder in self._folder.iterdir():
+        for folder in self.folder.iterdir():
             if folder.is_dir() and folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""What every stage that is trained shares: batches, softmax losses, the loop over epochs, selection, checkpoints."""
