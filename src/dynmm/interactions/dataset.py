@@ -45,7 +45,8 @@ class Dataset:
     columns of `fields.ITEM_SCHEMA` and any further attribute. given_split: (N,) strings where the
     data came with a split of its own. validation: cases that may select but not train, set by a split.
     left_out: what validation, filters or k-core removed, by reason. folder: where media and features lie.
-    media: distinct (item_id, modality) pairs of the pictures and sounds that the data came with.
+    media: distinct (item_id, modality) pairs of the pictures and sounds that the data came with. media_rows:
+    the pictures and sounds themselves, where they were given as a table in memory: item_id, modality, format, bytes.
     """
 
     info: DatasetInfo
@@ -59,6 +60,7 @@ class Dataset:
     left_out: dict[str, int] = field(default_factory=dict)
     folder: Path | None = None
     media: pl.DataFrame | None = None
+    media_rows: pl.DataFrame | None = None
 
     @property
     def n_users(self) -> int:

@@ -23,6 +23,9 @@ YEAR = "year"
 
 MODALITY = "modality"
 VECTOR = "vector"
+FORMAT = "format"
+BYTES = "bytes"
+PATH = "path"
 
 INFO_FILE = "dataset.json"
 INTERACTIONS_FILE = "interactions.parquet"
@@ -30,6 +33,7 @@ ITEMS_FILE = "items.parquet"
 USERS_FILE = "users.parquet"
 TAGS_FILE = "tags.parquet"
 MEDIA_FILE = "media.parquet"
+MEDIA_DIR = "media"
 FEATURES_DIR = "features"
 EXPLANATIONS_FILE = "explanations.parquet"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dynmm.interactions.fields import (
     INTERACTIONS_FILE,
     ITEM,
     ITEMS_FILE,
+    MEDIA_DIR,
     MEDIA_FILE,
     MODALITY,
     TIME,
@@ -27,6 +29,8 @@ from dynmm.interactions.fields import (
 from dynmm.interactions.filters import apply_filters
 from dynmm.interactions.info import check_resolution, read_info
 from dynmm.interactions.itemtable import checked_items
+from dynmm.interactions.mediafiles import media_files
+from dynmm.interactions.mediatable import coverage, media_rows
 from dynmm.interactions.tables import as_polars, parquet_columns, read_parquet
 from dynmm.interactions.validation import check_rows, interaction_rules
 from dynmm.interactions.writing import write_folder
@@ -53,9 +57,8 @@ def load_dataset(
     rows = read_parquet(path, list(INTERACTION_SCHEMA))
     _mention_extra_columns(path)
     items = read_parquet(folder / ITEMS_FILE) if (folder / ITEMS_FILE).is_file() else None
-    media = read_parquet(folder / MEDIA_FILE, [ITEM, MODALITY]) if (folder / MEDIA_FILE).is_file() else None
     return _build(
-        _Door(rows, str(path), items, str(folder / ITEMS_FILE), media, str(folder / MEDIA_FILE)),
+        _Door(rows, str(path), items, str(folder / ITEMS_FILE), _media_of(folder)),
         info,
         info.time_resolution if says_resolution else None,
         min_rating=min_rating,
@@ -77,18 +80,18 @@ def dataset_from_frames(
 ) -> Dataset:
     """Validate tables of polars, pandas or pyarrow with the columns of `fields`.
 
-    media: item_id and modality are read, as coverage. The time resolution is what the columns show, unless
-    `info` gives another than "none". Otherwise as `load_dataset`.
+    media: item_id and modality, and format and bytes where the content of the files is at hand. The time
+    resolution is what the columns show, unless `info` gives another than "none". Otherwise as `load_dataset`.
     """
     info = info or DatasetInfo()
-    return _build(
+    pictures_and_sounds = None if media is None else as_polars(media, "media")
+    dataset = _build(
         _Door(
             as_polars(interactions, "interactions"),
             "interactions",
             None if items is None else as_polars(items, "items"),
             "items",
-            None if media is None else as_polars(media, "media"),
-            "media",
+            [] if pictures_and_sounds is None else [(pictures_and_sounds, "media")],
         ),
         info,
         None if info.time_resolution == "none" else info.time_resolution,
@@ -97,6 +100,16 @@ def dataset_from_frames(
         skip_bad=skip_bad,
         folder=None,
     )
+    if pictures_and_sounds is None:
+        return dataset
+    return replace(dataset, media_rows=media_rows(pictures_and_sounds, "media"))
+
+
+def _media_of(folder: Path) -> list[tuple[pl.DataFrame, str]]:
+    """The tables that say which item has media: that of the folder, and the names of the files beside it."""
+    path, files = folder / MEDIA_FILE, media_files(folder)
+    named = [(read_parquet(path, [ITEM, MODALITY]), str(path))] if path.is_file() else []
+    return named + ([(files, str(folder / MEDIA_DIR))] if files.height else [])
 
 
 class _Door:
@@ -109,11 +122,10 @@ class _Door:
         rows_name: str,
         items: pl.DataFrame | None,
         items_name: str,
-        media: pl.DataFrame | None,
-        media_name: str,
+        media: list[tuple[pl.DataFrame, str]],
     ) -> None:
         self._rows: pl.DataFrame | None = rows
-        self.rows_name, self.items_name, self.media_name = rows_name, items_name, media_name
+        self.rows_name, self.items_name = rows_name, items_name
         self.items, self.media = items, media
 
     def take_rows(self) -> pl.DataFrame:
@@ -146,18 +158,10 @@ def _build(
     if door.items is not None:
         items, bad_items = checked_items(door.items, door.items_name, skip_bad=skip_bad)
         left_out |= bad_items
-    dataset = assemble([rows], items, info, resolution, left_out, door.rows_name, folder, _coverage(door))
+    dataset = assemble([rows], items, info, resolution, left_out, door.rows_name, folder, coverage(door.media))
     for reason, count in dataset.left_out.items():
         log.warning("%s: left out %s rows: %s", door.rows_name, f"{count:,}", reason)
     return dataset
-
-
-def _coverage(door: _Door) -> pl.DataFrame | None:
-    """Which item has which modality: distinct (item_id, modality) pairs of the media table."""
-    if door.media is None:
-        return None
-    need_columns(door.media.columns, (ITEM, MODALITY), door.media_name)
-    return door.media.select(pl.col(ITEM, MODALITY).cast(pl.String)).unique().sort(ITEM, MODALITY)
 
 
 def _mention_extra_columns(path: Path) -> None:

@@ -1,0 +1,12 @@
+"""The answer that is neither a picture nor a sound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that was not decoded. reason: in words that complete "it ..."."""
+
+    reason: str
