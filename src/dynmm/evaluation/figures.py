@@ -26,6 +26,10 @@ Format = Literal["svg", "png"]
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _MARKERS = "osD^vPX*"
 
+#: Lines of a robustness figure: what was done to the modality.
+_STYLES_OF_KINDS = {"drop": ("-", "o"), "noise": (":", "^"), "wrong": ("--", "s")}
+_KINDS_IN_WORDS = {"drop": "missing", "noise": "noise", "wrong": "another item's"}
+
 _STYLE: Any = {
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -130,6 +134,36 @@ def stream_curves(result: Mapping[str, Any], *, metric: str = "hit@10", form: Fo
         axes.set_title(f"Along the stream ({_plain(result['protocol'])})", loc="left")
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
         figure.autofmt_xdate(rotation=30)
+        return _bytes(figure, form)
+
+
+def robustness(result: Mapping[str, Any], *, metric: str = "hit@10", form: Format = "svg") -> bytes:
+    """Points lost by the share of items hit: a colour for each modality, a line style for missing and each way of
+    being wrong, with 95 % bands. result: JSON of `robustness.Robustness`. A tick at 100 % is the loss allowed."""
+    losses = {one["condition"]: one for one in result["losses"] if one["metric"] == metric}
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for one in result["conditions"]:
+        if one["kind"] != "full":
+            groups.setdefault(("+".join(one["modalities"]), one["kind"]), []).append(one)
+    colours = {name: PALETTE[1 + n % (len(PALETTE) - 1)] for n, name in enumerate(dict.fromkeys(n for n, _ in groups))}
+    with _drawing(7.4, 3.8) as (figure, axes):
+        axes.axhline(0, color=PALETTE[0], linewidth=0.8)
+        for (modality, kind), members in groups.items():
+            told = [losses[one["name"]] for one in sorted(members, key=lambda one: float(one["rate"]))]
+            rates = np.array([0.0, *sorted(100 * float(one["rate"]) for one in members)])
+            style, marker = _STYLES_OF_KINDS[kind]
+            points = [0.0, *(one["points"] for one in told)]
+            label, colour = f"{modality} {_KINDS_IN_WORDS[kind]}", colours[modality]
+            axes.plot(rates, points, linestyle=style, marker=marker, markersize=4, color=colour, label=label)
+            low, high = (np.array([0.0, *(one["ci95"][side] for one in told)], dtype=float) for side in (0, 1))
+            axes.fill_between(rates, low, high, color=colour, alpha=0.08, linewidth=0)
+        for claim in (one for one in result["claims"] if one["metric"] == metric):
+            colour = colours["+".join(claim["modalities"])]
+            axes.plot([100], [claim["margin"]], "_", color=colour, markersize=16, markeredgewidth=2)
+        axes.set_xlabel("items hit, % of those that have the modality")
+        axes.set_ylabel(f"{_metric(metric)} lost, points")
+        axes.set_title(f"Missing and wrong modalities ({_plain(result['protocol'])})", loc="left")
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
         return _bytes(figure, form)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dynmm.evaluation import figures
 from dynmm.evaluation.ladder import Table, ladder
+from dynmm.evaluation.robustness import missing_table, robustness_table
 from dynmm.storage import write_bytes
 from dynmm.types import IntArray
 
@@ -30,6 +31,12 @@ th { border-bottom: 1px solid #888; white-space: nowrap }
 pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: .85rem }
 """
 
+#: What the two halves of the cold protocol ask, for a reader who does not know it.
+_COLD = {
+    "cold": " The right answer is an item that training has hardly seen, or not at all; every item may be ranked.",
+    "cold-only": " The same questions, with only such new items to choose from: here content decides.",
+}
+
 
 @dataclass(frozen=True)
 class Example:
@@ -45,14 +52,16 @@ class ReportData:
     """Everything that the report tells, as plain values; what is empty is left out.
 
     summary: sentences. data: facts on the data, label -> value. results: JSON of evaluations, the headline
-    first, what stands beside it after. item_counts: (I,) events of each item, for the long tail. training:
-    validation metric by epoch. reproduce: commands. noun and verb: words of the data, "film", "watched".
+    first, what stands beside it after. robustness: JSON of `robustness.Robustness`. item_counts: (I,) events of
+    each item, for the long tail. training: validation metric by epoch. reproduce: commands. noun and verb: words
+    of the data, "film", "watched".
     """
 
     title: str
     summary: Sequence[str] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     results: Sequence[Mapping[str, Any]] = ()
+    robustness: Sequence[Mapping[str, Any]] = ()
     item_counts: IntArray | None = None
     training: Sequence[figures.Curve] = ()
     examples: Sequence[Example] = ()
@@ -73,6 +82,8 @@ def render(data: ReportData) -> str:
         told += _result(result)
         for beside in result.get("beside", ()):
             told += _result(beside)
+    for one in data.robustness:
+        told += _robustness(one)
     if data.training:
         told += ["<h2>Training</h2>", _image(figures.training_curve(data.training), "validation metric by epoch")]
     told += _examples(data)
@@ -107,7 +118,8 @@ def _result(result: Mapping[str, Any]) -> list[str]:
     """Accuracy of every system, the ladder, the curves of a stream, and how to read them."""
     users, cases = result["users"], result.get("cases", result["users"])
     asked = f"{users:,} users" if users == cases else f"{users:,} users, {cases:,} questions"
-    told = [f"<h2>Accuracy: {escape(result['protocol'])}</h2>", f"<p>{asked}.</p>", _table(accuracy_table(result))]
+    told = [f"<h2>Accuracy: {escape(result['protocol'])}</h2>", f"<p>{asked}.{_COLD.get(result['protocol'], '')}</p>"]
+    told.append(_table(accuracy_table(result)))
     told += ["<h3>The ladder, and every comparison</h3>", _table(ladder(result))]
     told.append(_image(figures.accuracy(result, metric=_headline(result)), "accuracy with intervals"))
     if result.get("blocks"):
@@ -115,6 +127,21 @@ def _result(result: Mapping[str, Any]) -> list[str]:
         told += ["<h3>What it costs</h3>", _table(cost_table(result))]
     told += _apart(result)
     notes = "".join(f"<li>{escape(note)}</li>" for note in result.get("notes", ()))
+    return [*told, f'<ul class="notes">{notes}</ul>'] if notes else told
+
+
+def _robustness(result: Mapping[str, Any]) -> list[str]:
+    """What is lost under each condition, whether a wrong modality costs more than a missing one, and the curves."""
+    told = [
+        f"<h2>Missing and wrong modalities: {escape(result['protocol'])}</h2>",
+        f"<p>{result['users']:,} users. The same fitted model, asked with items that lack a modality, have noise in "
+        "its place, or another item's.</p>",
+        _table(robustness_table(result)),
+        _image(figures.robustness(result), "points lost by the share of items hit"),
+    ]
+    if result["against_missing"]:
+        told += ["<h3>Is wrong worse than missing?</h3>", _table(missing_table(result))]
+    notes = "".join(f"<li>{escape(note)}</li>" for note in result["notes"])
     return [*told, f'<ul class="notes">{notes}</ul>'] if notes else told
 
 
