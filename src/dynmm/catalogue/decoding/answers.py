@@ -34,14 +34,14 @@ def _picture(header: dict[str, Any], body: bytes, shape: list[int], settings: De
     width, height = header.get("width"), header.get("height")
     if not sound or math.prod(shape) != len(body) or not _counts(width) or not _counts(height):
         return _NONSENSE
-    return Picture(np.frombuffer(body, np.uint8).reshape(shape), int(width), int(height))
+    return Picture(np.frombuffer(bytearray(body), np.uint8).reshape(shape), int(width), int(height))
 
 
 def _sound(header: dict[str, Any], body: bytes, shape: list[int]) -> Sound | Refused:
     rate, channels = header.get("rate"), header.get("channels")
     if len(shape) != 1 or header.get("dtype") != "float32" or 4 * shape[0] != len(body):
         return _NONSENSE
-    samples = np.frombuffer(body, np.float32)
+    samples = np.frombuffer(bytearray(body), np.float32)
     if not _counts(rate) or not _counts(channels) or not (np.abs(samples) <= 1).all():
         return _NONSENSE
     return Sound(samples, int(rate), int(channels))
