@@ -28,6 +28,23 @@ def user_vectors(model: SASRec, histories: Sequence[IntArray]) -> torch.Tensor:
     return found
 
 
+@torch.no_grad()
+def newest_states(model: SASRec, histories: Sequence[IntArray], table: torch.Tensor) -> torch.Tensor:
+    """(B, D) float32: what is known after each history's last item, before it is a user vector.
+
+    table: (I, D) to look items up in, on the model's device. Rows of empty histories are zero.
+    """
+    found = torch.zeros(len(histories), table.shape[1], device=table.device)
+    for rows, items, lengths in inference_batches(histories, model.positions):
+        states = model.newest(items.to(table.device), lengths.clamp(min=1).to(table.device), table)
+        found[torch.from_numpy(rows).to(table.device)] = states.float()
+    return torch.where(_any_item(histories, table.device), found, torch.zeros_like(found))
+
+
+def _any_item(histories: Sequence[IntArray], device: torch.device) -> torch.Tensor:
+    return torch.tensor([len(one) > 0 for one in histories], dtype=torch.bool, device=device)[:, None]
+
+
 def inference_batches(
     histories: Sequence[IntArray], positions: int, *, places: int = INFERENCE_PLACES
 ) -> Iterator[tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]]:

@@ -14,7 +14,6 @@ from dynmm.backbone.inference import user_vectors
 from dynmm.backbone.objectives import FullObjective, SampledObjective
 from dynmm.backbone.sasrec import SASRec
 from dynmm.backbone.settings import BackboneSettings, DataShape, chosen, resolve
-from dynmm.backbone.start import fit_start
 from dynmm.errors import UnsupportedByData
 from dynmm.interactions.dataset import Dataset
 from dynmm.precision import autocast, product_precision
@@ -26,6 +25,7 @@ from dynmm.training.fitting import Plan, run_epochs
 from dynmm.training.reports import EpochReport
 from dynmm.training.selection import Selection
 from dynmm.training.softmax import NegativeSampler
+from dynmm.training.start import start_vector
 from dynmm.training.steady_heap import steady_heap
 from dynmm.training.trainer import Course, Trainer
 
@@ -91,7 +91,7 @@ def pretrain(
             trainer, plan, validate, checkpoints=checkpoints, on_epoch=on_epoch, on_progress=on_progress
         )
     model.load_state_dict(outcome.weights)
-    fit_start(model, counts.to(on))
+    set_start(model, counts)
     found = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     return Pretrained(settings, dataset.n_items, found, outcome.best_epoch, outcome.history)
 
@@ -153,6 +153,14 @@ def _validation(
             return selection.ndcg(users, model.items())
 
     return ndcg
+
+
+@torch.no_grad()
+def set_start(model: SASRec, counts: torch.Tensor) -> None:
+    """Give a user without a history the vector that ranks most nearly by popularity. counts: (I,) events of each."""
+    items = model.items()
+    with torch.enable_grad():
+        model.start.copy_(start_vector(items, counts.to(items.device)))
 
 
 def build_model(settings: BackboneSettings, n_items: int, weights: torch.Generator | None = None) -> SASRec:

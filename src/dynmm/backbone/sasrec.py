@@ -162,19 +162,26 @@ class SASRec(nn.Module):
     def encode(self, items: Tensor, lengths: Tensor) -> Tensor:
         """The user vectors of one padded batch, (B, D) float32. lengths may hold 0: that gives `start`.
 
-        A user's vector depends on the padded length, never on the other rows; `batches.inference_batches`
+        A user's vector depends on the padded length, never on the other rows; `inference.inference_batches`
         makes the padded length a function of the user's own length, and then it is the same to the bit in
         every batch (in float32 on a CPU; elsewhere to rounding).
         """
-        known = lengths.clamp(min=1)
-        x = self._embed(items, known, self.item_table)
+        found = self.users(self.newest(items, lengths.clamp(min=1), self.item_table))
+        return torch.where(lengths[:, None] > 0, found, self.start)
+
+    def newest(self, items: Tensor, lengths: Tensor, table: Tensor) -> Tensor:
+        """What is known after each user's last place, before `users`: (B, D) float32, without dropout.
+
+        table: (R, D) to look items up in. Otherwise as `forward`.
+        """
+        x = self._embed(items, lengths, table)
         hidden = self._hidden(x)
         for block in self.blocks[:-1]:
             x = block(x, hidden)
         last = self.blocks[-1]
         assert isinstance(last, Block)
-        found = self.users(self.final_norm(last.newest(x, known, self.slopes).float()))
-        return torch.where(lengths[:, None] > 0, found, self.start)
+        known: Tensor = self.final_norm(last.newest(x, lengths, self.slopes).float())
+        return known
 
     def users(self, hidden: Tensor) -> Tensor:
         """(..., D) states to user vectors: unit length over the temperature."""

@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from dynmm.backbone.inference import user_vectors
 from dynmm.backbone.pretraining import CODE_VERSION, Pretrained, build_model, pretrain
-from dynmm.backbone.settings import BackboneSettings, DataShape, resolve
+from dynmm.backbone.settings import BackboneSettings, DataShape, chosen, resolve
+from dynmm.backbone.tower import Tower
 from dynmm.errors import ArtefactError
 from dynmm.interactions.dataset import Dataset
 from dynmm.precision import product_precision
@@ -24,6 +25,7 @@ from dynmm.stages import StageCache, data_fingerprint
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query, Rankings
 from dynmm.topk import rank_by_vectors
+from dynmm.training.recipe import Recipe
 from dynmm.training.reports import EpochReport
 from dynmm.types import Events, UserHistory
 
@@ -59,6 +61,33 @@ class Backbone:
         history gets the vector that ranks most nearly by popularity.
         """
         return user_vectors(self._model, [history.items for history in histories])
+
+    @property
+    def input_vectors(self) -> torch.Tensor:
+        """(I, D) float32, e_cf of the paper: what the transformer reads of each item."""
+        return self._model.item_table.detach()
+
+    def tower(self) -> Tower:
+        """A copy of the transformer that may be trained; the backbone itself stays as it is."""
+        return Tower(self.pretrained.settings, self.pretrained.weights).to(self.device)
+
+    def recipe(self) -> Recipe:
+        """How it was trained, for a stage that trains on the same sequences."""
+        settings = self.pretrained.settings
+        return Recipe(
+            positions=chosen(settings.positions),
+            windows=settings.windows,
+            full_softmax=settings.loss == "full",
+            negatives=settings.negatives,
+            negative_power=settings.negative_power,
+            mask_history=chosen(settings.mask_history),
+            batch_places=chosen(settings.batch_places),
+            epochs=chosen(settings.epochs),
+            temperature=settings.temperature,
+            weight_decay=settings.weight_decay,
+            validation_users=settings.validation_users,
+            steady_heap=settings.steady_heap,
+        )
 
     def parameter_hash(self) -> str:
         """sha256 over names, shapes and bits of all parameters: equal as long as nothing has moved."""

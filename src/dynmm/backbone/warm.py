@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from dynmm.backbone.pretraining import backbone_sequences, backbone_trainer, build_model
+from dynmm.backbone.pretraining import backbone_sequences, backbone_trainer, build_model, set_start
 from dynmm.backbone.settings import chosen
-from dynmm.backbone.start import fit_start
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.interactions.dataset import Dataset
 from dynmm.precision import product_precision
@@ -56,7 +55,7 @@ class WarmBackbone:
         trainer = backbone_trainer(model.to(device), sequences, counts, settings, seed, precision)
         with steady_heap(settings.steady_heap):
             trainer.epoch(1)
-        fit_start(model, counts.to(device))
+        set_start(model, counts)
         weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         self._backbone = Backbone(replace(fitted, weights=weights), device)
         self._refits += 1

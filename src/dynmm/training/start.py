@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import torch
 
-from dynmm.backbone.sasrec import SASRec
-
 _STEPS = 50
 
 #: Keeps the vector finite where the items could be told apart without end.
 _RIDGE = 1e-4
 
 
-def fit_start(model: SASRec, counts: torch.Tensor) -> None:
-    """Set `model.start` so that its softmax comes nearest to the items' shares. counts: (I,) events of each.
+def start_vector(items: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """(D,) whose softmax over the items comes nearest to their shares. items: (I, D). counts: (I,) events of each.
 
-    A convex problem in D numbers, from zero: the same table and counts always give the same vector. The
-    item table stays as it is.
+    A convex problem in D numbers, from zero: the same items and counts always give the same vector.
     """
     with torch.no_grad():
-        items = model.items()
         share = (counts / counts.sum()).to(items)
         wanted = share @ items
     start = torch.zeros_like(wanted).requires_grad_()
@@ -32,5 +28,4 @@ def fit_start(model: SASRec, counts: torch.Tensor) -> None:
         return value
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        model.start.copy_(start)
+    return start.detach()

@@ -1,0 +1,54 @@
+"""How much each present modality of an item counts in its latent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+_ABSENT = -1e30
+
+
+class Gate(nn.Module):
+    """a_m = softmax over present modalities of a learned score of x_m, of its quality, and of its agreement.
+
+    Agreement is the mean cosine of the modality's projected latent with those of the others that are present:
+    quality alone cannot tell a sharp picture of the wrong thing. R items, M modalities with cf, D width.
+    """
+
+    def __init__(self, modalities: int, width: int) -> None:
+        super().__init__()
+        self.direction = nn.Parameter(torch.zeros(modalities, width))
+        self.bias = nn.Parameter(torch.zeros(modalities))
+        self.quality = nn.Parameter(torch.ones(modalities))
+        self.agreement = nn.Parameter(torch.ones(modalities))
+
+    def forward(self, parts: Sequence[Tensor], projected: Sequence[Tensor], present: Tensor, quality: Tensor) -> Tensor:
+        """(R, M) weights that sum to 1; zeros where nothing is present.
+
+        parts: M of (R, D). projected: M of (R, P), unit length. present: (R, M) bool. quality: (R, M).
+        """
+        learned = torch.stack(
+            [(normalize(part.float(), dim=-1) * self.direction[m]).sum(-1) for m, part in enumerate(parts)], 1
+        )
+        scores = learned + self.bias + self.quality * quality + self.agreement * agreement(projected, present)
+        weights = torch.softmax(scores.masked_fill(~present, _ABSENT), dim=-1)
+        return weights * present
+
+
+def mean_gate(present: Tensor) -> Tensor:
+    """(R, M): present modalities alike, zeros where nothing is present."""
+    there = present.float()
+    return there / there.sum(1, keepdim=True).clamp(min=1)
+
+
+def agreement(projected: Sequence[Tensor], present: Tensor) -> Tensor:
+    """(R, M): mean cosine with the other present modalities, 0 where there is none."""
+    there = present.float()
+    held = [part.float() * there[:, m : m + 1] for m, part in enumerate(projected)]
+    total = torch.stack(held).sum(0)
+    others = (there.sum(1, keepdim=True) - there).clamp(min=1)
+    own = torch.stack([(part * (total - part)).sum(-1) for part in held], 1)
+    return own / others

@@ -1,0 +1,220 @@
+"""The fitted joint stage: one latent per item, a vector per user, and what new items get.
+
+B users, I items, M modalities with cf first, D joint width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from dynmm.catalogue.features import Attributes, Features
+from dynmm.errors import DataError
+from dynmm.fusion.content import CF, Content, halved, join
+from dynmm.fusion.pretraining import Joined
+from dynmm.types import UserHistory
+
+
+@dataclass(frozen=True, eq=False)
+class ItemParts:
+    """Of what each latent is made. z = sum over m of weights[:, m] * parts[m].
+
+    names: M modalities, cf first. parts: M of (I, D) float32. weights: (I, M). present: (I, M) bool.
+    lengths: (I,), of z before it was brought to unit length.
+    """
+
+    names: tuple[str, ...]
+    parts: tuple[Tensor, ...]
+    weights: Tensor
+    present: Tensor
+    lengths: Tensor
+
+
+class Joint:
+    """A frozen joint stage over the items it was fitted to, and those added since. A `VectorSpace`."""
+
+    def __init__(self, joined: Joined, added: Sequence[Features] = (), device: str | torch.device = "cpu") -> None:
+        """added: features of items that came after the fit, one for each modality that took part in it."""
+        self.joined, self.device = joined, torch.device(device)
+        self.features = _joined_features(joined.features, added)
+        self._model = joined.model.to(self.device).eval().requires_grad_(False)
+        self._content = self._read(self.features, joined.counts)
+        table = self._model.latents.collaborative
+        extra = len(self._content.present) - len(table)
+        self._table = torch.cat([table, table.new_zeros(extra, table.shape[1])])
+        #: (I, D) float32, unit length, on the device.
+        self.item_vectors, self._lengths, self._parts, self._weights = self._latents(self._content, self._table)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_vectors)
+
+    @property
+    def width(self) -> int:
+        return int(self.item_vectors.shape[1])
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """cf, then the content modalities that took part."""
+        return (CF, *self._content.names)
+
+    @property
+    def attributes(self) -> dict[str, Attributes]:
+        """Named attributes by modality, where its encoder gave some."""
+        return {one.modality: one.attributes for one in self.features if one.attributes is not None}
+
+    def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
+        """(B, D) float32 on the device; an empty history gets the vector that ranks most nearly by popularity."""
+        model = self._model
+        with torch.no_grad():
+            states = model.tower.states([history.items for history in histories], self.item_vectors_read)
+            found = model.users(states)
+            known = torch.tensor([len(history.items) > 0 for history in histories], device=self.device)
+            return torch.where(known[:, None], found, model.start)
+
+    @property
+    def item_vectors_read(self) -> Tensor:
+        """(I, D) latents as the tower reads them: not brought to unit length."""
+        return self.item_vectors * self._lengths[:, None]
+
+    def parts(self) -> ItemParts:
+        """Of what the latents are made."""
+        return ItemParts(self.modalities, self._parts, self._weights, self._content.present, self._lengths)
+
+    def with_items(self, features: Sequence[Features]) -> Joint:
+        """The same with items behind the others that nobody has touched yet; this one stays as it is.
+
+        features: of the new items alone, of any modalities; those that took no part in the fit are not used.
+        """
+        n_new = {one.n_items for one in features}
+        if len(n_new) != 1:
+            raise DataError("the features of new items must be of the same items, in the same order, and at least one")
+        by_name = {one.modality: one for one in features}
+        added = [_fitting(like, by_name.get(like.modality), next(iter(n_new))) for like in self.joined.features]
+        so_far = [one.take(np.arange(len(self.joined.counts), one.n_items)) for one in self.features]
+        both = [_stacked(old, new) for old, new in zip(so_far, added, strict=True)]
+        return Joint(self.joined, both, self.device)
+
+    def with_features(self, features: Sequence[Features]) -> Joint:
+        """The same items seen otherwise: with a modality dropped or corrupted. Nothing is trained anew.
+
+        features: of the same items, one for each modality that took part, in the same order.
+        """
+        twin = object.__new__(Joint)
+        twin.joined, twin.device, twin._model, twin._table = self.joined, self.device, self._model, self._table
+        twin.features = tuple(features)
+        twin._content = self._read(features, self.joined.counts)
+        twin.item_vectors, twin._lengths, twin._parts, twin._weights = self._latents(twin._content, self._table)
+        return twin
+
+    def guessed_cf(self) -> Tensor:
+        """(I, D): what the content-to-CF regressor says of each item's collaborative vector."""
+        return self.joined.regressor(self._content)
+
+    def decoded(self) -> list[Tensor]:
+        """The standardised features of each modality, cf first, given back from the latents."""
+        with torch.no_grad():
+            return self._model.decode(self.item_vectors)
+
+    def projected(self) -> list[Tensor]:
+        """M of (I, P), unit length: where modalities are compared with one another."""
+        with torch.no_grad():
+            return list(self._model.latents(self._content, self._table).projected)
+
+    @property
+    def content(self) -> Content:
+        """The standardised features, presence and quality."""
+        return self._content
+
+    def parameter_hash(self) -> str:
+        """sha256 over names, shapes and bits of all parameters: equal as long as nothing has moved."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self._model.state_dict().items()):
+            digest.update(f"{name}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _read(self, features: Sequence[Features], counts: np.ndarray) -> Content:
+        n_items = features[0].n_items
+        padded = np.concatenate([counts, np.zeros(n_items - len(counts), counts.dtype)])
+        return join(features, self.joined.standardisers, padded).to(self.device)
+
+    def _latents(self, content: Content, table: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...], Tensor]:
+        with torch.no_grad():
+            found = self._model.latents(content, table)
+            unit = normalize(found.z, dim=-1)
+            void = ~content.present.any(1)
+            if void.any() and not void.all():
+                # Of these nothing is known. A zero vector would stand in the middle of every ranking; this one
+                # points away from where the items are, and stands near the end.
+                unit[void] = -normalize(unit[~void].mean(0), dim=-1)
+            lengths = found.z.norm(dim=-1)
+        return unit, lengths, tuple(part.float() for part in found.parts), found.weights
+
+
+def _joined_features(fitted: Sequence[Features], added: Sequence[Features]) -> tuple[Features, ...]:
+    if not added:
+        return tuple(fitted)
+    return tuple(_stacked(old, new) for old, new in zip(fitted, added, strict=True))
+
+
+def _stacked(old: Features, new: Features) -> Features:
+    attributes = None
+    if old.attributes is not None and new.attributes is not None:
+        values = np.concatenate([old.attributes.values, new.attributes.values])
+        attributes = Attributes(old.attributes.names, values)
+    return Features(
+        old.modality,
+        old.encoder,
+        old.identity,
+        np.concatenate([old.vectors, new.vectors]),
+        np.concatenate([old.present, new.present]),
+        np.concatenate([old.quality, new.quality]),
+        attributes,
+        (*old.left_out, *new.left_out),
+    )
+
+
+def _fitting(like: Features, new: Features | None, n_items: int) -> Features:
+    """New items' features as the fit had them, absent where there are none."""
+    if new is not None and (new.encoder, new.width) == (like.encoder, like.width) and new.identity == like.identity:
+        attributes = new.attributes
+        if like.attributes is not None and attributes is None:
+            attributes = _unknown(like.attributes, n_items)
+        return halved(
+            Features(
+                new.modality,
+                new.encoder,
+                new.identity,
+                new.vectors,
+                new.present,
+                new.quality,
+                attributes,
+                new.left_out,
+            )
+        )
+    if new is not None and new.present.any():
+        raise DataError(
+            f"the {new.modality} features of the new items come from {new.encoder} ({new.identity}, {new.width} wide), "
+            f"those of the fit from {like.encoder} ({like.identity}, {like.width} wide); encode them the same way"
+        )
+    empty = np.zeros(n_items, np.float32)
+    return Features(
+        like.modality,
+        like.encoder,
+        like.identity,
+        np.zeros((n_items, like.width), np.float32),
+        np.zeros(n_items, bool),
+        empty,
+        None if like.attributes is None else _unknown(like.attributes, n_items),
+    )
+
+
+def _unknown(like: Attributes, n_items: int) -> Attributes:
+    return Attributes(like.names, np.full((n_items, len(like.names)), np.nan, np.float32))

@@ -1,0 +1,236 @@
+"""Fits the joint stage on a frozen backbone; afterwards it is frozen too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynmm.catalogue.features import Features
+from dynmm.fusion.content import Content, Standardiser, join
+from dynmm.fusion.latents import ItemLatents
+from dynmm.fusion.model import JointModel
+from dynmm.fusion.objective import JointObjective, Losses
+from dynmm.fusion.regressor import CfRegressor, fit_regressor
+from dynmm.fusion.settings import FusionSettings, chosen
+from dynmm.interactions.dataset import Dataset
+from dynmm.precision import autocast, product_precision
+from dynmm.protocols import SequenceTower
+from dynmm.randomness import derive_seed
+from dynmm.training.batches import training_sequences
+from dynmm.training.checkpoints import Checkpoints
+from dynmm.training.fitting import Plan, run_epochs
+from dynmm.training.recipe import Recipe
+from dynmm.training.reports import EpochReport
+from dynmm.training.selection import Selection
+from dynmm.training.softmax import NegativeSampler
+from dynmm.training.start import start_vector
+from dynmm.training.steady_heap import steady_heap
+from dynmm.training.trainer import Course, Trainer
+
+#: Raised whenever a change to this package changes the weights that the same inputs give.
+CODE_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """What the joint stage stands on: the frozen backbone as it is passed in.
+
+    tower: a copy that may be trained. vectors: (I, D) e_cf, on the device. recipe: how it was trained.
+    identity: hash of its parameters.
+    """
+
+    tower: SequenceTower
+    vectors: Tensor
+    recipe: Recipe
+    identity: str
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """A fitted joint stage.
+
+    settings: resolved. features: of the modalities that took part. weights: of the best epoch, by name.
+    history: one report per epoch.
+    """
+
+    settings: FusionSettings
+    features: tuple[Features, ...]
+    standardisers: tuple[Standardiser, ...]
+    counts: np.ndarray
+    model: JointModel
+    regressor: CfRegressor
+    best_epoch: int
+    history: tuple[EpochReport, ...]
+
+
+def following(settings: FusionSettings, recipe: Recipe) -> FusionSettings:
+    """The same settings with every "auto" decided: as the backbone was trained."""
+    decided = settings.model_dump()
+    if decided["temperature"] == "auto":
+        decided["temperature"] = recipe.temperature
+    if decided["weight_decay"] == "auto":
+        decided["weight_decay"] = recipe.weight_decay
+    if decided["epochs"] == "auto":
+        decided["epochs"] = recipe.epochs
+    if decided["patience"] == "auto":
+        decided["patience"] = max(4, -(-3 * decided["epochs"] // 10))
+    return FusionSettings.model_validate(decided)
+
+
+def pretrain_joint(
+    dataset: Dataset,
+    base: Base,
+    features: Sequence[Features],
+    settings: FusionSettings,
+    seed: int,
+    *,
+    epochs: int | None = None,
+    checkpoint_dir: Path | None = None,
+    identity: str = "",
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Joined:
+    """Fit on `dataset.events`; `dataset.validation`, where given, selects the epoch.
+
+    features: at least one, see `content.usable`. epochs: train exactly so many and select nothing.
+    checkpoint_dir, identity: as in the backbone's fit. Raises TrainingDiverged, StorageError.
+    """
+    settings, recipe = following(settings, base.recipe), base.recipe
+    device = base.vectors.device
+    precision = product_precision(settings.precision, device)
+    counts = dataset.item_counts()
+    standardisers = tuple(Standardiser.of(one) for one in features)
+    content = join(features, standardisers, counts).to(device)
+    init = torch.Generator().manual_seed(derive_seed(seed, "joint weights"))
+    model = build_joint(base.tower, base.vectors.cpu(), [one.width for one in features], settings, init).to(device)
+    trainer = _trainer(model, dataset, content, base, settings, seed, precision)
+    validate = None if epochs is not None else _validation(model, dataset, content, recipe, seed, precision)
+    plan = Plan(
+        chosen(settings.epochs) if epochs is None else epochs, chosen(settings.patience), settings.validate_from
+    )
+    checkpoints = None if checkpoint_dir is None else Checkpoints(checkpoint_dir, _identity(identity, epochs))
+    with steady_heap(recipe.steady_heap):
+        outcome = run_epochs(
+            trainer, plan, validate, checkpoints=checkpoints, on_epoch=on_epoch, on_progress=on_progress
+        )
+    model.load_state_dict(outcome.weights)
+    model.eval().requires_grad_(False)
+    draws = torch.Generator().manual_seed(derive_seed(seed, "content to cf"))
+    regressor = fit_regressor(content, base.vectors, draws)
+    _set_start(model, content, torch.from_numpy(counts))
+    return Joined(
+        settings, tuple(features), standardisers, counts, model, regressor, outcome.best_epoch, outcome.history
+    )
+
+
+def build_joint(
+    tower: SequenceTower,
+    collaborative: Tensor,
+    widths: Sequence[int],
+    settings: FusionSettings,
+    init: torch.Generator | None = None,
+) -> JointModel:
+    """The network of resolved settings. collaborative: (I, D), on the CPU. init: draws the first weights."""
+    latents = ItemLatents(
+        collaborative,
+        widths,
+        hidden=settings.hidden,
+        learned_gate=settings.gate == "learned",
+        train_collaborative=settings.collaborative == "trained",
+        content_dropout=settings.content_dropout,
+        init=init,
+    )
+    model = JointModel(latents, tower, widths, chosen(settings.temperature), init)
+    if settings.tower == "frozen":
+        for parameter in model.tower.parameters():
+            parameter.requires_grad_(False)
+    return model
+
+
+def item_space(model: JointModel, content: Content) -> Tensor:
+    """(I, D) latents of every item, float32, without gradient."""
+    with torch.no_grad():
+        z: Tensor = model.latents(content, model.latents.collaborative).z
+    return z
+
+
+def _trainer(
+    model: JointModel,
+    dataset: Dataset,
+    content: Content,
+    base: Base,
+    settings: FusionSettings,
+    seed: int,
+    precision: torch.dtype,
+) -> Trainer:
+    recipe = base.recipe
+    losses = Losses(
+        align=settings.align_weight,
+        recon=settings.recon_weight,
+        items=settings.aligned_items,
+        modality_dropout=settings.modality_dropout,
+        swap=settings.swap,
+        as_paper=settings.variant == "paper",
+        mask_history=recipe.mask_history,
+    )
+    sampler = None
+    if not recipe.full_softmax:
+        counts = torch.from_numpy(dataset.item_counts())
+        sampler = NegativeSampler(counts, recipe.negatives, recipe.negative_power)
+    sequences = training_sequences(dataset.events.items, dataset.offsets, recipe.positions, windows=recipe.windows)
+    frozen = _standardised(base.vectors, content.present[:, 0])
+    return Trainer(
+        model,
+        JointObjective(model, content, frozen, losses, sampler, precision),
+        sequences,
+        Course(settings.learning_rate, settings.warmup_epochs, chosen(settings.epochs)),
+        places=recipe.batch_places,
+        weight_decay=chosen(settings.weight_decay),
+        seed=derive_seed(seed, "joint"),
+        section="fusion",
+    )
+
+
+def _standardised(vectors: Tensor, known: Tensor) -> Tensor:
+    """e_cf at mean 0 and length about 1, as the features are."""
+    there = vectors[known]
+    if not len(there):
+        return torch.zeros_like(vectors)
+    moved = vectors - there.mean(0)
+    return moved / moved[known].square().sum(1).mean().sqrt().clamp(min=1e-6)
+
+
+def _validation(
+    model: JointModel, dataset: Dataset, content: Content, recipe: Recipe, seed: int, precision: torch.dtype
+) -> Callable[[], float] | None:
+    if dataset.validation is None:
+        return None
+    selection = Selection(dataset.validation, recipe.validation_users, seed)
+    if not len(selection):
+        return None
+
+    def ndcg() -> float:
+        z = item_space(model, content)
+        with torch.no_grad(), autocast(z.device, precision):
+            users = model.users(model.tower.states(selection.histories, z)).float()
+        return selection.ndcg(users, torch.nn.functional.normalize(z, dim=-1))
+
+    return ndcg
+
+
+@torch.no_grad()
+def _set_start(model: JointModel, content: Content, counts: Tensor) -> None:
+    items = torch.nn.functional.normalize(item_space(model, content), dim=-1)
+    with torch.enable_grad():
+        model.start.copy_(start_vector(items, counts.to(items.device)))
+
+
+def _identity(inputs: str, epochs: int | None) -> str:
+    return hashlib.sha256(json.dumps([inputs, epochs, CODE_VERSION]).encode()).hexdigest()
