@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from tests.worlds import DAY, QUICK, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
 from dynmm.assembly import FitOptions, fit
+from dynmm.catalogue.content import Modality
+from dynmm.catalogue.features import Features
 from dynmm.evaluation.report import ReportData, render
-from dynmm.measurement import evaluate, stream
+from dynmm.measurement import comparison_names, evaluate, stream
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +72,40 @@ def test_a_long_stream_says_how_often_the_backbone_is_trained(options: FitOption
     assert f"backbone-retrained-7d is trained every {days / 60:.1f} days here: at most 60 times in a stream." in told
     short = stream(_run(options, "stream"), systems=["backbone-retrained-7d"])["notes"]
     assert not any("is trained every" in note for note in short)
+
+
+def _features(modality: Modality, items: int) -> Features:
+    """Neighbours of the circle look alike."""
+    places = 2 * np.pi * np.arange(items) / items
+    vectors = np.stack([np.cos(places), np.sin(places)], axis=1).astype(np.float32)
+    return Features(modality, "hand", "hand/1", vectors, np.ones(items, np.bool_), np.ones(items, np.float32))
+
+
+def test_cold_items_are_compared_with_content_counts_and_chance() -> None:
+    data = _with_a_surprise()
+    seen = [_features("text", data.n_items), _features("image", data.n_items)]
+    names = comparison_names(data, cold=True, features=seen)
+    assert names[:3] == ["content-knn", "content-knn-text", "content-knn-image"]
+    assert {"popularity", "item-knn", "random"} < set(names)
+    assert not {"als", "bpr"} & set(names)
+    assert "content-knn" not in comparison_names(data, features=seen)
+    assert "random" not in comparison_names(data)
+
+
+def test_a_cold_run_is_measured_against_content_among_all_items_and_among_cold_ones(options: FitOptions) -> None:
+    run = _run(options, "cold", cold_hidden_share=0.3)
+    assert run.split is not None
+    assert run.split.cold_items is not None
+    seen = [_features("text", run.split.train.n_items)]
+    result = evaluate(run, features=seen)
+    (few,) = result["beside"]
+    assert {"content-knn", "popularity", "random"} < set(result["systems"]) == set(few["systems"])
+    assert (result["protocol"], few["protocol"]) == ("cold", "cold-only")
+    n_cold = int(run.split.cold_items.sum())
+    assert any(f"the {n_cold} cold items" in note for note in few["notes"])
+    # Among fewer candidates, nobody's hit rate falls: every system is held to the same ones.
+    for name, scores in few["systems"].items():
+        assert scores["hit@10"]["mean"] >= result["systems"][name]["hit@10"]["mean"], name
+    assert few["systems"]["random"]["hit@10"]["mean"] > result["systems"]["random"]["hit@10"]["mean"]
+    page = render(ReportData("circles", results=[result]))
+    assert "only such new items to choose from" in page

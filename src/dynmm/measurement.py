@@ -10,6 +10,7 @@ from typing import Any
 
 from dynmm import baselines
 from dynmm.assembly import WHOLE, known_events, retrained_backbone
+from dynmm.catalogue.features import Features
 from dynmm.errors import ProtocolMismatch
 from dynmm.evaluation.protocols import exams, run_all
 from dynmm.evaluation.replay import Mode, Stream
@@ -40,8 +41,15 @@ CANDIDATE_SEED = 0
 Told = Callable[[str], None]
 
 
-def comparison_names(dataset: Dataset, *, stream: bool = False) -> list[str]:
-    """The comparison systems that the data supports and this installation has."""
+def comparison_names(
+    dataset: Dataset, *, stream: bool = False, cold: bool = False, features: Sequence[Features] = ()
+) -> list[str]:
+    """The comparison systems that the data supports and this installation has.
+
+    cold: for questions about items that training hardly knows: what content can do by itself, what counts can,
+    and chance; als and bpr, which know an item by its events alone, are left out. features: of the items, as the
+    run sees them.
+    """
     names = ["popularity"]
     if dataset.has_time:
         names += ["recent-popularity-1d", "recent-popularity-7d", "recent-popularity-30d"]
@@ -49,6 +57,8 @@ def comparison_names(dataset: Dataset, *, stream: bool = False) -> list[str]:
         names.append("item-knn")
     if stream:
         return [*names, "online-item-knn", RETRAINED]
+    if cold:
+        return [*baselines.content_names(features), *names, "random"]
     if importlib.util.find_spec("implicit") is not None:
         names += ["als", "bpr"]
     else:
@@ -62,19 +72,22 @@ def evaluate(
     systems: Sequence[str] = (),
     *,
     candidates: Path | None = None,
+    features: Sequence[Features] = (),
     told: Told | None = None,
 ) -> dict[str, Any]:
     """The test part of a run under one protocol, as the JSON of `dynmm evaluate`.
 
     protocol: None for that of the run's split. systems: names of comparison systems, empty for all that the
-    data supports. candidates: folder of the frozen candidate file, drawn where there is none yet.
+    data supports. candidates: folder of the frozen candidate file, drawn where there is none yet. features: what
+    the run knows of its items, in their order, for the comparison systems that read content.
     Raises ProtocolMismatch where the run was fitted for another split.
     """
     split = _split_of(recommender)
     drawn, digest = _candidates(split, candidates) if protocol == "sampled" and split.name == "full" else (None, "")
     asked = exams(split, protocol or split.name, drawn=drawn, candidates_sha256=digest)
     lineup = {WHOLE: iter([recommender.system])}
-    lineup |= {name: _fitted(name, split.train, told) for name in systems or comparison_names(split.train)}
+    names = systems or comparison_names(split.train, cold=split.name == "cold", features=features)
+    lineup |= {name: _fitted(name, split.train, told, features) for name in names}
     report = None if told is None else lambda name, *_: told(f"measuring {name}")
     outcome = run_all(asked, lineup, data_sha256=_sha256(recommender), progress=report).to_json()
     outcome["beside"] = [_with_rung(one, RUNG) for one in outcome.get("beside", ())]
@@ -135,9 +148,9 @@ def _sha256(recommender: Recommender) -> str:
     return str(recommender.facts["data"]["sha256"])
 
 
-def _fitted(name: str, train: Dataset, told: Told | None) -> Iterator[System]:
+def _fitted(name: str, train: Dataset, told: Told | None, features: Sequence[Features] = ()) -> Iterator[System]:
     """One comparison system, fitted when its turn comes, so that only one is in memory."""
-    system = baselines.create(name)
+    system = baselines.create(name, features=features)
 
     def fitting() -> Iterator[System]:
         if told is not None:
