@@ -1,0 +1,52 @@
+"""Which encoders read, look and listen, and how many contents they take at a time."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
+from dynmm.configuration import Settings
+from dynmm.encoders.table import parse
+from dynmm.precision import Precision
+
+
+class EncoderSettings(Settings):
+    """One encoder for each modality. A name that there is not is refused at once, with those that there are."""
+
+    text: str = Field(
+        "auto",
+        description="auto | off | precomputed[:NAME] | minilm | hashed-words | sentence-transformers:PATH_OR_NAME | "
+        "package.module:Class. auto: minilm where it is installed, else hashed-words.",
+    )
+    image: str = Field(
+        "auto",
+        description="auto | off | precomputed[:NAME] | visual | clip:PATH_OR_NAME | mobilenet:PATH | "
+        "package.module:Class. auto: a feature file where there is one, else visual where there are pictures.",
+    )
+    audio: str = Field(
+        "auto",
+        description="auto | off | precomputed[:NAME] | acoustic | wav2vec2:PATH_OR_NAME | yamnet:PATH | "
+        "package.module:Class. auto: a feature file where there is one, else acoustic where there are sounds.",
+    )
+    text_batch: int = Field(128, ge=1, description="Texts that are encoded together; of similar length.")
+    image_batch: int = Field(32, ge=1, description="Pictures that are encoded together.")
+    audio_batch: int = Field(8, ge=1, description="Sounds that are encoded together.")
+    precision: Precision = Field(
+        "auto", description="Of the matrix products in encoders with torch weights; auto: bfloat16 where it is fast."
+    )
+
+    @model_validator(mode="after")
+    def _names_that_exist(self) -> Self:
+        for modality in (TEXT, IMAGE, AUDIO):
+            parse(modality, self.named(modality))
+        return self
+
+    def named(self, modality: Modality) -> str:
+        """What was written for a modality."""
+        return {TEXT: self.text, IMAGE: self.image, AUDIO: self.audio}[modality]
+
+    def batch(self, modality: Modality) -> int:
+        """Contents that are encoded together."""
+        return {TEXT: self.text_batch, IMAGE: self.image_batch, AUDIO: self.audio_batch}[modality]

