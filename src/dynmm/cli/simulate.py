@@ -30,6 +30,7 @@ def simulate(world: Path, folder: Path, seed: int, overwrite: bool, as_json: boo
     from dynmm.interactions.writing import check_target
     from dynmm.simulation import CAUSES
     from dynmm.simulation import simulate as make
+    from dynmm.simulation.media import media_counts
     from dynmm.simulation.reading import read_world
 
     config = read_world(world)
@@ -39,6 +40,7 @@ def simulate(world: Path, folder: Path, seed: int, overwrite: bool, as_json: boo
     note(f"writing {folder}")
     made.write(folder)
     causes = dict(zip(CAUSES, np.bincount(made.cause, minlength=len(CAUSES)).tolist(), strict=True))
+    media = media_counts(made.media_truth())
     facts = {
         "folder": str(folder),
         "seed": seed,
@@ -47,10 +49,14 @@ def simulate(world: Path, folder: Path, seed: int, overwrite: bool, as_json: boo
         "items": config.items,
         "interactions": len(made.events),
         "causes": causes,
+        "media": media,
     }
     if as_json:
         print_json(facts)
         return
     fake = f" ({facts['attackers']} of them fake)" if facts["attackers"] else ""
     click.echo(f"{folder}: {facts['users']:,} users{fake}, {config.items:,} items, {facts['interactions']:,} events")
+    for modality, counts in media.items():
+        said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count or name == "items")
+        click.echo(f"{modality}: {said}")
     click.echo("causes: " + ", ".join(f"{name} {count:,}" for name, count in causes.items() if count))

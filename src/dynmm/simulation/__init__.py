@@ -1,6 +1,7 @@
 """A seeded world with known tastes, for property tests that need a truth and scale tests that need a load."""
 
 from dynmm.simulation.choices import CAUSES
+from dynmm.simulation.presets import demo_world
 from dynmm.simulation.settings import (
     AttackConfig,
     BurstConfig,
@@ -26,5 +27,6 @@ __all__ = [
     "SuddenDrift",
     "World",
     "WorldConfig",
+    "demo_world",
     "simulate",
 ]

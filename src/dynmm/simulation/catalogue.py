@@ -87,11 +87,15 @@ def _arrivals(config: WorldConfig, category: NDArray[np.int32], random: np.rando
 
 
 def _liking(config: WorldConfig, category: NDArray[np.int32], random: np.random.Generator) -> NDArray[np.float64]:
-    """(F, I): 1 for a category's first taste, less for its second, and every item a little its own way."""
+    """(F, I): 1 for a category's first taste, less for its second, and every item a little its own way.
+
+    Texts name the category, so categories stand for those tastes alone that texts tell of.
+    """
+    told = np.flatnonzero(shown_tastes(config.factors, TEXT, config.text_shows))
     of_category = np.zeros((config.factors, config.categories))
     columns = np.arange(config.categories)
-    of_category[random.integers(0, config.factors, config.categories), columns] = _SECOND
-    of_category[columns % config.factors, columns] = 1.0
+    of_category[told[random.integers(0, len(told), config.categories)], columns] = _SECOND
+    of_category[told[columns % len(told)], columns] = 1.0
     return of_category[:, category] + config.item_spread * random.standard_normal((config.factors, len(category)))
 
 

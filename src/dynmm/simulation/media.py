@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dynmm.catalogue.content import AUDIO, IMAGE, Modality
-from dynmm.interactions.fields import ITEM, MODALITY
+from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MODALITY
 from dynmm.randomness import generator
 from dynmm.simulation.catalogue import Catalogue
 from dynmm.simulation.pictures import LOOK, paint, png
@@ -17,8 +17,6 @@ from dynmm.simulation.settings import MediaConfig, PictureConfig, SoundConfig, W
 from dynmm.simulation.sounds import TONE, play, wav
 from dynmm.simulation.styles import shown_tastes, styles
 
-FORMAT = "format"
-BYTES = "bytes"
 #: Columns of the truth: whose picture or sound it is, and whether its bytes are cut short.
 OF = "of"
 CUT = "cut"
@@ -38,6 +36,19 @@ def media_truth(config: WorldConfig, item_ids: Sequence[str], seed: int) -> pl.D
         frame = pl.DataFrame({ITEM: ids, MODALITY: [modality] * config.items, OF: ids.gather(of), CUT: cut})
         parts.append(frame.filter(pl.Series(has)))
     return pl.concat([pl.DataFrame(schema=_TRUTH_SCHEMA), *parts])
+
+
+def media_counts(truth: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """By modality: how many items have it, and of how many of these it is wrong, or cut short."""
+    counts = {}
+    for modality in truth[MODALITY].unique(maintain_order=True):
+        rows = truth.filter(pl.col(MODALITY) == modality)
+        counts[modality] = {
+            "items": rows.height,
+            "wrong": int((rows[OF] != rows[ITEM]).sum()),
+            "cut short": int(rows[CUT].sum()),
+        }
+    return counts
 
 
 def media_table(config: WorldConfig, catalogue: Catalogue, item_ids: Sequence[str], seed: int) -> pl.DataFrame | None:

@@ -137,7 +137,9 @@ class WorldConfig(Settings):
     drift: Drift = Field(NoDrift(), description="How tastes change; by its kind.")
     bursts: tuple[BurstConfig, ...] = Field((), description="What becomes hot, and when.")
     attack: AttackConfig | None = Field(None, description="Fake users, or none.")
-    text_shows: float = Field(1.0, gt=0, le=1, description="Share of the tastes that texts tell of, one at least.")
+    text_shows: float = Field(
+        1.0, gt=0, le=1, description="Share of the tastes that texts and categories tell of, one at least."
+    )
     pictures: PictureConfig | None = Field(None, description="Pictures of the items, or none.")
     sounds: SoundConfig | None = Field(None, description="Sounds of the items, or none.")
     title_template: str = Field(

@@ -115,6 +115,17 @@ class World:
         chances = self.probabilities(user, at_ms, previous=previous, seen=seen)
         return np.argsort(-chances, kind="stable")[:k]
 
+    def behind(self, user: int, item: int, at_ms: int) -> NDArray[np.float64]:
+        """(F,) which of the user's tastes would be the one that takes the item, sums to 1: why it suits the user.
+
+        With `shown` it tells which modality can explain a recommendation: the part that no other shows.
+        """
+        there = self.catalogue.there(self._seconds(at_ms))
+        weights = self.catalogue.weights
+        chances = self.taste(user, at_ms) * weights[:, item] / (weights * there).sum(axis=1)
+        share: NDArray[np.float64] = chances / chances.sum()
+        return share
+
     def interactions(self) -> pl.DataFrame:
         """The events as a canonical table, in order of user, then time."""
         assert self.events.timestamps is not None
