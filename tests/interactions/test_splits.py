@@ -127,6 +127,37 @@ def test_a_given_split_out_of_order_is_said() -> None:
     assert any("1 users have" in note for note in make_split(data, SplitConfig(name="holdout"), 0).notes)
 
 
+def test_a_given_split_needs_no_order_and_says_so() -> None:
+    frame = pl.DataFrame(
+        [("u0", "a", "train"), ("u0", "b", "test"), ("u0", "c", "train"), ("u0", "d", "val"), ("u0", "e", "test")],
+        schema=["user_id", "item_id", "split"],
+        orient="row",
+    )
+    data = Dataset.from_frames(frame, info=DatasetInfo(time_resolution="none"))
+    split = make_split(data, SplitConfig(name="holdout"), 0)
+    assert split.variant == "given"
+    assert split.test is not None
+    assert asked(split, split.test) == [("u0", "acd", "be")]
+    assert asked(split, split.validation) == [("u0", "ac", "d")]
+    assert split.test.as_of is None
+    assert any("histories are sets" in note for note in split.notes)
+
+
+def test_the_given_split_of_real_data_without_order(real_data: Callable[[str], Dataset]) -> None:
+    data = real_data("tiktok-mm")
+    assert not data.has_order
+    split = make_split(data, SplitConfig(name="holdout"), 0)
+    assert split.variant == "given"
+    assert split.test is not None
+    sizes = [int((split.parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)]
+    assert data.given_split is not None
+    assert sizes == [int((data.given_split == word).sum()) for word in ("train", "val", "test")]
+    assert len(split.train.events) == sizes[0]
+    asked_and_orphaned = len(split.test.target_items) + split.counts["test events of users without history"]
+    assert asked_and_orphaned == sizes[2]
+    assert split.counts["test targets already in the history"] == 0
+
+
 def test_cold_asks_only_for_items_that_training_has_hardly_seen() -> None:
     split = make_split(
         sequences("abcd abce bcad bcad dcab"), SplitConfig(name="cold", cold_min_targets=1, cold_below=2), 0
