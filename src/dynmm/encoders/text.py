@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,26 @@ class SentenceEncoder:
         """path_or_name: a folder in sentence-transformers' format with safetensors weights, or a hub name.
 
         device: such as ``cpu`` or ``cuda``. precision: of the matrix products, see `dynmm.precision`.
-        Raises ConfigError where there is no such model, MissingExtraError without sentence-transformers.
+        Raises ConfigError where there is no such model, now or with the first text; MissingExtraError without
+        sentence-transformers.
         """
-        if not sentence_transformers_installed():
+        if not installed("sentence_transformers"):
             raise MissingExtraError(_INSTALL)
-        folder = weights_folder(path_or_name, extra="text", offline=_OFFLINE)
-        self._device, self._precision = torch.device(device), product_precision(precision, torch.device(device))
-        self._model = _load(folder, device)
-        self.width = self._encode(["width"]).shape[1]
-        self.identity = f"{_VERSION}/{str(self._precision).removeprefix('torch.')}/{weights_hash(folder)}"
+        self._folder = weights_folder(path_or_name, extra="text", offline=_OFFLINE)
+        self._device = torch.device(device)
+        self._precision = product_precision(precision, self._device)
+        # Precision is no part of it: rows agree to rounding, and a run may be carried on where it is another.
+        self.identity = f"{_VERSION}/{weights_hash(self._folder)}"
+
+    @cached_property
+    def width(self) -> int:
+        """W, as the loaded model has it."""
+        return int(self._encode(["width"]).shape[1])
+
+    @cached_property
+    def _model(self) -> Any:
+        """Loaded when the first text comes: where all are in the cache, that takes no time."""
+        return _load(self._folder, str(self._device))
 
     def encode(self, contents: Sequence[Content]) -> Encoded:
         """contents: B texts; the longest one decides what the batch costs. Returns vectors (B, W)."""
@@ -74,18 +86,13 @@ class MiniLM(SentenceEncoder):
         super().__init__(_packaged_minilm() or MINILM_NAME, device, precision)
 
 
-def sentence_transformers_installed() -> bool:
-    """Whether the library is there. It is not imported, which takes seconds."""
-    return importlib.util.find_spec("sentence_transformers") is not None
-
-
-def minilm_installed() -> bool:
-    """Whether MiniLM works without a network: its weights and the library are installed."""
-    return sentence_transformers_installed() and importlib.util.find_spec(MINILM_PACKAGE) is not None
+def installed(module: str) -> bool:
+    """Whether a module is there. It is not imported, which can take seconds."""
+    return importlib.util.find_spec(module) is not None
 
 
 def _packaged_minilm() -> Path | None:
-    if importlib.util.find_spec(MINILM_PACKAGE) is None:
+    if not installed(MINILM_PACKAGE):
         return None
     return Path(importlib.import_module(MINILM_PACKAGE).get_model_path())
 

@@ -1,0 +1,154 @@
+"""Vectors that somebody else computed: ``features/<modality>-<name>.parquet`` with columns item_id and vector."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
+from dynmm.catalogue.features import Features, LeftOut
+from dynmm.errors import ConfigError, DataError, UnsupportedByData
+from dynmm.interactions.fields import ITEM, VECTOR
+from dynmm.interactions.tables import read_parquet
+
+logger = logging.getLogger(__name__)
+
+#: Other words that feature files begin with.
+_ALSO: dict[str, Modality] = {
+    "vision": IMAGE,
+    "visual": IMAGE,
+    "picture": IMAGE,
+    "acoustic": AUDIO,
+    "sound": AUDIO,
+    "txt": TEXT,
+}
+
+
+def feature_files(folder: Path | None, modality: Modality) -> dict[str, Path]:
+    """The feature files of a modality in a folder, by name, in the order of their names."""
+    if folder is None or not folder.is_dir():
+        return {}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.parquet")):
+        kind, _, name = path.stem.partition("-")
+        if (_ALSO.get(kind) or kind) == modality:
+            found.setdefault(name or kind, path)
+    return dict(sorted(found.items()))
+
+
+def read_precomputed(folder: Path | None, modality: Modality, ids: Sequence[str], name: str | None = None) -> Features:
+    """One vector for each item that the file has one for.
+
+    folder: of feature files. ids: I item ids in dense order. name: of the file behind its modality; without it,
+    the first one. Quality is 1 where present: nothing is known of what the vectors were made from. Rows with
+    NaN or infinite numbers, of another width than most, repeated, or of unknown items are left out, and each is
+    told in `left_out`, unknown items in one line. Raises UnsupportedByData without a file, ConfigError for a
+    name that there is not, DataError for a file that is no table of vectors.
+    """
+    chosen, path = _chosen(folder, modality, name)
+    items, columns, left_out = _rows(path, modality, ids)
+    width, values, kept, lost = _vectors(columns, path, modality, items)
+    vectors = np.zeros((len(ids), width), dtype=np.float32)
+    present = np.zeros(len(ids), dtype=bool)
+    dense = {item: number for number, item in enumerate(ids)}
+    rows = np.array([dense[item] for item, keep in zip(items, kept, strict=True) if keep], dtype=np.int64)
+    vectors[rows], present[rows] = values, True
+    return Features(
+        modality,
+        f"precomputed:{chosen}",
+        f"precomputed/{chosen}/{width}",
+        vectors,
+        present,
+        present.astype(np.float32),
+        None,
+        (*left_out, *lost),
+    )
+
+
+def _chosen(folder: Path | None, modality: Modality, name: str | None) -> tuple[str, Path]:
+    files = feature_files(folder, modality)
+    if not files:
+        raise UnsupportedByData(
+            f"encoders.{modality} is precomputed, but the data has no features/{modality}-NAME.parquet; "
+            f"add one, or set encoders.{modality} to auto or off"
+        )
+    if name is None:
+        name = next(iter(files))
+        if len(files) > 1:
+            others = ", ".join(list(files)[1:])
+            logger.warning(
+                "of several feature files for %s, %s is read; encoders.%s=precomputed:NAME takes another: %s",
+                modality,
+                files[name].name,
+                modality,
+                others,
+            )
+    if name not in files:
+        raise ConfigError(f"there are no {modality} features {name!r}; there are: {', '.join(files)}")
+    return name, files[name]
+
+
+def _rows(path: Path, modality: Modality, ids: Sequence[str]) -> tuple[list[str], pl.Series, list[LeftOut]]:
+    """The first row of each item of the catalogue: their ids, their vectors, and what was left out."""
+    table = read_parquet(path, [ITEM, VECTOR])
+    for column in (ITEM, VECTOR):
+        if column not in table.columns:
+            raise DataError(f"{path}: there is no column {column!r}; a feature file has {ITEM} and {VECTOR}")
+    if not (table[ITEM].dtype == pl.String or table[ITEM].dtype.is_integer()):
+        raise DataError(f"{path}, column {ITEM!r}: ids are text, not {table[ITEM].dtype}")
+    table = table.with_columns(pl.col(ITEM).cast(pl.String))
+    known = table[ITEM].is_in(pl.Series(ids, dtype=pl.String).implode())
+    strangers = table.filter(~known.fill_null(False))[ITEM]
+    left_out: list[LeftOut] = []
+    if len(strangers):
+        told = f"has a vector in {path.name} but is not in the catalogue, as {len(strangers):,} rows in all"
+        left_out.append(LeftOut(str(strangers[0]), modality, told))
+    table = table.filter(known.fill_null(False))
+    first = table[ITEM].is_first_distinct()
+    for item, count in Counter(table.filter(~first)[ITEM].to_list()).items():
+        left_out.append(LeftOut(item, modality, f"stands {count + 1} times in {path.name}; the first row counts"))
+    table = table.filter(first)
+    return table[ITEM].to_list(), table[VECTOR], left_out
+
+
+def _vectors(
+    column: pl.Series, path: Path, modality: Modality, items: list[str]
+) -> tuple[int, NDArray[np.float32], NDArray[np.bool_], list[LeftOut]]:
+    """Width, the sound vectors (K, W), which rows they are (R,), and a line for each of the others."""
+    flat = _as_lists(column, path)
+    lengths = flat.list.len()
+    given = lengths.drop_nulls()
+    # Of widths equally frequent the larger one, so that empty lists never decide.
+    width = max(Counter(given.to_list()).items(), key=lambda pair: (pair[1], pair[0]))[0] if len(given) else 0
+    if not width:
+        raise DataError(f"{path}, column {VECTOR!r}: no item of the catalogue has a vector there")
+    fitting = (lengths == width).fill_null(False).to_numpy()
+    values = flat.filter(pl.Series(fitting)).explode().to_numpy().reshape(-1, width)
+    finite = np.isfinite(values).all(axis=1)
+    blank = finite & ~values.any(axis=1)
+    kept = fitting.copy()
+    kept[fitting] = finite & ~blank
+    reasons = np.full(len(items), "", dtype=object)
+    reasons[~fitting] = [
+        f"has no vector in {path.name}" if not size else f"has {size} numbers in {path.name}, where others have {width}"
+        for size in lengths.filter(pl.Series(~fitting)).to_list()
+    ]
+    reasons[fitting] = np.where(blank, f"has only zeros in {path.name}", f"has NaN or infinite numbers in {path.name}")
+    lost = [LeftOut(items[row], modality, str(reasons[row])) for row in np.flatnonzero(~kept).tolist()]
+    return width, values[finite & ~blank], kept, lost
+
+
+def _as_lists(column: pl.Series, path: Path) -> pl.Series:
+    """Fixed-size or plain lists of any numbers as lists of float32. Missing numbers become NaN."""
+    kind = column.dtype
+    inner = kind.inner if isinstance(kind, pl.List | pl.Array) else None
+    if inner is None or not inner.is_numeric() or (isinstance(kind, pl.Array) and len(kind.shape) != 1):
+        raise DataError(f"{path}, column {VECTOR!r}: expected a list of numbers in each row, found {kind}")
+    lists = column.cast(pl.List(pl.Float32))
+    return lists.list.eval(pl.element().fill_null(float("nan")))
