@@ -100,7 +100,7 @@ class MediaSource:
         wanted: dict[int, dict[int, MediaEntry]] = {}
         for entry in entries:
             if entry.size is not None and entry.size > max_bytes:
-                self._leave_out(entry, f"has {entry.size / 1e6:.1f} MB; at most {max_bytes / 1e6:g} MB are read")
+                self._leave_out(entry, f"has {entry.size / 1e6:.4g} MB; at most {max_bytes / 1e6:g} MB are read")
             else:
                 wanted.setdefault(entry.place, {})[entry.row] = entry
         for number in sorted(wanted):

@@ -15,7 +15,7 @@ from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MODALITY
 from dynmm.interactions.tables import parquet_columns, read_parquet
 
 #: What one batch should hold in memory, in bytes.
-_BATCH_BYTES = 32_000_000
+_BATCH_BYTES = 16_000_000
 _BATCH_ROWS = 1024
 
 

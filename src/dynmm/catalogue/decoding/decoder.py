@@ -51,6 +51,11 @@ class Decoder:
         self._numbers = 0
         self.restarts = 0
 
+    @property
+    def process_id(self) -> int | None:
+        """The decoding process as the system numbers it; None while there is none."""
+        return None if self._process is None else self._process.pid
+
     def __enter__(self) -> Decoder:
         return self
 
@@ -105,7 +110,7 @@ class Decoder:
         if not raw:
             return "is empty (0 bytes)"
         if len(raw) > self.settings.max_megabytes * 1e6:
-            return f"has {len(raw) / 1e6:.1f} MB; at most {self.settings.max_megabytes:g} MB are read"
+            return f"has {len(raw) / 1e6:.4g} MB; at most {self.settings.max_megabytes:g} MB are read"
         if format_of(raw, formats) is None:
             names = ", ".join(one.name for one in formats)
             other = format_of(raw, self._formats)
