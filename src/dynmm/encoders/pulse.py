@@ -13,6 +13,10 @@ SLOWEST, FASTEST = 40.0, 210.0
 AS_CLEAR = 0.85
 #: Rises of the level by less than this many dB a frame are no onsets.
 SMALLEST_RISE = 1.0
+#: Bands so many dB below the loudest moment of the loudest band are not heard beside it.
+AUDIBLE = 50.0
+#: Without a rise of so many dB, mean over all bands, there is no beat.
+CLEAR_RISE = 0.5
 
 
 def pulse(levels: NDArray[np.float32], step: float) -> tuple[float, float, float]:
@@ -26,7 +30,7 @@ def pulse(levels: NDArray[np.float32], step: float) -> tuple[float, float, float
     slowest, fastest = round(60 / SLOWEST / step), max(1, int(60 / FASTEST / step))
     longest = min(slowest, len(strength) // 2)
     repeats = _autocorrelation(strength)
-    if longest <= fastest or not len(repeats):
+    if longest <= fastest or not len(repeats) or strength.max() < CLEAR_RISE:
         return 0.0, 0.0, onsets
     lag = _best_lag(repeats, fastest, longest)
     if lag == 0:
@@ -36,7 +40,7 @@ def pulse(levels: NDArray[np.float32], step: float) -> tuple[float, float, float
 
 def _onsets(levels: NDArray[np.float32]) -> NDArray[np.float64]:
     """How much the level rises at each frame, mean over the bands, (F - 1,)."""
-    rises = np.diff(levels, axis=0)
+    rises = np.diff(np.maximum(levels, levels.max() - AUDIBLE), axis=0)
     strength: NDArray[np.float64] = np.maximum(0, rises - SMALLEST_RISE).mean(axis=1, dtype=np.float64)
     return strength
 
