@@ -65,6 +65,7 @@ class MediaSource:
         self._places = tuple(places)
         self._entries: dict[str, list[MediaEntry]] = {IMAGE: [], AUDIO: []}
         self.left_out: list[LeftOut] = []
+        self._told: set[tuple[int, int]] = set()
         self.strangers: Counter[str] = Counter()
         self.unread: Counter[str] = Counter()
         dense = {item: number for number, item in enumerate(ids)}
@@ -112,9 +113,10 @@ class MediaSource:
                     yield by_row[row], raw
 
     def _leave_out(self, entry: MediaEntry, reason: str) -> None:
-        line = LeftOut(entry.id, entry.modality, reason)
-        if line not in self.left_out:
-            self.left_out.append(line)
+        """Tell of an entry once, however often it is asked for."""
+        if (entry.place, entry.row) not in self._told:
+            self._told.add((entry.place, entry.row))
+            self.left_out.append(LeftOut(entry.id, entry.modality, reason))
 
     def _add(self, place: int, index: pl.DataFrame, dense: dict[str, int], orders: Counter[tuple[int, str]]) -> None:
         for row, (item, modality, label, size, refused) in enumerate(index.select(list(INDEX_SCHEMA)).iter_rows()):

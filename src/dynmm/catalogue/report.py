@@ -35,9 +35,9 @@ class ModalityReport:
     def of(cls, features: Features, catalogue: Catalogue | None = None) -> ModalityReport:
         """From what an encoder made, and from what the catalogue's media could not give it."""
         media = None if catalogue is None else catalogue.media
-        lines = list(features.left_out)
+        lines, told = list(features.left_out), set(features.left_out)
         if media is not None:
-            lines += [line for line in media.left_out if line.modality == features.modality and line not in lines]
+            lines += [line for line in media.left_out if line.modality == features.modality and line not in told]
         present = int(features.present.sum())
         seen = features.quality[features.present]
         return cls(
