@@ -12,8 +12,11 @@ from pydantic import Field, ValidationError
 
 from dynmm.backbone.settings import BackboneSettings
 from dynmm.configuration import Settings
+from dynmm.encoders.settings import EncoderSettings
 from dynmm.errors import ConfigError
+from dynmm.fusion.settings import FusionSettings
 from dynmm.interactions.splits import SplitConfig
+from dynmm.retrieval.settings import RetrievalSettings
 
 _WORDS: dict[Any, str] = {str: "text", float: "number", int: "int", bool: "true | false", NoneType: "null"}
 
@@ -32,6 +35,11 @@ class Config(Settings):
     data: DataSettings = Field(default_factory=DataSettings, description="Which rows are used.")
     split: SplitConfig = Field(default_factory=SplitConfig, description="How data is held out.")
     backbone: BackboneSettings = Field(default_factory=BackboneSettings, description="The sequence model.")
+    encoders: EncoderSettings = Field(
+        default_factory=EncoderSettings, description="What reads texts, looks at pictures and listens to sounds."
+    )
+    fusion: FusionSettings = Field(default_factory=FusionSettings, description="The joint latent of an item.")
+    retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description="How candidates are found.")
 
     @classmethod
     def of(cls, value: Config | Mapping[str, Any] | None) -> Config:

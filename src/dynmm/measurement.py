@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from dynmm import baselines
-from dynmm.assembly import WHOLE, known_events, retrained_backbone
+from dynmm.assembly import WHOLE, known_events, known_features, retrained_backbone, rungs, with_features
+from dynmm.catalogue.corruption import Condition
 from dynmm.catalogue.features import Features
 from dynmm.errors import ProtocolMismatch
 from dynmm.evaluation.protocols import exams, run_all
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.retrained import DAY_MS, MAX_REFITS
+from dynmm.evaluation.robustness import run_robustness
 from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.candidates import Candidates, draw_candidates, load_candidates, write_candidates
 from dynmm.interactions.dataset import Dataset
@@ -26,8 +28,6 @@ from dynmm.types import Events
 
 log = logging.getLogger(__name__)
 
-#: The rungs that exist. With one stage built, the whole is that stage.
-RUNG = "dynmm/backbone"
 STATIC = "dynmm/static"
 
 #: The backbone trained further every week on all events so far; less often in a stream of more than 60 weeks.
@@ -85,13 +85,43 @@ def evaluate(
     split = _split_of(recommender)
     drawn, digest = _candidates(split, candidates) if protocol == "sampled" and split.name == "full" else (None, "")
     asked = exams(split, protocol or split.name, drawn=drawn, candidates_sha256=digest)
-    lineup = {WHOLE: iter([recommender.system])}
+    *lower, top = rungs(recommender).items()
+    lineup: dict[str, Iterable[System]] = {WHOLE: [recommender.system]}
+    lineup |= {name: [rung] for name, rung in lower}
+    features = features or known_features(recommender)
     names = systems or comparison_names(split.train, cold=split.name == "cold", features=features)
     lineup |= {name: _fitted(name, split.train, told, features) for name in names}
     report = None if told is None else lambda name, *_: told(f"measuring {name}")
     outcome = run_all(asked, lineup, data_sha256=_sha256(recommender), progress=report).to_json()
-    outcome["beside"] = [_with_rung(one, RUNG) for one in outcome.get("beside", ())]
-    return _described(_with_rung(outcome, RUNG), recommender, split)
+    outcome["beside"] = [_with_rung(one, top[0]) for one in outcome.get("beside", ())]
+    return _described(_with_rung(outcome, top[0]), recommender, split)
+
+
+def robustness(
+    recommender: Recommender,
+    asked: Sequence[Condition],
+    protocol: str | None = None,
+    *,
+    seed: int = 0,
+    told: Told | None = None,
+) -> dict[str, Any]:
+    """What a run loses under each condition of its features, as the JSON of `dynmm evaluate --drop`.
+
+    asked: `full` among them. seed: of the items that are hit and of the noise. Nothing is trained anew. Raises
+    UnsupportedByData for a run without a joint stage, ProtocolMismatch as `evaluate` does.
+    """
+    split = _split_of(recommender)
+    exam, *_ = exams(split, protocol or split.name)
+    systems = {one: _under(recommender, one, seed, told) for one in asked}
+    outcome = run_robustness(exam, systems, data_sha256=_sha256(recommender))
+    return _described(outcome.to_json(), recommender, split)
+
+
+def _under(recommender: Recommender, condition: Condition, seed: int, told: Told | None) -> Iterator[System]:
+    """The run under one condition, made when its turn comes."""
+    if told is not None:
+        told(f"measuring {condition.name}")
+    yield with_features(recommender, condition.applied(known_features(recommender), seed))
 
 
 def stream(
@@ -174,9 +204,9 @@ def _candidates(split: Split, folder: Path | None) -> tuple[Candidates, str]:
 
 
 def _with_rung(result: dict[str, Any], rung: str) -> dict[str, Any]:
-    """The whole is one rung so far: its scores stand under both names, and nothing is compared with itself."""
+    """The whole is its highest rung: its scores stand under both names, and nothing is compared with itself."""
     named: dict[str, Any] = _under_both(result, rung)
-    return named | {"notes": [*named["notes"], f"With one stage built, {WHOLE} is {rung}."]}
+    return named | {"notes": [*named["notes"], f"{WHOLE} is {rung}: nothing is built above it."]}
 
 
 def _under_both(value: Any, rung: str) -> Any:

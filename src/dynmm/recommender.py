@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from dynmm.catalogue.features import Features
 from dynmm.errors import ConfigError, DataError
 from dynmm.interactions.columns import interaction_columns
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import ITEM, TIME, TITLE, USER
 from dynmm.interactions.histories import Histories
+from dynmm.interactions.itemtable import checked_items
 from dynmm.interactions.tables import as_polars
 from dynmm.interactions.validation import check_rows, interaction_rules
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.system import PADDING, Query, Rankings, System
-from dynmm.types import NO_TIME, Events, IntArray, Recommendation, UserHistory
+from dynmm.types import NO_TIME, Events, IntArray, Recommendation, SimilarItem, UserHistory
 
 if TYPE_CHECKING:
     from dynmm.assembly import FitOptions
@@ -45,6 +47,19 @@ class Recommendations:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+@dataclass(frozen=True, eq=False)
+class Added:
+    """Items that came after the fit. table: their rows. features: what encoders made of them, in that order."""
+
+    table: pl.DataFrame
+    features: Sequence[Features]
+
+    def followed_by(self, table: pl.DataFrame, features: Sequence[Features]) -> Added:
+        """The same with more items behind. features: of the new ones, of the same modalities in the same order."""
+        both = [old.followed_by(new) for old, new in zip(self.features, features, strict=True)]
+        return Added(pl.concat([self.table, table], how="diagonal_relaxed"), both)
+
+
 @dataclass(repr=False, eq=False)
 class Recommender:
     """A fitted system with the ids, texts and histories that it works on.
@@ -64,6 +79,8 @@ class Recommender:
         self._histories = Histories(self.known)
         self._titles: list[str | None] = self.known.item_table[TITLE].to_list()
         self._learned: list[Events] = []
+        #: What `add_items` took in since the fit, None where nothing was.
+        self.added: Added | None = None
         times = self.known.events.timestamps
         self._now = int(times.max()) if times is not None and len(times) else None
 
@@ -146,6 +163,15 @@ class Recommender:
         query = Query(query.history, query.as_of, candidates=np.unique(dense))
         return self._dress(self.system.rank([query], max(1, len(items))), 0)
 
+    def similar(self, item: str | int, k: int = 10) -> list[SimilarItem]:
+        """The k items most like one, best first, with what each modality adds to the likeness and the reason in words.
+
+        Raises UnknownIdError for an item that this run has never seen. Empty where nothing is known of the item.
+        """
+        from dynmm.assembly import similar_to
+
+        return similar_to(self, self.items.encode(item, what="item"), self._depth(k))
+
     def learn(self, events: Any) -> None:
         """Take in what has just happened: rows with user_id, item_id and, where the data has time, timestamp.
 
@@ -156,6 +182,35 @@ class Recommender:
         """
         rows = list(events) if isinstance(events, Iterator | tuple) else events
         self.replay(self._encode_events(as_polars(rows, "events")))
+
+    def add_items(
+        self, items: Any, media: Any = None, *, features: str | Path | None = None, cache: Path | None = None
+    ) -> None:
+        """Make new items rankable at once, from what is known of them besides interactions.
+
+        items: a table with item_id and any of title, description, brand, categories, year. media: a table with
+        item_id, modality, format and bytes. features: a folder of precomputed vectors, needed where the run was
+        fitted on such. cache: of encoders, None for the user's. Raises DataError for an id that is known already
+        or for items of which nothing is known, and UnsupportedByData for a run that knows interactions alone.
+        """
+        from dynmm.assembly import encode_new
+
+        table, _ = checked_items(as_polars(items, "items"), "items", skip_bad=False)
+        if not len(table):
+            return
+        known = [one for one in table[ITEM].to_list() if one in self.items]
+        if known:
+            raise DataError(
+                f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it"
+            )
+        self.admit(table, *encode_new(self, table, media, None if features is None else Path(features), cache))
+
+    def admit(self, table: pl.DataFrame, system: System, features: Sequence[Features]) -> None:
+        """Take in checked items with the system that ranks them, as a saved run does when it is loaded."""
+        self.items = Vocabulary((*self.items.ids, *table[ITEM].to_list()))
+        self._titles += table[TITLE].to_list()
+        self.system = system
+        self.added = Added(table, features) if self.added is None else self.added.followed_by(table, features)
 
     def welcome(self, users: Sequence[str]) -> None:
         """Make users known who have no event yet, in this order."""

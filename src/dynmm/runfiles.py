@@ -59,6 +59,17 @@ def write_learned(folder: Path, newcomers: Sequence[str], learned: Sequence[Even
         pl.concat([_frame(batch) for batch in learned], how="diagonal").write_parquet(folder / LEARNED_FILE)
 
 
+def write_added(folder: Path, table: pl.DataFrame) -> None:
+    """Rows of the item table that came after the fit."""
+    with named_disk_errors(folder):
+        table.write_parquet(folder / ITEMS_FILE)
+
+
+def read_added(folder: Path) -> pl.DataFrame:
+    """What `write_added` wrote."""
+    return pl.read_parquet(folder / ITEMS_FILE)
+
+
 def read_dataset(model: Path, state: Path) -> tuple[Dataset, NDArray[np.int8]]:
     """The data set that was split, and the part of each of its events."""
     users = Vocabulary(pl.read_parquet(state / USERS_FILE)[USER].to_list())

@@ -71,3 +71,19 @@ class Recommendation:
     item: str
     score: float
     title: str | None = None
+
+
+@dataclass(frozen=True)
+class SimilarItem:
+    """An item that is like another.
+
+    score: the cosine of the two latents. parts: what each modality adds to it; they sum to the score. reason: the
+    strongest modality in words, None where none brings the two together. attributes: words that hold for both.
+    """
+
+    item: str
+    score: float
+    title: str | None
+    parts: dict[str, float]
+    reason: str | None
+    attributes: tuple[str, ...]

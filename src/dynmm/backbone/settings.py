@@ -17,6 +17,8 @@ Auto = Literal["auto"]
 Decided = dict[str, Any]
 _T = TypeVar("_T")
 _Count = Annotated[int, Field(ge=1)]
+_Positive = Annotated[float, Field(gt=0)]
+_Weight = Annotated[float, Field(ge=0)]
 _Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -24,7 +26,7 @@ class BackboneSettings(Settings):
     """How the sequence model is built and trained. "auto" follows from the data, see `resolve`."""
 
     width: int = Field(256, ge=8, description="Length of user and item vectors.")
-    blocks: int = Field(2, ge=1, description="Transformer blocks.")
+    blocks: _Count | Auto = Field("auto", description="Transformer blocks; one where histories are short.")
     heads: int = Field(2, ge=1, description="Attention heads of each block; must divide the width.")
     inner: int = Field(256, ge=8, description="Width of the feed-forward layer in each block.")
     positions: _Count | Auto = Field("auto", description="Newest events of a user that the model reads.")
@@ -36,7 +38,9 @@ class BackboneSettings(Settings):
     windows: bool = Field(
         False, description="Train on the whole of histories longer than `positions`, cut into stretches."
     )
-    temperature: float = Field(0.05, gt=0, description="Divides the cosine of user and item in the softmax.")
+    temperature: _Positive | Auto = Field(
+        "auto", description="Divides the cosine of user and item in the softmax; softer where histories are short."
+    )
     item_scale: float = Field(0.02, gt=0, description="Standard deviation of the item table before training.")
     input_dropout: _Rate | Auto = Field("auto", description="Dropout on the input vectors.")
     block_dropout: _Rate | Auto = Field("auto", description="Dropout on both branches of each block.")
@@ -54,7 +58,9 @@ class BackboneSettings(Settings):
     )
     batch_places: _Count | Auto = Field("auto", description="Places of a training batch, padding included.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW.")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW on tables and matrices.")
+    weight_decay: _Weight | Auto = Field(
+        "auto", description="Weight decay of AdamW on tables and matrices; stronger where histories are short."
+    )
     warmup_epochs: float = Field(0.5, ge=0, description="Epochs over which the learning rate rises.")
     epochs: _Count | Auto = Field("auto", description="Epochs over which the learning rate falls to its end.")
     patience: _Count | Auto = Field(
@@ -112,8 +118,25 @@ def resolve(settings: BackboneSettings, shape: DataShape) -> BackboneSettings:
     return BackboneSettings.model_validate(decided)
 
 
+#: Beyond so many events for each user histories are long: more of them is read, by a deeper model.
+_LONG = 50
+
+
 def _positions(shape: DataShape, _: Decided) -> int:
-    return 200 if shape.events_per_user > 50 else 50
+    return 200 if shape.events_per_user > _LONG else 50
+
+
+def _blocks(shape: DataShape, _: Decided) -> int:
+    # Chosen on validation: with some 8 events a user a second block learns histories by heart.
+    return 2 if shape.events_per_user > _LONG else 1
+
+
+def _temperature(shape: DataShape, _: Decided) -> float:
+    return 0.05 if shape.events_per_user > _LONG else 0.07
+
+
+def _weight_decay(shape: DataShape, _: Decided) -> float:
+    return 0.01 if shape.events_per_user > _LONG else 0.3
 
 
 def _loss(shape: DataShape, _: Decided) -> str:
@@ -161,6 +184,9 @@ def _patience(_: DataShape, decided: Decided) -> int:
 #: In this order, because the later ones look at the earlier.
 _PRESETS: dict[str, Callable[[DataShape, Decided], object]] = {
     "positions": _positions,
+    "blocks": _blocks,
+    "temperature": _temperature,
+    "weight_decay": _weight_decay,
     "loss": _loss,
     "mask_history": _mask_history,
     "input_dropout": _dropout,

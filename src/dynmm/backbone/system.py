@@ -83,8 +83,8 @@ class Backbone:
             mask_history=chosen(settings.mask_history),
             batch_places=chosen(settings.batch_places),
             epochs=chosen(settings.epochs),
-            temperature=settings.temperature,
-            weight_decay=settings.weight_decay,
+            temperature=chosen(settings.temperature),
+            weight_decay=chosen(settings.weight_decay),
             validation_users=settings.validation_users,
             steady_heap=settings.steady_heap,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,15 +63,12 @@ class Features:
         """The same of some items, in that order. items: (J,) dense."""
         named = self.attributes
         some = None if named is None else Attributes(named.names, named.values[items])
-        return Features(
-            self.modality,
-            self.encoder,
-            self.identity,
-            self.vectors[items],
-            self.present[items],
-            self.quality[items],
-            some,
-            self.left_out,
+        return replace(
+            self,
+            vectors=self.vectors[items],
+            present=self.present[items],
+            quality=self.quality[items],
+            attributes=some,
         )
 
     def without(self, items: NDArray[np.bool_]) -> Features:
@@ -79,13 +76,25 @@ class Features:
         kept = self.present & ~items
         named = self.attributes
         hidden = None if named is None else Attributes(named.names, np.where(kept[:, None], named.values, np.nan))
-        return Features(
-            self.modality,
-            self.encoder,
-            self.identity,
-            np.where(kept[:, None], self.vectors, np.float32(0)),
-            kept,
-            np.where(kept, self.quality, np.float32(0)),
-            hidden,
-            self.left_out,
+        return replace(
+            self,
+            vectors=np.where(kept[:, None], self.vectors, np.float32(0)),
+            present=kept,
+            quality=np.where(kept, self.quality, np.float32(0)),
+            attributes=hidden,
+        )
+
+    def followed_by(self, others: Features) -> Features:
+        """These items and then others, of the same encoder."""
+        attributes = None
+        if self.attributes is not None and others.attributes is not None:
+            values = np.concatenate([self.attributes.values, others.attributes.values])
+            attributes = Attributes(self.attributes.names, values)
+        return replace(
+            self,
+            vectors=np.concatenate([self.vectors, others.vectors]),
+            present=np.concatenate([self.present, others.present]),
+            quality=np.concatenate([self.quality, others.quality]),
+            attributes=attributes,
+            left_out=(*self.left_out, *others.left_out),
         )

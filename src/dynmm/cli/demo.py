@@ -33,7 +33,7 @@ def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) ->
 
     try:
         with EpochBar() as bar:
-            options = FitOptions(device, None, bar.epoch, bar.progress)
+            options = FitOptions(device, None, bar.epoch, bar.progress, bar.stage)
             made = run_demo(out, data, seed=seed, options=options, told=Once())
     except KeyboardInterrupt:
         note("interrupted; give the same command again to go on from the last finished epoch")

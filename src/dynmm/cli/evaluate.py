@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dynmm.cli.common import Once, command, device_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from dynmm.recommender import Recommender
 
 
 @click.command()
@@ -17,12 +21,37 @@ from dynmm.cli.common import Once, command, device_option, json_option, print_js
     help="How candidates are chosen; by default that of the run's split.",
 )
 @click.option("--system", "systems", multiple=True, metavar="NAME", help="A comparison system; repeatable.")
-@click.option("--out", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
+@click.option(
+    "--drop",
+    "dropped",
+    multiple=True,
+    metavar="MODALITY[=RATE]",
+    help="What is lost without text, image or audio, for a share of the items or a curve over shares; repeatable.",
+)
+@click.option(
+    "--corrupt",
+    "corrupted",
+    multiple=True,
+    metavar="MODALITY[=RATE]",
+    help="What is lost where it is noise, or another item's; repeatable.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Also write the JSON to this file, and beside it the figure of what is lost.",
+)
 @device_option
 @json_option
 @command
 def evaluate(
-    run: Path, protocol: str | None, systems: tuple[str, ...], out: Path | None, device: str, as_json: bool
+    run: Path,
+    protocol: str | None,
+    systems: tuple[str, ...],
+    dropped: tuple[str, ...],
+    corrupted: tuple[str, ...],
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Measure RUN on its test part, beside the comparison systems, with 95 % intervals.
 
@@ -31,6 +60,7 @@ def evaluate(
     \b
     Example:
       dynmm evaluate runs/films --protocol full --out films.json
+      dynmm evaluate runs/films --drop text --corrupt image=0.5 --out losses.json
     """
     from dynmm.artefact import CANDIDATES
     from dynmm.evaluation.ladder import ladder
@@ -39,6 +69,9 @@ def evaluate(
     from dynmm.storage import write_json
 
     recommender = Recommender.from_pretrained(run, device=device)
+    if dropped or corrupted:
+        _robustness(recommender, protocol, (dropped, corrupted), out, as_json)
+        return
     result = measure(recommender, protocol, systems, candidates=run / CANDIDATES, told=Once())
     if out is not None:
         write_json(out, result)
@@ -52,3 +85,30 @@ def evaluate(
         for text in part["notes"]:
             click.echo(f"- {text}")
         click.echo()
+
+
+def _robustness(
+    recommender: Recommender,
+    protocol: str | None,
+    changes: tuple[tuple[str, ...], tuple[str, ...]],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from dynmm.evaluation.figures import robustness as figure
+    from dynmm.evaluation.robustness import asked_conditions, missing_table, robustness_table
+    from dynmm.measurement import robustness
+    from dynmm.storage import write_bytes, write_json
+
+    result = robustness(recommender, asked_conditions(*changes), protocol, told=Once())
+    if out is not None:
+        write_json(out, result)
+        write_bytes(out.with_suffix(".svg"), figure(result))
+    if as_json:
+        print_json(result)
+        return
+    click.echo(f"{result['protocol']}: {result['users']:,} users, {result['cases']:,} cases")
+    click.echo(robustness_table(result).to_text())
+    if result["against_missing"]:
+        click.echo(missing_table(result).to_text())
+    for text in result["notes"]:
+        click.echo(f"- {text}")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dynmm.cli.common import command, device_option, json_option, note, print_json
 from dynmm.cli.progress import EpochBar
+
+#: Of what was left out for each modality, so many lines are printed.
+_LINES = 5
 
 
 @click.command()
@@ -47,13 +52,18 @@ def fit(
     from dynmm.assembly import FitOptions, check_target, save
     from dynmm.assembly import fit as fit_run
     from dynmm.config import read_config
+    from dynmm.fusion.diagnostics import as_lines
 
     config = read_config(file, assignments)
     check_target(run)
     try:
         with EpochBar() as bar:
             fitted = fit_run(
-                data, config, split=split, seed=seed, options=FitOptions(device, None, bar.epoch, bar.progress)
+                data,
+                config,
+                split=split,
+                seed=seed,
+                options=FitOptions(device, None, bar.epoch, bar.progress, bar.stage),
             )
     except KeyboardInterrupt:
         note("interrupted; give the same command again to go on from the last finished epoch")
@@ -68,12 +78,28 @@ def fit(
         click.echo(f"left out: {rows:,} rows, {reason}")
     for text in facts["notes"]:
         click.echo(f"note: {text}")
-    best = fitted.curve[-1].best_epoch
-    spent = sum(one.seconds for one in (*fitted.curve, *fitted.refit))
-    again = ", then refitted on all events" if fitted.refit else ""
-    click.echo(f"backbone: best epoch {best} of {len(fitted.curve)}{again}, {spent:.0f} s")
+    for line in _modalities(facts):
+        click.echo(line)
+    for stage, curve in fitted.curves.items():
+        refit = fitted.refits.get(stage, ())
+        spent = sum(one.seconds for one in (*curve, *refit))
+        again = ", then refitted on all events" if refit else ""
+        click.echo(f"{stage}: best epoch {curve[-1].best_epoch} of {len(curve)}{again}, {spent:.0f} s")
+    if facts["joint"] is not None:
+        for line in as_lines(facts["joint"]):
+            click.echo(f"joint: {line}")
     for name in ("hit@10", "ndcg@10"):
         if name in facts["validation"]:
             cell = facts["validation"][name]
             click.echo(f"validation {name}: {cell['mean']:.4f}  [{cell['ci95'][0]:.4f}, {cell['ci95'][1]:.4f}]")
     click.echo(f"saved {run} ({MODEL}/ to publish, {STATE}/ private)")
+
+
+def _modalities(facts: Mapping[str, Any]) -> Iterator[str]:
+    """What was read, looked at and listened to, and the first few items that stay without."""
+    for one in facts["modalities"]:
+        yield f"{one['modality']}: {one['items']:,} items by {one['encoder']}"
+        for line in one["left_out"][:_LINES]:
+            yield f"{one['modality']}: {line['item']} is left out: {line['reason']}"
+        if one["left_out_count"] > _LINES:
+            yield f"{one['modality']}: and {one['left_out_count'] - _LINES:,} more, named in model/manifest.json"

@@ -17,10 +17,14 @@ _GOING = "{desc}: {n:.1f} of {total} epochs |{bar:30}| {elapsed}{postfix}"
 
 
 class EpochBar:
-    """A bar over training epochs that shows loss and validation NDCG@10. Silent with -q."""
+    """A bar for each stage of a fit: over epochs, with loss and validation NDCG@10, or over what is encoded.
+
+    Silent with -q.
+    """
 
     def __init__(self) -> None:
         self._bar: Any = None
+        self._stage = ""
 
     def __enter__(self) -> EpochBar:
         return self
@@ -28,8 +32,12 @@ class EpochBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._close()
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+        self._close()
+        self._stage = name
 
     def epoch(self, report: EpochReport) -> None:
         """An epoch ended."""
@@ -42,7 +50,7 @@ class EpochBar:
         bar.refresh()
 
     def progress(self, share: float) -> None:
-        """A share of the running epoch is done."""
+        """A share of the running epoch, or of what is to be encoded, is done."""
         bar = self._shown(None)
         bar.n = int(bar.n) + min(share, 0.99)
         bar.update(0)
@@ -51,10 +59,15 @@ class EpochBar:
         from tqdm import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(desc="backbone", disable=quiet(), bar_format=_BEGUN, mininterval=0.5)
+            self._bar = tqdm(desc=self._stage, disable=quiet(), bar_format=_BEGUN, mininterval=0.5)
         if epochs is not None:
             self._bar.total, self._bar.bar_format = epochs, _GOING
         return self._bar
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 class CountBar:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dynmm.catalogue.content import MODALITIES, Modality
 from dynmm.catalogue.corruption import FULL, Condition, Kind
+from dynmm.errors import ConfigError
 from dynmm.evaluation.comparisons import Comparison, compare
 from dynmm.evaluation.ladder import Table
 from dynmm.evaluation.protocols import Exam, Progress, run
@@ -49,6 +50,36 @@ def conditions(
     alone = [Condition(kind, (one,), rate) for one in there for kind in kinds for rate in used]
     together = [Condition("drop", there, rate) for rate in used] if len(there) > 1 and "drop" in kinds else []
     return [FULL, *alone, *together]
+
+
+def asked_conditions(dropped: Sequence[str], corrupted: Sequence[str]) -> list[Condition]:
+    """From ``MODALITY`` or ``MODALITY=RATE`` on a command line; without a rate a curve over `RATES`.
+
+    Of several dropped modalities also all of them together, at the rates that they share; beside each corrupted
+    one the same dropped, to compare with. Raises ConfigError.
+    """
+    missing = [_asked(text) for text in dropped]
+    found = [Condition("drop", (one,), rate) for one, rates in missing for rate in rates]
+    if len({one for one, _ in missing}) > 1:
+        together = tuple(one for one in MODALITIES if one in {name for name, _ in missing})
+        shared = [rate for rate in missing[0][1] if all(rate in rates for _, rates in missing)]
+        found += [Condition("drop", together, rate) for rate in shared]
+    for one, rates in map(_asked, corrupted):
+        found += [Condition(kind, (one,), rate) for kind in KINDS for rate in rates]
+    return [FULL, *dict.fromkeys(found)]
+
+
+def _asked(text: str) -> tuple[Modality, tuple[float, ...]]:
+    name, equals, rate = text.partition("=")
+    if name not in MODALITIES:
+        raise ConfigError(f"{name!r} is no modality; use {', '.join(MODALITIES)}, e.g. image or image=0.5")
+    modality = MODALITIES[MODALITIES.index(name)]
+    if not equals:
+        return modality, RATES
+    try:
+        return modality, (float(rate),)
+    except ValueError:
+        raise ConfigError(f"{text!r}: {rate!r} is no share of the items; use a number from 0 to 1") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ I items, M content modalities; column 0 of presence and quality is the collabora
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -103,13 +103,4 @@ def halved(features: Features) -> Features:
     """The same with vectors that half precision can hold."""
     limit = float(np.finfo(np.float16).max)
     rounded = np.clip(features.vectors, -limit, limit).astype(np.float16).astype(np.float32)
-    return Features(
-        features.modality,
-        features.encoder,
-        features.identity,
-        rounded,
-        features.present,
-        features.quality.astype(np.float32),
-        features.attributes,
-        features.left_out,
-    )
+    return replace(features, vectors=rounded, quality=features.quality.astype(np.float32))

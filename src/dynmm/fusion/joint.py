@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,12 +42,16 @@ class Joint:
     def __init__(self, joined: Joined, added: Sequence[Features] = (), device: str | torch.device = "cpu") -> None:
         """added: features of items that came after the fit, one for each modality that took part in it."""
         self.joined, self.device = joined, torch.device(device)
-        self.features = _joined_features(joined.features, added)
+        self.features: tuple[Features, ...] = tuple(joined.features)
+        if added:
+            self.features = tuple(old.followed_by(new) for old, new in zip(joined.features, added, strict=True))
         self._model = joined.model.to(self.device).eval().requires_grad_(False)
         self._content = self._read(self.features, joined.counts)
         table = self._model.latents.collaborative
         extra = len(self._content.present) - len(table)
         self._table = torch.cat([table, table.new_zeros(extra, table.shape[1])])
+        if joined.settings.variant == "paper":
+            self._content, self._table = _with_guesses(self._content, self._table, self.guessed_cf())
         #: (I, D) float32, unit length, on the device.
         self.item_vectors, self._lengths, self._parts, self._weights = self._latents(self._content, self._table)
 
@@ -98,7 +102,7 @@ class Joint:
         by_name = {one.modality: one for one in features}
         added = [_fitting(like, by_name.get(like.modality), next(iter(n_new))) for like in self.joined.features]
         so_far = [one.take(np.arange(len(self.joined.counts), one.n_items)) for one in self.features]
-        both = [_stacked(old, new) for old, new in zip(so_far, added, strict=True)]
+        both = [old.followed_by(new) for old, new in zip(so_far, added, strict=True)]
         return Joint(self.joined, both, self.device)
 
     def with_features(self, features: Sequence[Features]) -> Joint:
@@ -158,63 +162,34 @@ class Joint:
         return unit, lengths, tuple(part.float() for part in found.parts), found.weights
 
 
-def _joined_features(fitted: Sequence[Features], added: Sequence[Features]) -> tuple[Features, ...]:
-    if not added:
-        return tuple(fitted)
-    return tuple(_stacked(old, new) for old, new in zip(fitted, added, strict=True))
-
-
-def _stacked(old: Features, new: Features) -> Features:
-    attributes = None
-    if old.attributes is not None and new.attributes is not None:
-        values = np.concatenate([old.attributes.values, new.attributes.values])
-        attributes = Attributes(old.attributes.names, values)
-    return Features(
-        old.modality,
-        old.encoder,
-        old.identity,
-        np.concatenate([old.vectors, new.vectors]),
-        np.concatenate([old.present, new.present]),
-        np.concatenate([old.quality, new.quality]),
-        attributes,
-        (*old.left_out, *new.left_out),
-    )
-
-
 def _fitting(like: Features, new: Features | None, n_items: int) -> Features:
     """New items' features as the fit had them, absent where there are none."""
     if new is not None and (new.encoder, new.width) == (like.encoder, like.width) and new.identity == like.identity:
-        attributes = new.attributes
-        if like.attributes is not None and attributes is None:
-            attributes = _unknown(like.attributes, n_items)
-        return halved(
-            Features(
-                new.modality,
-                new.encoder,
-                new.identity,
-                new.vectors,
-                new.present,
-                new.quality,
-                attributes,
-                new.left_out,
-            )
-        )
+        if like.attributes is not None and new.attributes is None:
+            new = replace(new, attributes=_unknown(like.attributes, n_items))
+        return halved(new)
     if new is not None and new.present.any():
         raise DataError(
             f"the {new.modality} features of the new items come from {new.encoder} ({new.identity}, {new.width} wide), "
             f"those of the fit from {like.encoder} ({like.identity}, {like.width} wide); encode them the same way"
         )
-    empty = np.zeros(n_items, np.float32)
-    return Features(
-        like.modality,
-        like.encoder,
-        like.identity,
-        np.zeros((n_items, like.width), np.float32),
-        np.zeros(n_items, bool),
-        empty,
-        None if like.attributes is None else _unknown(like.attributes, n_items),
+    return replace(
+        like,
+        vectors=np.zeros((n_items, like.width), np.float32),
+        present=np.zeros(n_items, bool),
+        quality=np.zeros(n_items, np.float32),
+        attributes=None if like.attributes is None else _unknown(like.attributes, n_items),
+        left_out=(),
     )
 
 
 def _unknown(like: Attributes, n_items: int) -> Attributes:
     return Attributes(like.names, np.full((n_items, len(like.names)), np.nan, np.float32))
+
+
+def _with_guesses(content: Content, table: Tensor, guesses: Tensor) -> tuple[Content, Tensor]:
+    """The paper's latents need a collaborative vector: the regressor's, where an item has content alone."""
+    alone = ~content.present[:, 0] & content.present[:, 1:].any(1)
+    present = content.present.clone()
+    present[alone, 0] = True
+    return replace(content, present=present), torch.where(alone[:, None], guesses, table)

@@ -70,7 +70,8 @@ class ItemLatents(nn.Module):
     def _initialise(self, init: torch.Generator | None) -> None:
         for layer in self.inputs:
             assert isinstance(layer, nn.Linear)
-            layer.weight.normal_(std=1.0, generator=init)
+            # Small, so that steps of the usual rate turn it: the norm behind it takes any scale.
+            layer.weight.normal_(std=1 / math.sqrt(layer.in_features), generator=init)
             layer.bias.zero_()
         # Content begins as long as the collaborative vectors are, so that neither drowns the other.
         length = float(self.collaborative.norm(dim=1).mean())

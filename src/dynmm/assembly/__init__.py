@@ -1,0 +1,37 @@
+"""Configuration in, concrete parts out; runs saved and loaded. The only package that knows concrete classes."""
+
+from dynmm.assembly.adding import encode_new, similar_to
+from dynmm.assembly.fitting import FitOptions, Fitted, fit
+from dynmm.assembly.hub import push_to_hub
+from dynmm.assembly.loading import load
+from dynmm.assembly.saving import check_target, save
+from dynmm.assembly.whole import (
+    WHOLE,
+    Whole,
+    known_events,
+    known_features,
+    pick_device,
+    retrained_backbone,
+    rungs,
+    with_features,
+)
+
+__all__ = [
+    "WHOLE",
+    "FitOptions",
+    "Fitted",
+    "Whole",
+    "check_target",
+    "encode_new",
+    "fit",
+    "known_events",
+    "known_features",
+    "load",
+    "pick_device",
+    "push_to_hub",
+    "retrained_backbone",
+    "rungs",
+    "save",
+    "similar_to",
+    "with_features",
+]

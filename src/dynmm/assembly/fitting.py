@@ -1,0 +1,249 @@
+"""From a data set and a configuration to a fitted recommender, stage by stage."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dynmm.assembly.searching import Search, index_of
+from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device
+from dynmm.backbone.settings import DataShape, resolve
+from dynmm.backbone.system import Backbone, fit_backbone
+from dynmm.catalogue.catalogue import Catalogue
+from dynmm.catalogue.features import Features
+from dynmm.config import Config, DataSettings
+from dynmm.encoders.running import encode_catalogue
+from dynmm.errors import ConfigError, DataError
+from dynmm.evaluation import protocols
+from dynmm.fusion.content import usable
+from dynmm.fusion.diagnostics import diagnose
+from dynmm.fusion.joint import Joint
+from dynmm.fusion.system import fit_joint
+from dynmm.interactions.contenthash import data_sha256
+from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.splits import Split, make_split
+from dynmm.recommender import Recommender
+from dynmm.stages import StageCache
+from dynmm.system import System
+from dynmm.training.reports import EpochReport
+
+#: How many lines of what was left out the facts of a run hold; all of them are counted.
+_LINES_KEPT = 1000
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What changes how a fit runs but not what it yields.
+
+    device: auto, cpu, cuda or mps. cache: folder of the stage cache, None for the user's. on_epoch: called
+    after every epoch. on_progress: called with the share of the running epoch, or of the encoding, that is
+    done. on_stage: called with the name of each stage when it begins.
+    """
+
+    device: str = "auto"
+    cache: Path | None = None
+    on_epoch: Callable[[EpochReport], None] | None = None
+    on_progress: Callable[[float], None] | None = None
+    on_stage: Callable[[str], None] | None = None
+
+    def stage(self, name: str) -> None:
+        """Tell that a stage begins."""
+        if self.on_stage is not None:
+            self.on_stage(name)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fit: the recommender, what was held out, and how training went.
+
+    curves: epochs by stage, of the fit that validation selects from. refits: of the one after it on all that
+    may train, empty where the selected fit is the final one.
+    """
+
+    recommender: Recommender
+    split: Split
+    curves: Mapping[str, tuple[EpochReport, ...]]
+    refits: Mapping[str, tuple[EpochReport, ...]]
+
+    @property
+    def curve(self) -> tuple[EpochReport, ...]:
+        """Epochs of the backbone."""
+        return self.curves["backbone"]
+
+
+def fit(
+    data: Dataset | str | Path,
+    config: Config | Mapping[str, Any] | None,
+    *,
+    split: str | None = None,
+    seed: int = 0,
+    options: FitOptions | None = None,
+) -> Fitted:
+    """Split the data, fit every stage, measure on validation. See `Recommender.fit`."""
+    chosen, options = _named(Config.of(config), split), options or FitOptions()
+    parts = make_split(_dataset(data, chosen), chosen.split, seed)
+    features = _features(parts.source, chosen, options)
+    stages = _Stages(chosen, features, seed, options)
+    selected = stages.fit(parts.train)
+    final = selected if parts.refit_train is None else stages.refit(parts.refit_train, selected)
+    used = chosen.model_copy(update={"backbone": selected.backbone.pretrained.settings})
+    if selected.joint is not None:
+        used = used.model_copy(update={"fusion": selected.joint.joined.settings})
+    facts = _facts(parts, used, seed, selected, final, features)
+    curves = _curves(selected)
+    refits = _curves(final) if final is not selected else {}
+    return Fitted(Recommender(final, known_events(parts), facts, parts), parts, curves, refits)
+
+
+class _Stages:
+    """Fits one stage after the other on a data set, each through the cache."""
+
+    def __init__(self, config: Config, features: Sequence[Features], seed: int, options: FitOptions) -> None:
+        self._config, self._features, self._seed, self._options = config, features, seed, options
+        self._device = pick_device(options.device)
+        self._cache = StageCache(options.cache)
+        how: dict[str, Any] = {"cache": self._cache, "on_epoch": options.on_epoch, "on_progress": options.on_progress}
+        self._fit_backbone: Callable[..., Backbone] = partial(fit_backbone, device=self._device, **how)
+        self._fit_joint: Callable[..., Joint] = partial(fit_joint, **how)
+
+    def fit(self, train: Dataset) -> Whole:
+        """Every stage, selected on the data set's validation."""
+        self._options.stage("backbone")
+        settings = resolve(self._config.backbone, DataShape.of(train))
+        backbone = self._fit_backbone(train, settings, self._seed)
+        return self._joined(train, backbone, None, "")
+
+    def refit(self, train: Dataset, selected: Whole) -> Whole:
+        """Every stage again on more events, for as many epochs as were selected."""
+        self._options.stage("backbone again, on all events")
+        fitted = selected.backbone.pretrained
+        backbone = self._fit_backbone(train, fitted.settings, self._seed, epochs=fitted.best_epoch, fold="refit")
+        epochs = None if selected.joint is None else selected.joint.joined.best_epoch
+        return self._joined(train, backbone, epochs, "refit")
+
+    def _joined(self, train: Dataset, backbone: Backbone, epochs: int | None, fold: str) -> Whole:
+        fusion = self._config.fusion
+        features = usable(self._features, train.n_items, fusion.modalities)
+        joint = None
+        if fusion.variant != "off" and features:
+            self._options.stage("joint" if epochs is None else "joint again, on all events")
+            joint = self._fit_joint(train, base_of(backbone), features, fusion, self._seed, epochs=epochs, fold=fold)
+        folder = index_of(backbone if joint is None else joint, self._config.retrieval, self._seed, self._cache)
+        search = None if folder is None else Search(folder)
+        return Whole(backbone, joint, lambda dataset: again(self._config, self._seed, self._options, dataset), search)
+
+
+def again(config: Config, seed: int, options: FitOptions, dataset: Dataset) -> Whole:
+    return _Stages(config, _features(dataset, config, options), seed, options).fit(dataset)
+
+
+def _features(source: Dataset, config: Config, options: FitOptions) -> list[Features]:
+    """What encoders make of every item; nothing where no joint stage would read it."""
+    if config.fusion.variant == "off":
+        return []
+
+    def told(_: str, done: int, total: int) -> None:
+        if options.on_progress is not None and total:
+            options.on_progress(done / total)
+
+    options.stage("encoding")
+    settings = config.encoders
+    off = {one: "off" for one in ("text", "image", "audio") if one not in config.fusion.modalities}
+    return encode_catalogue(
+        Catalogue.of(source),
+        settings.model_copy(update=off),
+        device=str(pick_device(options.device)),
+        cache=options.cache,
+        on_progress=told,
+    )
+
+
+def _named(config: Config, split: str | None) -> Config:
+    """The configuration under the split that the caller names, which goes before `split.name`."""
+    if split is None:
+        return config
+    return Config.of({**config.model_dump(), "split": {**config.split.model_dump(), "name": split}})
+
+
+def _dataset(data: Dataset | str | Path, config: Config) -> Dataset:
+    if isinstance(data, Dataset):
+        if config.data != DataSettings():
+            raise ConfigError(
+                "data.* filters rows while a folder is read, and this is a data set in memory; "
+                "filter it with Dataset.from_frames or pass the folder"
+            )
+        return data
+    if not isinstance(data, str | Path):
+        raise DataError(f"a {type(data).__name__} is not a data set; make one with Dataset.from_frames")
+    chosen = config.data
+    return Dataset.load(data, min_rating=chosen.min_rating, kinds=chosen.kinds, skip_bad=chosen.skip_bad)
+
+
+def _curves(whole: Whole) -> dict[str, tuple[EpochReport, ...]]:
+    curves = {"backbone": whole.backbone.pretrained.history}
+    return curves if whole.joint is None else curves | {"joint": whole.joint.joined.history}
+
+
+def _facts(
+    parts: Split, used: Config, seed: int, selected: Whole, final: Whole, features: Sequence[Features]
+) -> dict[str, Any]:
+    curves = {
+        stage: [[one.epoch, one.loss, one.validation, one.seconds] for one in curve]
+        for stage, curve in _curves(selected).items()
+    }
+    return {
+        "data": {"name": parts.source.info.name, "sha256": data_sha256(parts.source), "counts": parts.counts},
+        "split": {"name": parts.name, "variant": parts.variant, "description": parts.description},
+        "notes": [*parts.notes, *_order_note(parts.source)],
+        "left_out": dict(parts.source.left_out),
+        "modalities": [_modality(one) for one in features],
+        "joint": None if final.joint is None else diagnose(final.joint),
+        "index": {"kind": "exact"} if final.search is None else final.search.index.facts,
+        "config": used.model_dump(mode="json"),
+        "seeds": [seed],
+        "curve": curves.pop("backbone"),
+        "curves": curves,
+        # Of the selected fit: a refit has trained on the very answers.
+        "validation": _validate(selected, parts),
+        "refitted": final is not selected,
+        "packages": _packages(),
+        "dynmm": importlib.metadata.version("dynmm"),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _modality(features: Features) -> dict[str, Any]:
+    lines = [dataclasses.asdict(line) for line in features.left_out[:_LINES_KEPT]]
+    return {
+        "modality": features.modality,
+        "encoder": features.encoder,
+        "items": int(features.present.sum()),
+        "left_out": lines,
+        "left_out_count": len(features.left_out),
+    }
+
+
+def _order_note(source: Dataset) -> list[str]:
+    if source.has_order:
+        return []
+    return ["the order of a user's events is not known: they train in the order of the rows, which may mean nothing"]
+
+
+def _validate(system: System, split: Split) -> dict[str, Any]:
+    """What selection saw, with intervals. It chose the epoch, so it flatters: the test part is what counts."""
+    if not len(split.validation):
+        return {}
+    exam = protocols.full(split.train, split.validation)
+    return dict(protocols.run(exam, {WHOLE: [system]}).to_json()["systems"][WHOLE])
+
+
+def _packages() -> dict[str, str]:
+    names = ("numpy", "polars", "torch", "safetensors", "pydantic")
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}

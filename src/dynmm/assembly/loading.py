@@ -1,0 +1,82 @@
+"""A run folder, a published model or a hub name back into a recommender."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynmm.artefact import MODEL, STATE, open_sealed
+from dynmm.assembly.adding import with_added
+from dynmm.assembly.fitting import FitOptions, again
+from dynmm.assembly.hub import download, is_hub_name
+from dynmm.assembly.saving import ADDED_DIR, BACKBONE_DIR, CONFIG_FILE, INDEX_DIR, JOINT_DIR
+from dynmm.assembly.searching import Search
+from dynmm.assembly.whole import Whole, known_events, pick_device
+from dynmm.backbone.system import Backbone
+from dynmm.config import Config
+from dynmm.errors import ArtefactError, TamperedArtefact
+from dynmm.fusion.keeping import load_joint
+from dynmm.interactions.splits import Split, make_split
+from dynmm.interactions.vocabulary import Vocabulary
+from dynmm.recommender import Recommender
+from dynmm.runfiles import read_catalogue, read_dataset, read_learned
+from dynmm.types import Events
+
+
+def load(source: str | Path, *, device: str = "auto") -> Recommender:
+    """A run folder, a published model folder, or a hub name. Every byte is checked first.
+
+    Raises ArtefactError, TamperedArtefact (naming the file) or NewerArtefact.
+    """
+    folder = Path(source)
+    if not folder.exists() and is_hub_name(str(source)):
+        folder = download(str(source))
+    if not folder.is_dir():
+        raise ArtefactError(f"there is no run at {folder}; `dynmm fit DATA --out {folder}` makes one")
+    model = folder / MODEL if (folder / MODEL).is_dir() else folder
+    facts = {**open_sealed(model), "config": _read_json(model / CONFIG_FILE)}
+    system = _read_whole(model, facts, device)
+    state = folder / STATE
+    if model is folder or not state.is_dir():
+        nobody = Events(np.empty(0, np.int32), np.empty(0, np.int32))
+        return Recommender(system, read_catalogue(model, Vocabulary(()), nobody), facts)
+    if open_sealed(state)["data_sha256"] != facts["data"]["sha256"]:
+        raise TamperedArtefact(f"{state} belongs to another model than {model}; restore the run from a copy")
+    split = _read_split(model, state, facts)
+    recommender = Recommender(system, known_events(split), facts, split)
+    if (state / ADDED_DIR).is_dir():
+        with_added(recommender, state / ADDED_DIR)
+    newcomers, learned = read_learned(state)
+    recommender.welcome(newcomers)
+    for batch in learned:
+        recommender.replay(batch)
+    return recommender
+
+
+def _read_whole(model: Path, facts: Mapping[str, Any], device: str) -> Whole:
+    on = pick_device(device)
+    backbone = Backbone.load(model / BACKBONE_DIR, on)
+    joint = None
+    if (model / JOINT_DIR).is_dir():
+        joint = load_joint(model / JOINT_DIR, backbone.tower(), on)
+    config, seed = Config.of(facts["config"]), int(facts["seeds"][0])
+    search = Search(model / INDEX_DIR) if (model / INDEX_DIR).is_dir() else None
+    return Whole(backbone, joint, lambda dataset: again(config, seed, FitOptions(device), dataset), search)
+
+
+def _read_split(model: Path, state: Path, facts: Mapping[str, Any]) -> Split:
+    """The split of the fit, made again from the saved data: the same data, configuration and seed give the same."""
+    source, parts = read_dataset(model, state)
+    chosen = Config.of(facts["config"]).split.model_copy(update={"k_core": 0})
+    split = make_split(source, chosen, facts["seeds"][0])
+    if not np.array_equal(split.parts, parts):
+        raise ArtefactError(f"{state} was split by another version of dynmm, and this one splits otherwise; fit again")
+    return split
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,87 @@
+"""A fitted recommender as a run folder: `model/` to publish, `state/` private."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, STATE, seal
+from dynmm.assembly.whole import whole_of
+from dynmm.card import card
+from dynmm.errors import ArtefactError, DataError, StorageError
+from dynmm.fusion.keeping import save_features, save_joint
+from dynmm.interactions.splits import Split
+from dynmm.recommender import Recommender
+from dynmm.runfiles import write_added, write_catalogue, write_events, write_learned
+from dynmm.storage import named_disk_errors, new_folder, write_bytes, write_json
+
+CONFIG_FILE = "config.json"
+BACKBONE_DIR, JOINT_DIR, INDEX_DIR, ADDED_DIR = "backbone", "joint", "index", "added"
+CARD_FILE = "README.md"
+#: What may lie in the folder of a run, and goes when another run replaces it.
+_RUN_PARTS = {MODEL, STATE, CANDIDATES, ".DS_Store"}
+
+
+def check_target(folder: Path) -> None:
+    """Refuse, before any work, a folder that a run must not replace or that cannot be made.
+
+    Raises DataError and StorageError.
+    """
+    near = next(one for one in folder.absolute().parents if one.exists())
+    if not near.is_dir() or not os.access(near, os.W_OK):
+        raise StorageError(f"{folder} cannot be made: {near} is not a folder that you may write to; choose another")
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MODEL / MANIFEST).is_file()):
+        raise DataError(f"{folder} exists and is not a run; name a new folder, so that nothing of yours is replaced")
+    foreign = sorted(set(os.listdir(folder)) - _RUN_PARTS) if folder.is_dir() else []
+    if foreign:
+        raise DataError(f"{folder / foreign[0]} is no part of the run and would be lost; move it away first")
+
+
+def save(recommender: Recommender, folder: Path) -> None:
+    """Write `model/` and, where there are users, `state/`; the whole folder takes its place at once.
+
+    Raises StorageError where the disk refuses, DataError where something else lies there, and ArtefactError
+    for a published model that has learned: what it learned would be lost.
+    """
+    check_target(folder)
+    if recommender.split is None and (recommender.learned or recommender.added is not None):
+        raise ArtefactError(
+            "a published model has no state/ in which to keep what it has learned and which items came to it; "
+            "do that with the run that it came from"
+        )
+    with new_folder(folder) as beside:
+        write_model(recommender, beside / MODEL)
+        if recommender.split is not None:
+            _write_state(recommender, recommender.split, beside / STATE)
+
+
+def write_model(recommender: Recommender, folder: Path) -> None:
+    system = whole_of(recommender)
+    facts = dict(recommender.facts)
+    with named_disk_errors(folder):
+        folder.mkdir()
+    system.backbone.save(folder / BACKBONE_DIR)
+    if system.joint is not None:
+        save_joint(system.joint, folder / JOINT_DIR)
+    if system.search is not None:
+        with named_disk_errors(folder / INDEX_DIR):
+            shutil.copytree(system.search.base, folder / INDEX_DIR)
+    write_catalogue(folder, recommender.known)
+    write_json(folder / CONFIG_FILE, facts.get("config", {}))
+    write_bytes(folder / CARD_FILE, card(facts, recommender.known).encode())
+    seal(folder, {key: value for key, value in facts.items() if key not in ("config", "files", "format")})
+
+
+def _write_state(recommender: Recommender, split: Split, folder: Path) -> None:
+    with named_disk_errors(folder):
+        folder.mkdir()
+    write_events(folder, split.source, split.parts)
+    if recommender.added is not None:
+        with named_disk_errors(folder / ADDED_DIR):
+            (folder / ADDED_DIR).mkdir()
+        write_added(folder / ADDED_DIR, recommender.added.table)
+        save_features(recommender.added.features, folder / ADDED_DIR)
+    if recommender.learned:
+        write_learned(folder, recommender.newcomers, recommender.learned)
+    seal(folder, {"data_sha256": recommender.facts["data"]["sha256"]})

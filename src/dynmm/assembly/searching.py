@@ -1,0 +1,90 @@
+"""The index over the item vectors of the last stage: exact where the catalogue is small, else quantised."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dynmm.fusion.joint import Joint
+from dynmm.protocols import VectorSpace
+from dynmm.retrieval.exact import ExactIndex
+from dynmm.retrieval.index import ItemIndex, add_items, build_index, load_index
+from dynmm.retrieval.requests import Limits
+from dynmm.retrieval.settings import RetrievalSettings
+from dynmm.retrieval.similar import Makings, Similar, similar
+from dynmm.stages import StageCache
+from dynmm.system import Query, Rankings
+from dynmm.types import UserHistory
+
+CODE_VERSION = 1
+
+
+def index_of(space: VectorSpace, settings: RetrievalSettings, seed: int, cache: StageCache) -> Path | None:
+    """The folder of the quantised index over a space, from the cache where it is there; None for exact search."""
+    vectors = _plain(space.item_vectors)
+    if settings.kind(len(vectors)) == "exact":
+        return None
+    digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
+    key = cache.key("index", data=digest, settings=settings, seed=seed, code_version=CODE_VERSION)
+    if (found := cache.get(key)) is not None:
+        return found / "index"
+    users = space.user_vectors([UserHistory(np.asarray([item], np.int32)) for item in _spread(len(vectors), settings)])
+    with cache.put(key) as folder:
+        build_index(vectors, settings, folder / "index", seed, queries=_plain(users))
+    return cache.folder(key) / "index"
+
+
+class Search:
+    """Ranks by a space through the quantised index that lies in a folder."""
+
+    def __init__(
+        self, folder: Path, *, base: Path | None = None, owned: tempfile.TemporaryDirectory[str] | None = None
+    ) -> None:
+        """base: the index of the items of the fit, where some were added. owned: a folder that goes when this does."""
+        self.folder, self.base, self._owned = folder, base or folder, owned
+        self.index: ItemIndex = load_index(folder)
+
+    def rank(self, space: VectorSpace, queries: Sequence[Query], k: int) -> Rankings:
+        """The best k items of each query, re-ranked exactly in half precision."""
+        users = _plain(space.user_vectors([query.history for query in queries]))
+        limits = Limits(
+            exclude=[query.exclude for query in queries], candidates=[query.candidates for query in queries]
+        )
+        return self.index.search(users, k, limits)
+
+    def with_items(self, vectors: torch.Tensor) -> Search:
+        """The same with (N, D) more items behind the others, in a folder that lives as long as it."""
+        owned = tempfile.TemporaryDirectory(prefix="dynmm-index-")
+        target = Path(owned.name) / "index"
+        add_items(self.folder, _plain(vectors), target)
+        return Search(target, base=self.base, owned=owned)
+
+
+def similar_items(space: VectorSpace, joint: Joint | None, search: Search | None, item: int, k: int) -> list[Similar]:
+    """The k items most like one, with the parts of the cosine by modality. See `retrieval.similar`."""
+    vectors = _plain(space.item_vectors)
+    index: ItemIndex = ExactIndex(vectors) if search is None else search.index
+    if joint is None:
+        makings = Makings(("cf",), [vectors], np.ones((len(vectors), 1), np.float32), np.ones((len(vectors), 1), bool))
+        return similar(item, k, index, makings)
+    found = joint.parts()
+    makings = Makings(
+        found.names, [_plain(part) for part in found.parts], _plain(found.weights), found.present.cpu().numpy()
+    )
+    return similar(item, k, index, makings, list(joint.attributes.values()))
+
+
+def _spread(n_items: int, settings: RetrievalSettings) -> list[int]:
+    """Items of made-up histories on which a new index is measured, evenly over the catalogue."""
+    some: list[int] = np.linspace(0, n_items - 1, min(n_items, settings.measured_queries)).astype(int).tolist()
+    return some
+
+
+def _plain(values: torch.Tensor) -> np.ndarray:
+    found: np.ndarray = values.detach().cpu().numpy()
+    return found

@@ -1,0 +1,158 @@
+"""The stages of one fit, put together: `dynmm`, with a system for each rung of the ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+
+from dynmm.assembly.searching import Search, similar_items
+from dynmm.backbone.system import Backbone, BackboneSystem
+from dynmm.backbone.warm import WarmBackbone
+from dynmm.catalogue.features import Features
+from dynmm.errors import ConfigError, UnsupportedByData
+from dynmm.evaluation.retrained import DAY_MS, Retrained
+from dynmm.fusion.joint import Joint
+from dynmm.fusion.pretraining import Base
+from dynmm.fusion.system import JointSystem
+from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.splits import TEST, UNUSED, Split
+from dynmm.protocols import VectorSpace
+from dynmm.recommender import Recommender
+from dynmm.retrieval.similar import Similar
+from dynmm.system import Query, Rankings, System
+from dynmm.types import Events
+
+#: The whole of what is built, with shipped defaults; and its rungs.
+WHOLE = "dynmm"
+RUNGS = ("dynmm/backbone", "dynmm/joint")
+
+Refit = Callable[[Dataset], "Whole"]
+
+
+class Whole:
+    """Every stage that the data supports. The last of them ranks."""
+
+    name = WHOLE
+    learns_online: ClassVar[bool] = False
+
+    def __init__(self, backbone: Backbone, joint: Joint | None, refit: Refit, search: Search | None = None) -> None:
+        """joint: None where nothing but interactions is known of the items. refit: fits the same on other data.
+
+        search: the quantised index over the last stage's items, None for exact search.
+        """
+        self.backbone, self.joint, self.search, self._refit = backbone, joint, search, refit
+
+    @property
+    def space(self) -> VectorSpace:
+        """The last stage as vectors."""
+        return self.backbone if self.joint is None else self.joint
+
+    def rungs(self) -> Mapping[str, System]:
+        """The ladder: each stage added to those before it, by the names of every table. The last is the whole."""
+        rungs: dict[str, System] = {RUNGS[0]: BackboneSystem(backbone=self.backbone)}
+        if self.joint is not None:
+            rungs[RUNGS[1]] = JointSystem(self._joint_of, self.joint)
+        return rungs
+
+    def fit(self, dataset: Dataset) -> None:
+        """Fit every stage to this data set, as configured."""
+        fresh = self._refit(dataset)
+        self.backbone, self.joint, self.search = fresh.backbone, fresh.joint, fresh.search
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        """The best k items by the last stage that there is."""
+        if self.search is not None:
+            return self.search.rank(self.space, queries, k)
+        *_, last = self.rungs().values()
+        return last.rank(queries, k)
+
+    def learn(self, events: Events) -> None:
+        """Nothing: the stages are frozen, and fresh histories come with each query."""
+
+    def with_items(self, features: Sequence[Features]) -> Whole:
+        """The same with items behind the others that nobody has touched yet. See `Joint.with_items`."""
+        assert self.joint is not None, "items are added to a joint stage"
+        joint = self.joint.with_items(features)
+        new = joint.item_vectors[self.joint.n_items :]
+        return Whole(self.backbone, joint, self._refit, self.search and self.search.with_items(new))
+
+    def with_features(self, features: Sequence[Features]) -> Whole:
+        """The same items seen otherwise, searched exactly. See `Joint.with_features`."""
+        assert self.joint is not None, "modalities belong to a joint stage"
+        return Whole(self.backbone, self.joint.with_features(features), self._refit)
+
+    def similar(self, item: int, k: int) -> list[Similar]:
+        """The k items most like a dense one, best first, with the reason by modality."""
+        return similar_items(self.space, self.joint, self.search, item, k)
+
+    @property
+    def features(self) -> Sequence[Features]:
+        """What the joint stage knows of the items besides interactions; none without one."""
+        return self.joint.features if self.joint is not None else ()
+
+    def _joint_of(self, dataset: Dataset) -> Joint:
+        joint = self._refit(dataset).joint
+        if joint is None:
+            raise UnsupportedByData("nothing but interactions is known of these items: there is no joint stage to fit")
+        return joint
+
+
+def base_of(backbone: Backbone) -> Base:
+    """The frozen backbone as the joint stage sees it."""
+    return Base(backbone.tower(), backbone.input_vectors, backbone.recipe(), backbone.parameter_hash())
+
+
+def whole_of(recommender: Recommender) -> Whole:
+    """The stages of a recommender that was assembled here."""
+    system = recommender.system
+    assert isinstance(system, Whole), "a recommender is assembled here"
+    return system
+
+
+def rungs(recommender: Recommender) -> Mapping[str, System]:
+    """See `Whole.rungs`."""
+    return whole_of(recommender).rungs()
+
+
+def known_features(recommender: Recommender) -> Sequence[Features]:
+    """What the run knows of its items besides interactions; none without a joint stage."""
+    return whole_of(recommender).features
+
+
+def with_features(recommender: Recommender, features: Sequence[Features]) -> System:
+    """The system as it would rank if this were known of its items. Raises UnsupportedByData without a joint stage."""
+    whole = whole_of(recommender)
+    if whole.joint is None:
+        raise UnsupportedByData(
+            "this run knows items by their interactions alone: there is no modality to drop or to corrupt"
+        )
+    return whole.with_features(features)
+
+
+def retrained_backbone(recommender: Recommender, split: Split, name: str, every_days: float) -> System:
+    """The run's own backbone, trained further on all events so far every few days of a stream, at most 60 times."""
+    whole = whole_of(recommender)
+    assert split.stream is not None, "refits follow a stream"
+    assert split.stream.timestamps is not None, "streams have timestamps"
+    days = float(split.stream.timestamps[-1] - split.stream.timestamps[0]) / DAY_MS
+    seed = int(recommender.facts["seeds"][0])
+    retrained = Retrained(lambda: WarmBackbone(whole.backbone, seed, name), every_days, stream_days=days, name=name)
+    retrained.fit(known_events(split))
+    return retrained
+
+
+def known_events(split: Split) -> Dataset:
+    """What a recommender fitted under this split may know of its users: all but the test part."""
+    return split.source.keep((split.parts != TEST) & (split.parts != UNUSED), validation=None)
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device by that name. auto: CUDA where there is one, else the CPU. Raises ConfigError."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(wanted, False):
+        raise ConfigError(f"device {wanted!r} is not to be had on this machine; use --device auto")
+    return torch.device(wanted)
