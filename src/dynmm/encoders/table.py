@@ -94,7 +94,8 @@ def parse(modality: Modality, text: str) -> Choice:
     if name == PRECOMPUTED and bool(source) == bool(colon):
         return Choice(name, source or None)
     entry = TABLE.get(name)
-    if entry is None and source.isidentifier() and all(part.isidentifier() for part in name.split(".")):
+    names_a_class = source.isidentifier() and all(part.isidentifier() for part in name.split("."))
+    if entry is None and names_a_class and name not in EVERYWHERE:
         return Choice(text.strip())
     if entry is None:
         raise ConfigError(f"there is no encoder {text!r} for {modality}; there are: {', '.join(offered(modality))}")
@@ -139,7 +140,9 @@ def _own(modality: Modality, path: str) -> Encoder:
     try:
         made = _imported(path)()
     except (ImportError, AttributeError, TypeError) as error:
-        raise ConfigError(f"the {modality} encoder {path!r} cannot be made: {error}") from error
+        raise ConfigError(
+            f"the {modality} encoder {path!r} cannot be made: {error}; there are: {', '.join(offered(modality))}"
+        ) from error
     if not isinstance(made, Encoder):
         raise ConfigError(f"{path!r} is no encoder: it needs modality, width, attribute_names, identity and encode")
     if made.modality not in MODALITIES or made.modality != modality:

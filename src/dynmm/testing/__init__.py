@@ -9,19 +9,24 @@ from dynmm.testing.contract import (
     sequential_ndcg,
 )
 from dynmm.testing.data import dataset_of, tiny_dataset, without_last
+from dynmm.testing.encoder_contract import ENCODER_CHECKS, check_encoder
 from dynmm.testing.fakes import ConstantSystem, LastSeenSystem, OracleSystem
+from dynmm.testing.samples import sample_contents
 from dynmm.testing.state import state_hash
 
 __all__ = [
+    "ENCODER_CHECKS",
     "SYSTEM_CHECKS",
     "ConstantSystem",
     "ContractBroken",
     "LastSeenSystem",
     "OracleSystem",
     "check_accuracy",
+    "check_encoder",
     "check_system",
     "dataset_of",
     "require_sound",
+    "sample_contents",
     "sequential_ndcg",
     "state_hash",
     "tiny_dataset",

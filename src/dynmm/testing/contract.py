@@ -31,7 +31,7 @@ SystemCheck = Callable[[SystemFactory], None]
 
 
 class ContractBroken(AssertionError):
-    """A system does not do what `dynmm.system.System` promises."""
+    """A part does not do what its protocol promises."""
 
 
 def require(holds: bool, promise: str) -> None:
