@@ -311,10 +311,12 @@ def test_a_fit_for_deployment_knows_every_event(cache: Path) -> None:
 def test_validation_is_measured_before_the_refit_has_seen_its_answers(cache: Path, split: str) -> None:
     fitted = fit(circle_data(), QUICK, split=split, options=FitOptions(cache=cache))
     facts = fitted.recommender.facts
-    best = fitted.curve[fitted.curve[-1].best_epoch - 1]
+    for stage, curve in fitted.curves.items():
+        assert len(fitted.refits[stage]) == curve[-1].best_epoch
+    joint = fitted.curves["joint"]
+    best = joint[joint[-1].best_epoch - 1]
     assert best.validation is not None
     assert facts["validation"]["ndcg@10"]["mean"] == pytest.approx(best.validation, abs=0.02)
-    assert len(fitted.refit) == best.epoch
     assert facts["refitted"]
 
 

@@ -11,7 +11,11 @@ DAY = 86_400_000
 START = 1_600_000_000_000
 
 #: Small enough to fit in a second or two.
-QUICK = {"backbone": {"width": 32, "inner": 32, "epochs": 12, "learning_rate": 0.01, "batch_places": 256}}
+QUICK = {
+    "backbone": {"width": 32, "inner": 32, "epochs": 12, "learning_rate": 0.01, "batch_places": 256},
+    "encoders": {"text": "hashed-words"},
+    "fusion": {"learning_rate": 0.01},
+}
 
 
 def circles(users: int = 60, items: int = 30, events: int = 12, seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -13,6 +13,7 @@ from tests.worlds import write_circles
 from dynmm.cli import COMMANDS, main
 
 QUICK = ["--set", "backbone.width=32", "--set", "backbone.inner=32", "--set", "backbone.epochs=3"]
+QUICK += ["--set", "encoders.text=hashed-words"]
 
 
 def _dynmm(*arguments: str | Path) -> Result:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dynmm.cli.common import command, device_option, json_option, note, print_json
 from dynmm.cli.progress import EpochBar
+
+if TYPE_CHECKING:
+    from dynmm.assembly import Fitted
 
 #: Of what was left out for each modality, so many lines are printed.
 _LINES = 5
@@ -52,7 +55,6 @@ def fit(
     from dynmm.assembly import FitOptions, check_target, save
     from dynmm.assembly import fit as fit_run
     from dynmm.config import read_config
-    from dynmm.fusion.diagnostics import as_lines
 
     config = read_config(file, assignments)
     check_target(run)
@@ -69,30 +71,37 @@ def fit(
         note("interrupted; give the same command again to go on from the last finished epoch")
         sys.exit(130)
     save(fitted.recommender, run)
-    facts = fitted.recommender.facts
     if as_json:
-        print_json({"run": str(run), **facts})
+        print_json({"run": str(run), **fitted.recommender.facts})
         return
-    click.echo(f"{facts['data']['name']}: {facts['split']['description']}")
-    for reason, rows in facts["left_out"].items():
-        click.echo(f"left out: {rows:,} rows, {reason}")
-    for text in facts["notes"]:
-        click.echo(f"note: {text}")
-    for line in _modalities(facts):
+    for line in _lines(fitted):
         click.echo(line)
+    click.echo(f"saved {run} ({MODEL}/ to publish, {STATE}/ private)")
+
+
+def _lines(fitted: Fitted) -> Iterator[str]:
+    """What was fitted, stage by stage, and what it reached on validation."""
+    from dynmm.fusion.diagnostics import as_lines
+
+    facts = fitted.recommender.facts
+    yield f"{facts['data']['name']}: {facts['split']['description']}"
+    for reason, rows in facts["left_out"].items():
+        yield f"left out: {rows:,} rows, {reason}"
+    for text in facts["notes"]:
+        yield f"note: {text}"
+    yield from _modalities(facts)
     for stage, curve in fitted.curves.items():
         refit = fitted.refits.get(stage, ())
         spent = sum(one.seconds for one in (*curve, *refit))
         again = ", then refitted on all events" if refit else ""
-        click.echo(f"{stage}: best epoch {curve[-1].best_epoch} of {len(curve)}{again}, {spent:.0f} s")
+        yield f"{stage}: best epoch {curve[-1].best_epoch} of {len(curve)}{again}, {spent:.0f} s"
     if facts["joint"] is not None:
         for line in as_lines(facts["joint"]):
-            click.echo(f"joint: {line}")
+            yield f"joint: {line}"
     for name in ("hit@10", "ndcg@10"):
         if name in facts["validation"]:
             cell = facts["validation"][name]
-            click.echo(f"validation {name}: {cell['mean']:.4f}  [{cell['ci95'][0]:.4f}, {cell['ci95'][1]:.4f}]")
-    click.echo(f"saved {run} ({MODEL}/ to publish, {STATE}/ private)")
+            yield f"validation {name}: {cell['mean']:.4f}  [{cell['ci95'][0]:.4f}, {cell['ci95'][1]:.4f}]"
 
 
 def _modalities(facts: Mapping[str, Any]) -> Iterator[str]:
