@@ -138,13 +138,13 @@ class Decoder:
             answer = process.receive(self.settings.item_seconds)
         except TimeoutError:
             self._give_up()
-            return Refused(f"takes longer than {self.settings.item_seconds:g} s to decode")
+            return Refused(f"takes longer than {self.settings.item_seconds:g} s to decode", lasting=False)
         if answer is not None and answer[0].get("number") == one.number:
             return content_of(modality, answer[0], answer[1], self.settings)
         status = self._give_up()
         one.deaths += 1
         logger.warning("the decoding process ended (status %d) and is started again", status)
-        return Refused(f"ended the decoding process (status {status})") if one.deaths > 1 else None
+        return Refused(f"ended the decoding process (status {status})", lasting=False) if one.deaths > 1 else None
 
     def _give_up(self) -> int:
         assert self._process is not None

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Refused:
-    """A file that was not decoded. reason: in words that complete "it ..."."""
+    """A file that was not decoded.
+
+    reason: in words that complete "it ...". lasting: it would be refused again; not so where a slow or crowded
+    machine may be to blame.
+    """
 
     reason: str
+    lasting: bool = True
