@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import importlib.metadata
 import platform
@@ -18,6 +17,7 @@ from dynmm.backbone.settings import DataShape, resolve
 from dynmm.backbone.system import Backbone, fit_backbone
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.features import Features
+from dynmm.catalogue.report import MediaReport
 from dynmm.config import Config, DataSettings
 from dynmm.encoders.running import encode_catalogue
 from dynmm.errors import ConfigError, DataError
@@ -33,9 +33,6 @@ from dynmm.recommender import Recommender
 from dynmm.stages import StageCache
 from dynmm.system import System
 from dynmm.training.reports import EpochReport
-
-#: How many lines of what was left out the facts of a run hold; all of them are counted.
-_LINES_KEPT = 1000
 
 
 @dataclass(frozen=True)
@@ -89,14 +86,16 @@ def fit(
     """Split the data, fit every stage, measure on validation. See `Recommender.fit`."""
     chosen, options = _named(Config.of(config), split), options or FitOptions()
     parts = make_split(_dataset(data, chosen), chosen.split, seed)
-    features = _features(parts.source, chosen, options)
+    catalogue = Catalogue.of(parts.source)
+    features = _features(catalogue, chosen, options)
     stages = _Stages(chosen, features, seed, options)
     selected = stages.fit(parts.train)
     final = selected if parts.refit_train is None else stages.refit(parts.refit_train, selected)
     used = chosen.model_copy(update={"backbone": selected.backbone.pretrained.settings})
     if selected.joint is not None:
         used = used.model_copy(update={"fusion": selected.joint.joined.settings})
-    facts = _facts(parts, used, seed, selected, final, features)
+    facts = _facts(parts, used, seed, selected, final)
+    facts["content"] = MediaReport.of(features, catalogue).as_json()
     curves = _curves(selected)
     refits = _curves(final) if final is not selected else {}
     return Fitted(Recommender(final, known_events(parts), facts, parts), parts, curves, refits)
@@ -141,10 +140,10 @@ class _Stages:
 
 
 def again(config: Config, seed: int, options: FitOptions, dataset: Dataset) -> Whole:
-    return _Stages(config, _features(dataset, config, options), seed, options).fit(dataset)
+    return _Stages(config, _features(Catalogue.of(dataset), config, options), seed, options).fit(dataset)
 
 
-def _features(source: Dataset, config: Config, options: FitOptions) -> list[Features]:
+def _features(catalogue: Catalogue, config: Config, options: FitOptions) -> list[Features]:
     """What encoders make of every item; nothing where no joint stage would read it."""
     if config.fusion.variant == "off":
         return []
@@ -157,7 +156,7 @@ def _features(source: Dataset, config: Config, options: FitOptions) -> list[Feat
     settings = config.encoders
     off = {one: "off" for one in ("text", "image", "audio") if one not in config.fusion.modalities}
     return encode_catalogue(
-        Catalogue.of(source),
+        catalogue,
         settings.model_copy(update=off),
         device=str(pick_device(options.device)),
         cache=options.cache,
@@ -191,9 +190,7 @@ def _curves(whole: Whole) -> dict[str, tuple[EpochReport, ...]]:
     return curves if whole.joint is None else curves | {"joint": whole.joint.joined.history}
 
 
-def _facts(
-    parts: Split, used: Config, seed: int, selected: Whole, final: Whole, features: Sequence[Features]
-) -> dict[str, Any]:
+def _facts(parts: Split, used: Config, seed: int, selected: Whole, final: Whole) -> dict[str, Any]:
     curves = {
         stage: [[one.epoch, one.loss, one.validation, one.seconds] for one in curve]
         for stage, curve in _curves(selected).items()
@@ -203,7 +200,6 @@ def _facts(
         "split": {"name": parts.name, "variant": parts.variant, "description": parts.description},
         "notes": [*parts.notes, *_order_note(parts.source)],
         "left_out": dict(parts.source.left_out),
-        "modalities": [_modality(one) for one in features],
         "joint": None if final.joint is None else diagnose(final.joint),
         "index": {"kind": "exact"} if final.search is None else final.search.index.facts,
         "config": used.model_dump(mode="json"),
@@ -216,17 +212,6 @@ def _facts(
         "packages": _packages(),
         "dynmm": importlib.metadata.version("dynmm"),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _modality(features: Features) -> dict[str, Any]:
-    lines = [dataclasses.asdict(line) for line in features.left_out[:_LINES_KEPT]]
-    return {
-        "modality": features.modality,
-        "encoder": features.encoder,
-        "items": int(features.present.sum()),
-        "left_out": lines,
-        "left_out_count": len(features.left_out),
     }
 
 

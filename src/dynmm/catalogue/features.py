@@ -39,7 +39,8 @@ class Features:
 
     encoder: its name in the table of encoders. identity: what the vectors follow from besides the content
     (weights, version): equal identities give equal vectors. vectors: (I, W) float32, zeros where absent.
-    present: (I,) bool. quality: (I,) float32 in [0, 1], without labels, 0 where absent.
+    present: (I,) bool. quality: (I,) float32 in [0, 1], without labels, 0 where absent. left_out: what could not
+    be read. notes: what was read all the same, such as a JPEG that is labelled png.
     """
 
     modality: Modality
@@ -50,6 +51,7 @@ class Features:
     quality: NDArray[np.float32]
     attributes: Attributes | None = None
     left_out: Sequence[LeftOut] = field(default=())
+    notes: Sequence[LeftOut] = field(default=())
 
     @property
     def n_items(self) -> int:
@@ -97,4 +99,5 @@ class Features:
             quality=np.concatenate([self.quality, others.quality]),
             attributes=attributes,
             left_out=(*self.left_out, *others.left_out),
+            notes=(*self.notes, *others.notes),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -68,14 +68,13 @@ class MediaReport:
     unread: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, features: Iterable[Features], catalogue: Catalogue | None = None, notes: Sequence[LeftOut] = ()
-    ) -> MediaReport:
+    def of(cls, features: Iterable[Features], catalogue: Catalogue | None = None) -> MediaReport:
         """From the features of each modality. catalogue: where their content came from."""
+        features = list(features)
         media = None if catalogue is None else catalogue.media
         return cls(
             tuple(ModalityReport.of(one, catalogue) for one in features),
-            tuple(notes),
+            tuple(line for one in features for line in one.notes),
             {} if media is None else dict(media.unread),
         )
 

@@ -89,7 +89,7 @@ def _lines(fitted: Fitted) -> Iterator[str]:
         yield f"left out: {rows:,} rows, {reason}"
     for text in facts["notes"]:
         yield f"note: {text}"
-    yield from _modalities(facts)
+    yield from _content(facts["content"])
     for stage, curve in fitted.curves.items():
         refit = fitted.refits.get(stage, ())
         spent = sum(one.seconds for one in (*curve, *refit))
@@ -104,11 +104,15 @@ def _lines(fitted: Fitted) -> Iterator[str]:
             yield f"validation {name}: {cell['mean']:.4f}  [{cell['ci95'][0]:.4f}, {cell['ci95'][1]:.4f}]"
 
 
-def _modalities(facts: Mapping[str, Any]) -> Iterator[str]:
-    """What was read, looked at and listened to, and the first few items that stay without."""
-    for one in facts["modalities"]:
-        yield f"{one['modality']}: {one['items']:,} items by {one['encoder']}"
-        for line in one["left_out"][:_LINES]:
-            yield f"{one['modality']}: {line['item']} is left out: {line['reason']}"
-        if one["left_out_count"] > _LINES:
-            yield f"{one['modality']}: and {one['left_out_count'] - _LINES:,} more, named in model/manifest.json"
+def _content(told: Mapping[str, Any]) -> Iterator[str]:
+    """What was read, looked at and listened to, and the first few items that stay without. told: of `MediaReport`."""
+    for one in told["modalities"]:
+        name, lost = one["modality"], one["left_out"]
+        yield f"{name}: {one['items']:,} items by {one['encoder']}, {one['without']:,} without"
+        yield from (f"{name}: {line['item']} is left out: {line['reason']}" for line in lost[:_LINES])
+        if len(lost) > _LINES:
+            yield f"{name}: and {len(lost) - _LINES:,} more, named in model/manifest.json"
+        if one["strangers"]:
+            yield f"{name}: {one['strangers']:,} rows belong to items outside the catalogue"
+    for line in told["notes"][:_LINES]:
+        yield f"{line['modality']}: {line['item']} {line['reason']}; it was read as what it is"

@@ -11,6 +11,7 @@ import numpy as np
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import TEXT, Content, Modality
 from dynmm.catalogue.decoding.decoder import Decoder
+from dynmm.catalogue.decoding.formats import mislabelled
 from dynmm.catalogue.decoding.refused import Refused
 from dynmm.catalogue.decoding.settings import DecodingSettings
 from dynmm.catalogue.features import Attributes, Features, LeftOut
@@ -52,6 +53,7 @@ class Encoding:
         self._modality: Modality = encoder.modality
         self._on_progress = on_progress
         self._places: list[_Place] = []
+        self._notes: list[LeftOut] = []
         # Contents under way: the places of each, and the order in which they will come back.
         self._waiting: dict[bytes, list[_Place]] = {}
         self._order: deque[bytes] = deque()
@@ -83,6 +85,8 @@ class Encoding:
         entries = media.entries(self._modality)
         self._total = len(entries)
         for entry, raw in media.read(entries, int(self.decoding.max_megabytes * 1e6)):
+            if (wrong := mislabelled(entry.format, raw)) is not None:
+                self._notes.append(LeftOut(entry.id, self._modality, wrong))
             yield entry.item, raw
 
     def _lacking(self, shelf: Shelf) -> Iterator[bytes]:
@@ -176,4 +180,5 @@ class Encoding:
             pooled.quality,
             None if pooled.attributes is None else Attributes(names, pooled.attributes),
             tuple(left_out),
+            tuple(self._notes),
         )
