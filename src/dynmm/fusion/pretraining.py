@@ -78,7 +78,8 @@ def following(settings: FusionSettings, recipe: Recipe) -> FusionSettings:
     if decided["weight_decay"] == "auto":
         decided["weight_decay"] = recipe.weight_decay
     if decided["epochs"] == "auto":
-        decided["epochs"] = recipe.epochs
+        # It begins at the backbone's weights, so half the way is enough.
+        decided["epochs"] = max(3, (recipe.epochs + 1) // 2)
     if decided["patience"] == "auto":
         decided["patience"] = max(4, -(-3 * decided["epochs"] // 10))
     return FusionSettings.model_validate(decided)

@@ -43,7 +43,7 @@ class FusionSettings(Settings):
     hidden: int = Field(128, ge=8, description="Width between the input layer of a modality and the shared trunk.")
     content_dropout: _Rate = Field(0.0, description="Dropout on the features of text, picture and sound.")
     modality_dropout: _Rate = Field(
-        0.2, description="Chance that a modality of an item, the collaborative one included, is hidden in a step."
+        0.1, description="Chance that a modality of an item, the collaborative one included, is hidden in a step."
     )
     swap: _Rate = Field(
         0.05,
@@ -53,7 +53,7 @@ class FusionSettings(Settings):
     recon_weight: _Weight = Field(0.1, description="Weight of the reconstruction loss (L_recon).")
     aligned_items: int = Field(512, ge=2, description="Items drawn in each step for L_mm and L_recon.")
     temperature: _Positive | Auto = Field("auto", description="Divides the cosine of user and item in the softmax.")
-    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of AdamW (the paper's Table 7).")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW; the paper's Table 7 has 5e-4.")
     weight_decay: _Weight | Auto = Field("auto", description="Weight decay of AdamW on tables and matrices.")
     warmup_epochs: float = Field(0.5, ge=0, description="Epochs over which the learning rate rises.")
     epochs: Annotated[int, Field(ge=1)] | Auto = Field(
