@@ -21,7 +21,7 @@ import torch
 from tqdm import tqdm
 
 from dynmm import Config, Dataset, baselines
-from dynmm.assembly import FitOptions, Fitted, fit
+from dynmm.assembly import WHOLE, FitOptions, Fitted, fit, rungs
 from dynmm.config import read_config
 from dynmm.evaluation import protocols
 from dynmm.evaluation.ladder import ladder
@@ -69,18 +69,27 @@ def _folder(name: str) -> Path | None:
 def _fit(folder: Path, config: Config, seed: int, device: str) -> Fitted:
     with tqdm(desc=f"{folder.name} seed {seed}", bar_format="{desc}: {n} epochs {elapsed}{postfix}") as bar:
 
+        def began(stage: str) -> None:
+            bar.set_description(f"{folder.name} seed {seed} {stage}")
+            bar.n = 0
+
         def told(report: EpochReport) -> None:
             bar.set_postfix(loss=f"{report.loss:.3f}", ndcg=report.validation)
             bar.update()
 
-        return fit(Dataset.load(folder), config, split="full", seed=seed, options=FitOptions(device, None, told))
+        options = FitOptions(device, None, told, None, began)
+        return fit(Dataset.load(folder), config, split="full", seed=seed, options=options)
 
 
 def _measure(fits: list[Fitted], part: str, names: list[str] | None, seeds: list[int]) -> dict[str, Any]:
     split = fits[0].split
     cases = split.validation if part == "validation" else split.test
     assert cases is not None
-    systems: dict[str, list[System]] = {"dynmm/backbone": [one.recommender.system for one in fits]}
+    ladders = [rungs(one.recommender) for one in fits]
+    *lower, top = ladders[0]
+    systems: dict[str, list[System]] = {WHOLE if lower else top: [one.recommender.system for one in fits]}
+    for name in lower:
+        systems[name] = [one[name] for one in ladders]
     for name in names or comparison_names(split.train):
         system = baselines.create(name)
         system.fit(split.train)
@@ -88,14 +97,24 @@ def _measure(fits: list[Fitted], part: str, names: list[str] | None, seeds: list
     result = protocols.run(protocols.full(split.train, cases), systems).to_json()
     print(f"\n{split.source.info.name}, {part}, full ranking, seeds {seeds}")
     print(ladder(result).to_text())
-    seconds = [sum(report.seconds for report in one.curve) for one in fits]
+    facts = [one.recommender.facts for one in fits]
     return result | {
         "part": part,
         "run_seeds": seeds,
-        "fit_seconds": seconds,
-        "epochs": [len(one.curve) for one in fits],
-        "config": dict(fits[0].recommender.facts["config"]["backbone"]),
+        "rungs": list(ladders[0]),
+        "fit_seconds": {stage: [_seconds(one, stage) for one in fits] for stage in fits[0].curves},
+        "epochs": {stage: [len(one.curves[stage]) for one in fits] for stage in fits[0].curves},
+        "joint": [one["joint"] for one in facts],
+        "content": [
+            {"modality": one["modality"], "encoder": one["encoder"], "items": one["items"]}
+            for one in facts[0]["content"]["modalities"]
+        ],
+        "config": {name: facts[0]["config"][name] for name in ("backbone", "encoders", "fusion")},
     }
+
+
+def _seconds(fitted: Fitted, stage: str) -> float:
+    return sum(report.seconds for report in fitted.curves[stage])
 
 
 if __name__ == "__main__":
