@@ -11,12 +11,14 @@ import pytest
 from tests.evaluation.fakes import Fixed, cases, dataset
 
 from dynmm.catalogue.corruption import FULL, Condition
+from dynmm.errors import ConfigError
 from dynmm.evaluation import figures
 from dynmm.evaluation.protocols import Exam, full
 from dynmm.evaluation.report import ReportData, render
 from dynmm.evaluation.robustness import (
     RATES,
     Robustness,
+    asked_conditions,
     conditions,
     missing_table,
     robustness_table,
@@ -122,6 +124,33 @@ def test_every_condition_that_is_worth_a_curve() -> None:
     assert len(names) == len(set(names)) == 1 + 2 * 3 * len(RATES) + len(RATES)
     assert {"drop text+image=1", "drop image=0.25", "noise text=0.5", "wrong image=0.75"} < set(names)
     assert [one.name for one in conditions(["audio"], rates=[0, 1], kinds=["drop"])] == ["full", "drop audio=1"]
+
+
+def test_conditions_as_a_command_line_names_them() -> None:
+    assert [one.name for one in asked_conditions(["text=1", "image=1"], [])] == [
+        "full",
+        "drop text=1",
+        "drop image=1",
+        "drop text+image=1",
+    ]
+    assert [one.name for one in asked_conditions(["image=0.5"], ["image=0.5"])] == [
+        "full",
+        "drop image=0.5",
+        "noise image=0.5",
+        "wrong image=0.5",
+    ]
+    assert len(asked_conditions(["audio"], [])) == 1 + len(RATES)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("video", "'video' is no modality"), ("image=half", "'half' is no share"), ("image=2", "between 0 and 1")],
+)
+def test_conditions_that_cannot_be_are_named(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        asked_conditions([text], [])
+    with pytest.raises(ConfigError, match=said):
+        asked_conditions([], [text])
 
 
 def test_the_figure_is_drawn_the_same_each_time(found: Robustness) -> None:

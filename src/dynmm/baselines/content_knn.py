@@ -33,7 +33,7 @@ class ContentKnnSettings(Settings):
 
     only: Modality | Literal["all"] = Field("all", description="the modality that is looked at; all: each, averaged")
     window: int = Field(50, ge=1, description="so many of the newest history items make up the profile")
-    recency: float = Field(0.9, gt=0, le=1, description="weight of a history item against the one that came after it")
+    recency: float = Field(0.7, gt=0, le=1, description="weight of a history item against the one that came after it")
 
 
 @dataclass(frozen=True, eq=False)
