@@ -17,6 +17,8 @@ from dynmm.errors import ConfigError
 from dynmm.testing.state import state_hash
 
 pytest.importorskip("transformers")
+#: The library alone takes seconds to import.
+pytestmark = pytest.mark.slow
 _MEAN, _DEVIATION = np.array([0.481, 0.457, 0.408]), np.array([0.268, 0.261, 0.275])
 
 

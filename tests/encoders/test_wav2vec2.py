@@ -16,6 +16,8 @@ from dynmm.errors import ConfigError
 from dynmm.testing.state import state_hash
 
 pytest.importorskip("transformers")
+#: The library alone takes seconds to import.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", params=["group", "layer"])

@@ -11,6 +11,8 @@ from dynmm.encoders.zeroshot import DEFAULT_WORDS, NEUTRAL, ZeroShot, prompts
 from dynmm.errors import ConfigError
 
 pytest.importorskip("transformers")
+#: The library alone takes seconds to import.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
