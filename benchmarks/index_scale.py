@@ -2,9 +2,9 @@
 
     python benchmarks/index_scale.py --out benchmarks/results/index_scale.json
 
-Each phase runs on one thread in a process of its own, whose peak resident memory is measured. Mapped files count in it,
-though the system may take their pages back; "own memory" leaves them out. The latents are simulated:
-clusters in few directions. The aim: under 6 GB throughout, 64 bytes an item in memory.
+Each phase runs on one thread in a process of its own, whose peak resident memory is measured. Mapped files
+count in it, though the system may take their pages back; "own memory" leaves them out. The latents are
+simulated: clusters in few directions. The aim: under 6 GB throughout, 64 bytes an item in memory.
 
     python benchmarks/index_scale.py --kinds --items 100000
 

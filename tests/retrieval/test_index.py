@@ -19,7 +19,8 @@ from dynmm.retrieval.quantised import QuantisedIndex
 from dynmm.retrieval.requests import Limits
 from dynmm.retrieval.settings import Kind, RetrievalSettings
 from dynmm.storage import write_json
-from dynmm.system import PADDING
+from dynmm.system import PADDING, Query
+from dynmm.types import UserHistory
 
 ITEMS, WIDTH = 3000, 32
 KINDS: tuple[Kind, ...] = ("exact", "pq")
@@ -180,6 +181,17 @@ def test_small_catalogues(kind: Kind, n: int, tmp_path: Path) -> None:
         assert found.items[row, :n].tolist() == np.argsort(-(known(index) * user).sum(axis=1), kind="stable").tolist()
     assert (found.items[:, n:] == PADDING).all()
     assert index.search(users[:0], 4).items.shape == (0, 4)
+
+
+def test_limits_are_read_from_queries(index: ItemIndex, vectors: NDArray[np.float32]) -> None:
+    users = tastes(vectors, 2)
+    first = index.search(users, 4).items
+    queries = [
+        Query(UserHistory(), exclude=first[0, :2]),
+        Query(UserHistory(), candidates=first[1, [3, 1, 0]], exclude=first[1, :1]),
+    ]
+    found = index.search(users, 2, Limits.of(queries))
+    assert found.items.tolist() == [first[0, 2:4].tolist(), first[1, [1, 3]].tolist()]
 
 
 def test_a_user_of_zeros_gets_items_by_id(index: ItemIndex) -> None:

@@ -159,4 +159,6 @@ def _scanned(codebook: Codebook, codes: NDArray[np.uint8]) -> Any:
     plain.is_trained = True
     plain.add_sa_codes(np.ascontiguousarray(codes))
     with one_thread(faiss):
-        return faiss.IndexPQFastScan(plain)
+        packed = faiss.IndexPQFastScan(plain)
+    packed.orig_codes = None  # it would point into `plain`, which ends here; only a search for debugging reads it
+    return packed

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.system import Query
 from dynmm.types import BoolArray, IntArray
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -25,6 +26,12 @@ class Limits:
     exclude: Sequence[IntArray] | None = None
     candidates: Sequence[IntArray | None] | None = None
     hidden: BoolArray | None = None
+
+    @classmethod
+    def of(cls, queries: Sequence[Query], hidden: BoolArray | None = None) -> Limits:
+        """What B queries say of themselves."""
+        candidates = [query.candidates for query in queries]
+        return cls([query.exclude for query in queries], candidates, hidden)
 
     def candidates_of(self, row: int) -> NDArray[np.int64] | None:
         """The row's candidates, each once, rising."""
