@@ -25,11 +25,10 @@ def weights_folder(path_or_name: str | Path, *, extra: str, offline: str = "") -
     extra: of dynmm, for the error where huggingface_hub lacks. offline: what does without the hub, for the
     error where it cannot be reached. Raises ConfigError, MissingExtraError.
     """
-    path = Path(path_or_name).expanduser()
-    if path.is_dir():
+    name, path = str(path_or_name), Path(path_or_name).expanduser()
+    if name and path.is_dir():
         return _sound(path)
-    name = str(path_or_name)
-    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or not name:
+    if not name or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise ConfigError(f"there is no folder {name!r} with a pretrained model")
     return _sound(_from_hub(name, extra, offline))
 
