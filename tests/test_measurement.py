@@ -15,7 +15,8 @@ from dynmm.assembly import FitOptions, fit
 from dynmm.catalogue.content import Modality
 from dynmm.catalogue.features import Features
 from dynmm.evaluation.report import ReportData, render
-from dynmm.measurement import comparison_names, evaluate, stream
+from dynmm.evaluation.robustness import asked_conditions
+from dynmm.measurement import comparison_names, evaluate, robustness, stream
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,8 @@ def test_every_table_of_a_result_has_the_rung(options: FitOptions) -> None:
     result = evaluate(_run(options, "full", k_core=0), systems=["popularity"])
     group = result["apart"]["target_unseen"]
     assert group["cases"] == 1
-    assert group["systems"]["dynmm/backbone"] == group["systems"]["dynmm"]
+    assert set(group["systems"]) == {"dynmm", "dynmm/joint", "dynmm/backbone", "popularity"}
+    assert group["systems"]["dynmm/joint"] == group["systems"]["dynmm"]
     assert "target unseen" in render(ReportData("a film", results=[result]))
 
 
@@ -109,3 +111,14 @@ def test_a_cold_run_is_measured_against_content_among_all_items_and_among_cold_o
     assert few["systems"]["random"]["hit@10"]["mean"] > result["systems"]["random"]["hit@10"]["mean"]
     page = render(ReportData("circles", results=[result]))
     assert "only such new items to choose from" in page
+
+
+def test_what_a_run_loses_without_its_texts_and_with_wrong_ones(options: FitOptions) -> None:
+    run = _run(options, "full", k_core=0)
+    result = robustness(run, asked_conditions(["text"], ["text=1"]))
+    whole = evaluate(run, systems=["popularity"])["systems"]["dynmm"]
+    assert result["systems"]["full"]["hit@10"] == whole["hit@10"]
+    assert [one["name"] for one in result["conditions"]][-2:] == ["noise text=1", "wrong text=1"]
+    assert {one["condition"] for one in result["claims"]} == {"drop text=1", "noise text=1", "wrong text=1"}
+    assert result == robustness(run, asked_conditions(["text"], ["text=1"]))
+    assert "Is wrong worse than missing?" in render(ReportData("circles", robustness=[result]))
