@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dynmm import baselines
-from dynmm.assembly import WHOLE, known_events, known_features, retrained_backbone, rungs, with_features
+from dynmm.assembly import WHOLE, as_fitted, known_events, known_features, retrained_backbone, rungs, with_features
 from dynmm.catalogue.corruption import Condition
 from dynmm.catalogue.features import Features
 from dynmm.errors import ProtocolMismatch
@@ -86,7 +86,7 @@ def evaluate(
     drawn, digest = _candidates(split, candidates) if protocol == "sampled" and split.name == "full" else (None, "")
     asked = exams(split, protocol or split.name, drawn=drawn, candidates_sha256=digest)
     *lower, top = rungs(recommender).items()
-    lineup: dict[str, Iterable[System]] = {WHOLE: [recommender.system]}
+    lineup: dict[str, Iterable[System]] = {WHOLE: [as_fitted(recommender)]}
     lineup |= {name: [rung] for name, rung in lower}
     features = features or known_features(recommender)
     names = systems or comparison_names(split.train, cold=split.name == "cold", features=features)
@@ -144,7 +144,7 @@ def stream(
         )
     base = known_events(split)
     window = window or ("1d" if split.source.info.time_resolution == "day" else "1h")
-    lineup = {WHOLE: iter([recommender.system])}
+    lineup: dict[str, Iterator[System]] = {WHOLE: iter([as_fitted(recommender)])}
     for name in systems or comparison_names(base, stream=True):
         lineup[name] = _retrained(recommender, split) if name == RETRAINED else _fitted(name, base, None)
     report = None if told is None else lambda name, _, done, total: told(name, done, total)

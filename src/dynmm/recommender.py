@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from dynmm.catalogue.features import Features
 from dynmm.errors import ConfigError, DataError
 from dynmm.interactions.columns import interaction_columns
 from dynmm.interactions.dataset import Dataset
@@ -47,19 +46,6 @@ class Recommendations:
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-@dataclass(frozen=True, eq=False)
-class Added:
-    """Items that came after the fit. table: their rows. features: what encoders made of them, in that order."""
-
-    table: pl.DataFrame
-    features: Sequence[Features]
-
-    def followed_by(self, table: pl.DataFrame, features: Sequence[Features]) -> Added:
-        """The same with more items behind. features: of the new ones, of the same modalities in the same order."""
-        both = [old.followed_by(new) for old, new in zip(self.features, features, strict=True)]
-        return Added(pl.concat([self.table, table], how="diagonal_relaxed"), both)
-
-
 @dataclass(repr=False, eq=False)
 class Recommender:
     """A fitted system with the ids, texts and histories that it works on.
@@ -79,8 +65,8 @@ class Recommender:
         self._histories = Histories(self.known)
         self._titles: list[str | None] = self.known.item_table[TITLE].to_list()
         self._learned: list[Events] = []
-        #: What `add_items` took in since the fit, None where nothing was.
-        self.added: Added | None = None
+        #: Rows of the items that `add_items` took in since the fit, None where there are none.
+        self.added: pl.DataFrame | None = None
         times = self.known.events.timestamps
         self._now = int(times.max()) if times is not None and len(times) else None
 
@@ -203,14 +189,14 @@ class Recommender:
             raise DataError(
                 f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it"
             )
-        self.admit(table, *encode_new(self, table, media, None if features is None else Path(features), cache))
+        self.admit(table, encode_new(self, table, media, None if features is None else Path(features), cache))
 
-    def admit(self, table: pl.DataFrame, system: System, features: Sequence[Features]) -> None:
+    def admit(self, table: pl.DataFrame, system: System) -> None:
         """Take in checked items with the system that ranks them, as a saved run does when it is loaded."""
+        self.added = table if self.added is None else pl.concat([self.added, table], how="diagonal_relaxed")
         self.items = Vocabulary((*self.items.ids, *table[ITEM].to_list()))
         self._titles += table[TITLE].to_list()
         self.system = system
-        self.added = Added(table, features) if self.added is None else self.added.followed_by(table, features)
 
     def welcome(self, users: Sequence[str]) -> None:
         """Make users known who have no event yet, in this order."""

@@ -8,6 +8,7 @@ from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.whole import (
     WHOLE,
     Whole,
+    as_fitted,
     known_events,
     known_features,
     pick_device,
@@ -21,6 +22,7 @@ __all__ = [
     "FitOptions",
     "Fitted",
     "Whole",
+    "as_fitted",
     "check_target",
     "encode_new",
     "fit",

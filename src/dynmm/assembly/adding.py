@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import polars as pl
 
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.catalogue import Catalogue
-from dynmm.catalogue.features import Features
+from dynmm.catalogue.content import MODALITIES, Modality
 from dynmm.config import Config
 from dynmm.encoders.running import encode_catalogue
+from dynmm.encoders.settings import EncoderSettings
+from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED
 from dynmm.errors import ArtefactError, DataError, UnsupportedByData
 from dynmm.fusion.keeping import load_features
 from dynmm.recommender import Recommender
@@ -23,11 +25,11 @@ from dynmm.types import SimilarItem
 
 def encode_new(
     recommender: Recommender, items: pl.DataFrame, media: Any, features: Path | None, cache: Path | None
-) -> tuple[System, Sequence[Features]]:
-    """The system with the new items behind the others, and their features.
+) -> System:
+    """The system with the new items behind the others.
 
     items: checked rows of `fields.ITEM_SCHEMA`. media, features: see `Recommender.add_items`. Raises
-    UnsupportedByData for a run without a joint stage, DataError where an encoder of the fit is needed and missing.
+    UnsupportedByData for a run without a joint stage, DataError where nothing that it reads is known of the items.
     """
     system = whole_of(recommender)
     if system.joint is None:
@@ -35,16 +37,34 @@ def encode_new(
             "this run knows items by their interactions alone, so there is nothing to tell it of an item that nobody "
             "has taken; fit again on data with texts, pictures or sounds (fusion.variant must not be off)"
         )
-    settings = Config.of(recommender.facts["config"]).encoders
+    read = {one.modality: one.encoder for one in system.joint.joined.features}
+    settings = _as_fitted(Config.of(recommender.facts["config"]).encoders, read)
     catalogue = Catalogue.from_frames(items, media, features)
-    encoded = encode_catalogue(catalogue, settings, device=str(system.joint.device), cache=cache)
-    joined = {one.modality for one in system.joint.features}
-    used = [one for one in encoded if one.modality in joined]
-    if not used:
-        raise DataError(
-            f"nothing that this run reads is known of the new items; give them one of: {', '.join(sorted(joined))}"
-        )
-    return system.with_items(used), used
+    encoded = encode_catalogue(catalogue, settings, device=str(system.joint.device), cache=cache, missing="skip")
+    if not any(one.present.any() for one in encoded):
+        wanted = ", ".join(_wanted(modality, encoder) for modality, encoder in sorted(read.items()))
+        raise DataError(f"nothing that this run reads is known of the new items; give them one of: {wanted}")
+    return system.with_items(encoded)
+
+
+def _as_fitted(settings: EncoderSettings, read: Mapping[Modality, str]) -> EncoderSettings:
+    """What was chosen for the data of the fit, whatever this data or this installation would make of `auto`.
+
+    read: encoder by modality, of those that took part in the joint stage.
+    """
+    chosen: dict[str, str] = {}
+    for modality in MODALITIES:
+        named = settings.named(modality)
+        if modality not in read:
+            chosen[modality] = OFF
+        else:
+            chosen[modality] = read[modality] if named in (AUTO, PRECOMPUTED) else named
+    return settings.model_copy(update=chosen)
+
+
+def _wanted(modality: Modality, encoder: str) -> str:
+    kind, _, name = encoder.partition(":")
+    return f"{modality} (features=FOLDER, with {modality}-{name}.parquet)" if kind == PRECOMPUTED else modality
 
 
 def with_added(recommender: Recommender, folder: Path) -> None:
@@ -52,8 +72,7 @@ def with_added(recommender: Recommender, folder: Path) -> None:
     system = whole_of(recommender)
     if system.joint is None:
         raise ArtefactError(f"{folder} holds added items, and this run has no joint stage; copy the run again")
-    table, features = read_added(folder), load_features(folder)
-    recommender.admit(table, system.with_items(features), features)
+    recommender.admit(read_added(folder), system.with_items(load_features(folder)))
 
 
 def similar_to(recommender: Recommender, item: int, k: int) -> list[SimilarItem]:

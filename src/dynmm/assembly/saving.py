@@ -77,11 +77,12 @@ def _write_state(recommender: Recommender, split: Split, folder: Path) -> None:
     with named_disk_errors(folder):
         folder.mkdir()
     write_events(folder, split.source, split.parts)
-    if recommender.added is not None:
+    joint = whole_of(recommender).joint
+    if recommender.added is not None and joint is not None:
         with named_disk_errors(folder / ADDED_DIR):
             (folder / ADDED_DIR).mkdir()
-        write_added(folder / ADDED_DIR, recommender.added.table)
-        save_features(recommender.added.features, folder / ADDED_DIR)
+        write_added(folder / ADDED_DIR, recommender.added)
+        save_features(joint.added, folder / ADDED_DIR)
     if recommender.learned:
         write_learned(folder, recommender.newcomers, recommender.learned)
     seal(folder, {"data_sha256": recommender.facts["data"]["sha256"]})

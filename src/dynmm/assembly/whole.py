@@ -78,6 +78,13 @@ class Whole:
         new = joint.item_vectors[self.joint.n_items :]
         return Whole(self.backbone, joint, self._refit, self.search and self.search.with_items(new))
 
+    def as_fitted(self) -> Whole:
+        """The same without the items that were added since the fit."""
+        if self.joint is None or not self.joint.added:
+            return self
+        search = None if self.search is None else Search(self.search.base)
+        return Whole(self.backbone, Joint(self.joint.joined, device=self.joint.device), self._refit, search)
+
     def with_features(self, features: Sequence[Features]) -> Whole:
         """The same items seen otherwise, searched exactly. See `Joint.with_features`."""
         assert self.joint is not None, "modalities belong to a joint stage"
@@ -111,19 +118,27 @@ def whole_of(recommender: Recommender) -> Whole:
     return system
 
 
+def as_fitted(recommender: Recommender) -> Whole:
+    """What is measured: a split asks about the items of the fit, and added ones would only stand in the way."""
+    return whole_of(recommender).as_fitted()
+
+
 def rungs(recommender: Recommender) -> Mapping[str, System]:
-    """See `Whole.rungs`."""
-    return whole_of(recommender).rungs()
+    """See `Whole.rungs`. Over the items of the fit, as all that is measured."""
+    return as_fitted(recommender).rungs()
 
 
 def known_features(recommender: Recommender) -> Sequence[Features]:
-    """What the run knows of its items besides interactions; none without a joint stage."""
-    return whole_of(recommender).features
+    """What the run knows of the items of its fit besides interactions; none without a joint stage."""
+    return as_fitted(recommender).features
 
 
 def with_features(recommender: Recommender, features: Sequence[Features]) -> System:
-    """The system as it would rank if this were known of its items. Raises UnsupportedByData without a joint stage."""
-    whole = whole_of(recommender)
+    """The system as it would rank if this were known of the items of the fit.
+
+    Raises UnsupportedByData without a joint stage.
+    """
+    whole = as_fitted(recommender)
     if whole.joint is None:
         raise UnsupportedByData(
             "this run knows items by their interactions alone: there is no modality to drop or to corrupt"

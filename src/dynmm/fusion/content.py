@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dynmm.catalogue.features import Features
@@ -100,7 +101,14 @@ def usable(features: Sequence[Features], n_items: int, wanted: Sequence[str]) ->
 
 
 def halved(features: Features) -> Features:
-    """The same with vectors that half precision can hold."""
+    """The same with vectors and attributes that half precision can hold."""
+    named = features.attributes
+    if named is not None:
+        named = replace(named, values=_rounded(named.values))
+    quality = features.quality.astype(np.float32)
+    return replace(features, vectors=_rounded(features.vectors), quality=quality, attributes=named)
+
+
+def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
     limit = float(np.finfo(np.float16).max)
-    rounded = np.clip(features.vectors, -limit, limit).astype(np.float16).astype(np.float32)
-    return replace(features, vectors=rounded, quality=features.quality.astype(np.float32))
+    return np.clip(values, -limit, limit).astype(np.float16).astype(np.float32)

@@ -5,6 +5,7 @@ B users, I items, M modalities with cf first, D joint width.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from dynmm.catalogue.features import Attributes, Features
 from dynmm.errors import DataError
 from dynmm.fusion.content import CF, Content, halved, join
+from dynmm.fusion.latents import Latents
 from dynmm.fusion.pretraining import Joined
+from dynmm.topk import SAME_KERNEL_ROWS
 from dynmm.types import UserHistory
 
 
@@ -25,8 +28,8 @@ from dynmm.types import UserHistory
 class ItemParts:
     """Of what each latent is made. z = sum over m of weights[:, m] * parts[m].
 
-    names: M modalities, cf first. parts: M of (I, D) float32. weights: (I, M). present: (I, M) bool.
-    lengths: (I,), of z before it was brought to unit length.
+    names: M modalities, cf first. parts: M of (I, D) float32. weights: (I, M). present: (I, M) bool, False where
+    a part was guessed or is not there. lengths: (I,), of z before it was brought to unit length.
     """
 
     names: tuple[str, ...]
@@ -41,19 +44,22 @@ class Joint:
 
     def __init__(self, joined: Joined, added: Sequence[Features] = (), device: str | torch.device = "cpu") -> None:
         """added: features of items that came after the fit, one for each modality that took part in it."""
-        self.joined, self.device = joined, torch.device(device)
-        self.features: tuple[Features, ...] = tuple(joined.features)
-        if added:
-            self.features = tuple(old.followed_by(new) for old, new in zip(joined.features, added, strict=True))
+        self.joined, self.added, self.device = joined, tuple(added), torch.device(device)
         self._model = joined.model.to(self.device).eval().requires_grad_(False)
-        self._content = self._read(self.features, joined.counts)
+        fitted = joined.features
+        self._see([old.followed_by(new) for old, new in zip(fitted, added, strict=True)] if added else fitted)
+
+    def _see(self, features: Sequence[Features]) -> None:
+        """Make the latents of what is known of the items."""
+        self.features: tuple[Features, ...] = tuple(features)
+        self._content = self._read(features, self.joined.counts)
         table = self._model.latents.collaborative
         extra = len(self._content.present) - len(table)
-        self._table = torch.cat([table, table.new_zeros(extra, table.shape[1])])
-        if joined.settings.variant == "paper":
-            self._content, self._table = _with_guesses(self._content, self._table, self.guessed_cf())
-        #: (I, D) float32, unit length, on the device.
-        self.item_vectors, self._lengths, self._parts, self._weights = self._latents(self._content, self._table)
+        shown, self._table = self._content, torch.cat([table, table.new_zeros(extra, table.shape[1])])
+        if self.joined.settings.variant == "paper":
+            shown, self._table = _with_guesses(shown, self._table, self.guessed_cf())
+        #: (I, D) float32, unit length, on the device. `_found.z` is the same as the tower reads it.
+        self.item_vectors, self._found = self._latents(shown, self._table)
 
     @property
     def n_items(self) -> int:
@@ -77,19 +83,16 @@ class Joint:
         """(B, D) float32 on the device; an empty history gets the vector that ranks most nearly by popularity."""
         model = self._model
         with torch.no_grad():
-            states = model.tower.states([history.items for history in histories], self.item_vectors_read)
-            found = model.users(states)
-            known = torch.tensor([len(history.items) > 0 for history in histories], device=self.device)
-            return torch.where(known[:, None], found, model.start)
-
-    @property
-    def item_vectors_read(self) -> Tensor:
-        """(I, D) latents as the tower reads them: not brought to unit length."""
-        return self.item_vectors * self._lengths[:, None]
+            states = model.tower.states([history.items for history in histories], self._found.z)
+            # Padded, so that what one user gets does not depend on how many others are in the batch.
+            found = model.users(pad(states, (0, 0, 0, max(0, SAME_KERNEL_ROWS - len(states)))))[: len(states)]
+            known = torch.tensor([len(history.items) > 0 for history in histories], dtype=torch.bool)
+            return torch.where(known.to(self.device)[:, None], found, model.start)
 
     def parts(self) -> ItemParts:
         """Of what the latents are made."""
-        return ItemParts(self.modalities, self._parts, self._weights, self._content.present, self._lengths)
+        found = self._found
+        return ItemParts(self.modalities, found.parts, found.weights, self._content.present, found.z.norm(dim=-1))
 
     def with_items(self, features: Sequence[Features]) -> Joint:
         """The same with items behind the others that nobody has touched yet; this one stays as it is.
@@ -101,20 +104,24 @@ class Joint:
             raise DataError("the features of new items must be of the same items, in the same order, and at least one")
         by_name = {one.modality: one for one in features}
         added = [_fitting(like, by_name.get(like.modality), next(iter(n_new))) for like in self.joined.features]
-        so_far = [one.take(np.arange(len(self.joined.counts), one.n_items)) for one in self.features]
-        both = [old.followed_by(new) for old, new in zip(so_far, added, strict=True)]
-        return Joint(self.joined, both, self.device)
+        if self.added:
+            added = [old.followed_by(new) for old, new in zip(self.added, added, strict=True)]
+        return Joint(self.joined, added, self.device)
 
     def with_features(self, features: Sequence[Features]) -> Joint:
         """The same items seen otherwise: with a modality dropped or corrupted. Nothing is trained anew.
 
-        features: of the same items, one for each modality that took part, in the same order.
+        features: of the same items, one for each modality that took part, in the same order. Raises DataError
+        where they are not.
         """
-        twin = object.__new__(Joint)
-        twin.joined, twin.device, twin._model, twin._table = self.joined, self.device, self._model, self._table
-        twin.features = tuple(features)
-        twin._content = self._read(features, self.joined.counts)
-        twin.item_vectors, twin._lengths, twin._parts, twin._weights = self._latents(twin._content, self._table)
+        seen = [(one.modality, one.width, one.n_items) for one in features]
+        if seen != [(one.modality, one.width, one.n_items) for one in self.features]:
+            raise DataError(
+                f"the joint stage sees {', '.join(self.modalities[1:])} of {self.n_items:,} items, in this order; "
+                "change the features that it has, and give all of them"
+            )
+        twin = copy.copy(self)
+        twin._see(features)
         return twin
 
     def guessed_cf(self) -> Tensor:
@@ -128,8 +135,7 @@ class Joint:
 
     def projected(self) -> list[Tensor]:
         """M of (I, P), unit length: where modalities are compared with one another."""
-        with torch.no_grad():
-            return list(self._model.latents(self._content, self._table).projected)
+        return list(self._found.projected)
 
     @property
     def content(self) -> Content:
@@ -149,17 +155,16 @@ class Joint:
         padded = np.concatenate([counts, np.zeros(n_items - len(counts), counts.dtype)])
         return join(features, self.joined.standardisers, padded).to(self.device)
 
-    def _latents(self, content: Content, table: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...], Tensor]:
+    def _latents(self, content: Content, table: Tensor) -> tuple[Tensor, Latents]:
         with torch.no_grad():
-            found = self._model.latents(content, table)
+            found: Latents = self._model.latents(content, table)
             unit = normalize(found.z, dim=-1)
             void = ~content.present.any(1)
             if void.any() and not void.all():
                 # Of these nothing is known. A zero vector would stand in the middle of every ranking; this one
                 # points away from where the items are, and stands near the end.
                 unit[void] = -normalize(unit[~void].mean(0), dim=-1)
-            lengths = found.z.norm(dim=-1)
-        return unit, lengths, tuple(part.float() for part in found.parts), found.weights
+        return unit, replace(found, parts=tuple(part.float() for part in found.parts))
 
 
 def _fitting(like: Features, new: Features | None, n_items: int) -> Features:
@@ -180,6 +185,7 @@ def _fitting(like: Features, new: Features | None, n_items: int) -> Features:
         quality=np.zeros(n_items, np.float32),
         attributes=None if like.attributes is None else _unknown(like.attributes, n_items),
         left_out=(),
+        notes=(),
     )
 
 
