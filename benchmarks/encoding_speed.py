@@ -32,6 +32,7 @@ from dynmm.encoders.clip import Clip
 from dynmm.encoders.encoder import Encoder
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
+from dynmm.encoders.transformer import quiet
 from dynmm.encoders.visual import Visual
 from dynmm.encoders.wav2vec2 import Wav2Vec2
 from dynmm.randomness import generator
@@ -138,7 +139,8 @@ def _clip(folder: Path, device: str, batches: int) -> Callable[[], Result]:
     def measure() -> Result:
         if not folder.exists():
             library = _library()
-            library.CLIPVisionModelWithProjection(library.CLIPVisionConfig()).save_pretrained(folder)
+            with quiet():
+                library.CLIPVisionModelWithProjection(library.CLIPVisionConfig()).save_pretrained(folder)
             processing = importlib.import_module("transformers.models.clip.image_processing_pil_clip")
             processing.CLIPImageProcessorPil().save_pretrained(folder)
         return _alone(Clip(folder, device, words=()), _pictures(32), batches, device)
@@ -150,7 +152,8 @@ def _wav2vec2(folder: Path, device: str, batches: int) -> Callable[[], Result]:
     def measure() -> Result:
         if not folder.exists():
             library = _library()
-            library.Wav2Vec2Model(library.Wav2Vec2Config()).save_pretrained(folder)
+            with quiet():
+                library.Wav2Vec2Model(library.Wav2Vec2Config()).save_pretrained(folder)
             library.Wav2Vec2FeatureExtractor().save_pretrained(folder)
         return _alone(Wav2Vec2(folder, device), _sounds(4), batches, device)
 
