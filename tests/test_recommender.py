@@ -360,3 +360,9 @@ def test_a_fit_names_what_is_no_data_set_and_no_configuration() -> None:
         Recommender.fit(pl.DataFrame())  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="a configuration is a mapping"):
         Recommender.fit("data", "epochs=5")  # type: ignore[arg-type]
+
+
+def test_the_gate_of_an_item_shares_one(fitted: Recommender) -> None:
+    weights = fitted.gate("i3")
+    assert set(weights) == {"cf", "text"}
+    assert sum(weights.values()) == pytest.approx(1.0, abs=1e-5)

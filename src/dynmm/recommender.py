@@ -158,6 +158,15 @@ class Recommender:
 
         return similar_to(self, self.items.encode(item, what="item"), self._depth(k))
 
+    def gate(self, item: str | int) -> dict[str, float]:
+        """How much each modality counts in one item's latent: weights of those that it has, which sum to 1.
+
+        `cf` is what is known from interactions. Empty where nothing is known of the item. Raises UnknownIdError.
+        """
+        from dynmm.assembly import gate_of
+
+        return gate_of(self, self.items.encode(item, what="item"))
+
     def learn(self, events: Any) -> None:
         """Take in what has just happened: rows with user_id, item_id and, where the data has time, timestamp.
 

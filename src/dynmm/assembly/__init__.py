@@ -1,6 +1,6 @@
 """Configuration in, concrete parts out; runs saved and loaded. The only package that knows concrete classes."""
 
-from dynmm.assembly.adding import encode_new, similar_to
+from dynmm.assembly.adding import encode_new, gate_of, similar_to
 from dynmm.assembly.fitting import FitOptions, Fitted, fit
 from dynmm.assembly.hub import push_to_hub
 from dynmm.assembly.loading import load
@@ -26,6 +26,7 @@ __all__ = [
     "check_target",
     "encode_new",
     "fit",
+    "gate_of",
     "known_events",
     "known_features",
     "load",

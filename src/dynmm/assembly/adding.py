@@ -16,6 +16,7 @@ from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED
 from dynmm.errors import ArtefactError, DataError, UnsupportedByData
+from dynmm.fusion.diagnostics import item_gate
 from dynmm.fusion.keeping import load_features
 from dynmm.recommender import Recommender
 from dynmm.runfiles import read_added
@@ -88,3 +89,9 @@ def similar_to(recommender: Recommender, item: int, k: int) -> list[SimilarItem]
         )
         for one in whole_of(recommender).similar(item, k)
     ]
+
+
+def gate_of(recommender: Recommender, item: int) -> dict[str, float]:
+    """Of one dense item: the weight of each modality that it has."""
+    joint = whole_of(recommender).joint
+    return {"cf": 1.0} if joint is None else item_gate(joint, item)
