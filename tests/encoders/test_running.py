@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ from tests.encoders.made import real_folder
 
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import Modality
+from dynmm.catalogue.decoding.refused import Refused
+from dynmm.catalogue.decoding.settings import DecodingSettings
 from dynmm.catalogue.features import Features, LeftOut
 from dynmm.catalogue.quality import text_quality
+from dynmm.catalogue.report import ModalityReport
+from dynmm.encoders import encoding
 from dynmm.encoders.cache import FeatureCache
 from dynmm.encoders.encoder import Encoder
 from dynmm.encoders.encoding import Encoding
@@ -168,8 +172,6 @@ def test_pictures_are_decoded_pooled_and_refused_once(tmp_path: Path) -> None:
 
 
 def test_other_limits_of_the_decoder_are_another_reading(tmp_path: Path) -> None:
-    from dynmm.catalogue.decoding.settings import DecodingSettings
-
     catalogue = _pictures([("a", _png(255, 0))])
     encode_catalogue(catalogue, _settings(image=MIDDLES), cache=tmp_path)
     [strict] = encode_catalogue(
@@ -177,6 +179,43 @@ def test_other_limits_of_the_decoder_are_another_reading(tmp_path: Path) -> None
     )
     assert not strict.present.any()
     assert [line.item for line in strict.left_out] == ["a"]
+
+
+def test_files_that_are_not_opened_are_told_once(tmp_path: Path) -> None:
+    limits = DecodingSettings(max_megabytes=0.0001)
+    catalogue = _pictures([("a", _png(255, 0)), ("b", b"short, and no picture")])
+    [features] = encode_catalogue(catalogue, _settings(image=MIDDLES), cache=tmp_path, decoding=limits)
+    assert [line.item for line in features.left_out] == ["b", "a"]
+    assert "at most 0.0001 MB are read" in features.left_out[1].reason
+    assert ModalityReport.of(features, catalogue).left_out == features.left_out
+
+
+class _Crowded:
+    """A decoder on a machine so crowded that nothing is done in time."""
+
+    def __init__(self, settings: DecodingSettings) -> None:
+        self._settings = settings
+
+    def __enter__(self) -> _Crowded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def decode(self, modality: Modality, raw: Iterable[bytes]) -> Iterator[Refused]:
+        for _ in raw:
+            yield Refused("takes longer than 20 s to decode", lasting=False)
+
+
+def test_what_a_crowded_machine_refused_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue = _pictures([("a", _png(255, 0))])
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding, "Decoder", _Crowded)
+        [crowded] = encode_catalogue(catalogue, _settings(image=MIDDLES), cache=tmp_path)
+    assert crowded.left_out == (LeftOut("a", "image", "takes longer than 20 s to decode"),)
+    [later] = encode_catalogue(catalogue, _settings(image=MIDDLES), cache=tmp_path)
+    assert later.present[0]
+    assert later.left_out == ()
 
 
 def test_all_senses_at_once_text_first(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.encoders.made import weights
-from tests.encoders.tiny_models import save_clip, save_wav2vec2
+from tests.encoders.tiny_models import save_clip, save_sentences, save_wav2vec2
 
 from dynmm.catalogue.content import AUDIO, IMAGE, MODALITIES, TEXT, Modality
 from dynmm.encoders.encoder import Encoder
@@ -22,7 +22,7 @@ SOURCES: dict[str, Callable[[Path], Path | None]] = {
     "wav2vec2": save_wav2vec2,
     "mobilenet": lambda _: weights("mobilenet-v2"),
     "yamnet": lambda _: weights("yamnet"),
-    "sentence-transformers": lambda _: _minilm_folder(),
+    "sentence-transformers": lambda folder: save_sentences(folder, _minilm_folder()),
 }
 
 
@@ -33,7 +33,7 @@ def _minilm_folder() -> Path:
 
 @pytest.fixture(scope="module", params=list(TABLE))
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Encoder]:
-    """A factory of the encoder of each line. The same one each time where it is expensive to make."""
+    """A factory of the encoder of each line."""
     name = str(request.param)
     entry = TABLE[name]
     source = SOURCES[name](tmp_path_factory.mktemp(name)) if entry.source else None

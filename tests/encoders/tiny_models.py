@@ -12,6 +12,7 @@ import torch
 #: Of the tiny CLIP: pixels along a side, and the length of its vectors.
 SIDE, CLIP_WIDTH = 32, 12
 WAV2VEC2_WIDTH = 16
+SENTENCE_WIDTH = 16
 
 
 def save_clip(folder: Path, *, words: bool = True, image_side_alone: bool = False) -> Path:
@@ -67,6 +68,19 @@ def save_wav2vec2(folder: Path, *, norm: str = "group", head: bool = False, norm
     model.save_pretrained(folder)
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=normalise, return_attention_mask=norm == "layer")
     extractor.save_pretrained(folder)
+    return folder
+
+
+def save_sentences(folder: Path, vocabulary: Path) -> Path:
+    """A BertModel with a tokenizer and without a list of parts, as a plain transformer. vocabulary: of MiniLM."""
+    transformers: Any = importlib.import_module("transformers")
+    sizes = {"hidden_size": SENTENCE_WIDTH, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(vocabulary, local_files_only=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = transformers.BertModel(transformers.BertConfig(vocab_size=len(tokenizer), **sizes))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from dynmm.errors import ConfigError, MissingExtraError
 
 #: What the library raises where a file is missing, broken or of another model.
-READING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError)
+READING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError)
 
 
 def transformers(extra: str) -> Any:
