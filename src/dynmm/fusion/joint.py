@@ -160,10 +160,11 @@ class Joint:
             found: Latents = self._model.latents(content, table)
             unit = normalize(found.z, dim=-1)
             void = ~content.present.any(1)
-            if void.any() and not void.all():
+            fitted = unit[: len(self.joined.counts)][~void[: len(self.joined.counts)]]
+            if void.any() and len(fitted):
                 # Of these nothing is known. A zero vector would stand in the middle of every ranking; this one
-                # points away from where the items are, and stands near the end.
-                unit[void] = -normalize(unit[~void].mean(0), dim=-1)
+                # points away from where the items of the fit are, and stands near the end.
+                unit[void] = -normalize(fitted.mean(0), dim=-1)
         return unit, replace(found, parts=tuple(part.float() for part in found.parts))
 
 
