@@ -23,6 +23,9 @@ from dynmm.cli.progress import EpochBar
 def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) -> None:
     """Fit, evaluate beside the comparison systems, recommend for three users, and write report.html. Offline.
 
+    The simulated world has pictures and sounds, and some items come after the fit. One recommendation is shown
+    that a picture explains, and one that a sound explains, where there are such.
+
     \b
     Example:
       dynmm demo --data examples/movielens --out demo
@@ -47,4 +50,8 @@ def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) ->
         click.echo(f"\nUser {example.user} {info.verb}, newest first: {', '.join(example.history)}")
         for place, title in enumerate(example.recommended, start=1):
             click.echo(f"  {place}. {title}")
+    for sensed in made.sensed:
+        click.echo(f"\n{sensed.title}")
+        for sentence in sensed.sentences:
+            click.echo(f"  {sentence}")
     click.echo(f"\n{made.seconds:.0f} s. Open {made.report} for the figures; the run is in {made.run}.")

@@ -12,6 +12,7 @@ from typing import Any
 from dynmm.evaluation import figures
 from dynmm.evaluation.ladder import Table, ladder
 from dynmm.evaluation.robustness import missing_table, robustness_table
+from dynmm.evaluation.sensed import Sensed, exhibits, sensed_table
 from dynmm.storage import write_bytes
 from dynmm.types import IntArray
 
@@ -53,8 +54,8 @@ class ReportData:
 
     summary: sentences. data: facts on the data, label -> value. results: JSON of evaluations, the headline
     first, what stands beside it after. robustness: JSON of `robustness.Robustness`. item_counts: (I,) events of
-    each item, for the long tail. training: validation metric by epoch. reproduce: commands. noun and verb: words
-    of the data, "film", "watched".
+    each item, for the long tail. training: validation metric by epoch. sensed: what a picture or a sound explains.
+    reproduce: commands. noun and verb: words of the data, "film", "watched".
     """
 
     title: str
@@ -65,6 +66,7 @@ class ReportData:
     item_counts: IntArray | None = None
     training: Sequence[figures.Curve] = ()
     examples: Sequence[Example] = ()
+    sensed: Sequence[Sensed] = ()
     reproduce: Sequence[str] = ()
     noun: str = "item"
     verb: str = "chose"
@@ -87,6 +89,8 @@ def render(data: ReportData) -> str:
     if data.training:
         told += ["<h2>Training</h2>", _image(figures.training_curve(data.training), "validation metric by epoch")]
     told += _examples(data)
+    for sensed in data.sensed:
+        told += _sensed(sensed)
     if data.reproduce:
         told += ["<h2>How to reproduce this</h2>", f"<pre>{escape(chr(10).join(data.reproduce))}</pre>"]
     return (
@@ -143,6 +147,12 @@ def _robustness(result: Mapping[str, Any]) -> list[str]:
         told += ["<h3>Is wrong worse than missing?</h3>", _table(missing_table(result))]
     notes = "".join(f"<li>{escape(note)}</li>" for note in result["notes"])
     return [*told, f'<ul class="notes">{notes}</ul>'] if notes else told
+
+
+def _sensed(one: Sensed) -> list[str]:
+    """A recommendation, where it would stand without each modality, and the pictures or sounds."""
+    told = [f"<h2>{escape(one.title)}</h2>", *exhibits(one), *_paragraphs(one.sentences)]
+    return [*told, _table(sensed_table(one))] if one.places else told
 
 
 def accuracy_table(result: Mapping[str, Any]) -> Table:

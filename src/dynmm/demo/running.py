@@ -1,4 +1,4 @@
-"""The first ten minutes: fit, measure, recommend, and a report that tells what came out."""
+"""Everything that the demo does, one after the other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 
 from dynmm.assembly import WHOLE, FitOptions, Fitted, check_target, fit, save
+from dynmm.catalogue.catalogue import Catalogue
+from dynmm.catalogue.content import AUDIO, IMAGE
+from dynmm.demo.sensing import search
+from dynmm.demo.telling import sensed
+from dynmm.demo.worlds import Newcomers, world_with_newcomers
 from dynmm.evaluation.figures import Curve
 from dynmm.evaluation.report import Example, ReportData, write_report
+from dynmm.evaluation.sensed import Sensed
 from dynmm.interactions.dataset import Dataset
 from dynmm.measurement import evaluate
 from dynmm.recommender import Recommender
-from dynmm.simulation import WorldConfig, simulate
 
 REPORT = "report.html"
 RUN = "run"
@@ -24,17 +29,22 @@ RUN = "run"
 #: How many users the report recommends for, and how much of their history it shows.
 USERS, SHOWN = 3, 5
 
-#: A world that fits in a minute, with enough to learn.
-WORLD = {"users": 1_500, "items": 600, "events": 40_000}
+#: Texts are read as hashed words whatever is installed, so that the demo prints the same everywhere.
+CONFIG = {"encoders": {"text": "hashed-words"}}
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo made. result: JSON of the evaluation. examples: what the report shows of three users."""
+    """What the demo made.
+
+    result: JSON of the evaluation. examples: what the report shows of three users. sensed: what pictures and
+    sounds explain, one for each of the two that the run knows.
+    """
 
     fitted: Fitted
     result: Mapping[str, Any]
     examples: tuple[Example, ...]
+    sensed: tuple[Sensed, ...]
     report: Path
     run: Path
     seconds: float
@@ -51,14 +61,37 @@ def run_demo(
     """Everything into the folder `out`: the run and `report.html`. data: a canonical folder, None simulates one."""
     began = time.perf_counter()
     check_target(out / RUN)
-    dataset = Dataset.load(data) if data is not None else simulate(WorldConfig.model_validate(WORLD), seed).dataset()
-    fitted = fit(dataset, None, split="full", seed=seed, options=options)
-    save(fitted.recommender, out / RUN)
-    result = evaluate(fitted.recommender, "full", told=told)
-    examples = tuple(_example(fitted.recommender, user) for user in _typical_users(fitted))
+    dataset, new = _data(data, seed)
+    fitted = fit(dataset, CONFIG, split="full", seed=seed, options=options)
+    recommender = fitted.recommender
+    result = evaluate(recommender, "full", told=told)
+    if new is not None:
+        recommender.add_items(new.items, new.media, cache=None if options is None else options.cache)
+    save(recommender, out / RUN)
+    examples = tuple(_example(recommender, user) for user in _typical_users(fitted))
+    explained = _sensed(fitted, new, told)
     command = "dynmm demo" + (f" --data {data}" if data is not None else "") + f" --seed {seed} --out {out}"
-    write_report(out / REPORT, _report(fitted, result, examples, command))
-    return Demo(fitted, result, examples, out / REPORT, out / RUN, time.perf_counter() - began)
+    write_report(out / REPORT, _report(fitted, result, examples, explained, command))
+    return Demo(fitted, result, examples, explained, out / REPORT, out / RUN, time.perf_counter() - began)
+
+
+def _data(folder: Path | None, seed: int) -> tuple[Dataset, Newcomers | None]:
+    if folder is not None:
+        return Dataset.load(folder), None
+    new = world_with_newcomers(seed)
+    return new.data, new
+
+
+def _sensed(fitted: Fitted, new: Newcomers | None, told: Callable[[str], None] | None) -> tuple[Sensed, ...]:
+    """What pictures and sounds explain; nothing where the run knows neither."""
+    if told is not None:
+        told("looking for what a picture or a sound explains")
+    catalogues = [Catalogue.of(fitted.split.source)]
+    if new is not None:
+        catalogues.append(Catalogue.from_frames(new.items, new.media))
+    truth = None if new is None else new.owed_to
+    found = search(fitted.recommender, (IMAGE, AUDIO))
+    return tuple(sensed(fitted.recommender, one, catalogues, truth) for one in found)
 
 
 def _typical_users(fitted: Fitted) -> list[str]:
@@ -77,9 +110,19 @@ def _example(recommender: Recommender, user: str) -> Example:
     return Example(user, names, [one.title or one.item for one in recommender.recommend(user, SHOWN)])
 
 
-def _report(fitted: Fitted, result: Mapping[str, Any], examples: tuple[Example, ...], command: str) -> ReportData:
+def _report(
+    fitted: Fitted,
+    result: Mapping[str, Any],
+    examples: tuple[Example, ...],
+    explained: tuple[Sensed, ...],
+    command: str,
+) -> ReportData:
     info, counts = fitted.split.source.info, fitted.split.counts
-    curve = [one for one in fitted.curve if one.validation is not None]
+    curves = [
+        Curve(stage, [one.epoch for one in seen], [one.validation or 0.0 for one in seen])
+        for stage, epochs in fitted.curves.items()
+        if (seen := [one for one in epochs if one.validation is not None])
+    ]
     return ReportData(
         title=f"dynmm on {info.name}",
         summary=summary(result, info.noun),
@@ -94,8 +137,9 @@ def _report(fitted: Fitted, result: Mapping[str, Any], examples: tuple[Example, 
         },
         results=[result],
         item_counts=fitted.split.source.item_counts(),
-        training=[Curve("backbone", [one.epoch for one in curve], [one.validation or 0.0 for one in curve])],
+        training=curves,
         examples=examples,
+        sensed=explained,
         reproduce=[command],
         noun=info.noun,
         verb=info.verb,

@@ -1,0 +1,152 @@
+"""A recommendation that a picture or a sound explains: found by taking it away and ranking again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from dynmm.assembly.whole import whole_of
+from dynmm.catalogue.content import Modality
+from dynmm.catalogue.corruption import drop
+from dynmm.recommender import Recommender
+from dynmm.retrieval.similar import shared_attributes
+from dynmm.types import FloatArray, IntArray, UserHistory
+
+#: Looked at are the first so many recommendations of each user. One is owed to its picture if without the
+#: picture it leaves the first ten, and without each other modality alone it stays among them.
+FIRST, STAYS = 5, 10
+#: Users that are looked at, evenly spread over all.
+USERS = 500
+
+#: (user, item), ids as outside.
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One recommendation that is owed to one modality.
+
+    place: with everything, 1 is first. without: its place where the item alone lacks a modality, by modality.
+    like: the item of the user's history that is most like it by this modality. words: named attributes that
+    hold for both, strongest first; none where the encoder names none.
+    """
+
+    modality: Modality
+    user: str
+    item: str
+    place: int
+    without: Mapping[Modality, int]
+    like: str | None
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was looked at for one modality.
+
+    looked: recommendations as (user, item), of so many users. owed: those that the modality explains. case: the
+    clearest of them, whose score falls furthest beyond what taking away anything else does.
+    """
+
+    modality: Modality
+    users: int
+    looked: Sequence[Pair]
+    owed: Sequence[Pair]
+    case: Case | None
+
+
+def search(recommender: Recommender, wanted: Sequence[Modality]) -> list[Search]:
+    """One search for each wanted modality that the run knows; none without a joint stage."""
+    whole = whole_of(recommender)
+    names = [one.modality for one in whole.features]
+    if not set(names) & set(wanted):
+        return []
+    listed = _listed(recommender)
+    vectors = {name: _plain(whole.with_features(drop(whole.features, name)).space.item_vectors) for name in names}
+    return [_searched(recommender, name, listed, vectors) for name in wanted if name in names]
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """A user's first recommendations. vector: (D,). scores: (I,), -inf for the history. items: (K,) dense."""
+
+    user: str
+    vector: FloatArray
+    scores: FloatArray
+    items: IntArray
+
+    def place(self, item: int, score: float) -> int:
+        """Where the item would stand if it had this score; a tie counts against it."""
+        return 1 + int((np.delete(self.scores, item) >= score).sum())
+
+
+def _listed(recommender: Recommender) -> list[_Listed]:
+    space = whole_of(recommender).space
+    items = _plain(space.item_vectors)
+    found = []
+    for user in _some(recommender):
+        had = np.asarray([recommender.items.encode(one, what="item") for one in recommender.history(user)], np.int32)
+        vector = _plain(space.user_vectors([UserHistory(had)]))[0]
+        scores = items @ vector
+        scores[had] = -np.inf
+        order = np.argsort(-scores, kind="stable")[:FIRST]
+        found.append(_Listed(user, vector, scores, order[scores[order] > -np.inf]))
+    return found
+
+
+def _some(recommender: Recommender) -> list[str]:
+    users = [user for user in recommender.users.ids if recommender.history(user)]
+    places = np.linspace(0, len(users) - 1, min(USERS, len(users))).astype(int)
+    return [users[place] for place in places.tolist()]
+
+
+def _searched(
+    recommender: Recommender, modality: Modality, listed: Sequence[_Listed], vectors: Mapping[Modality, FloatArray]
+) -> Search:
+    owed: list[Pair] = []
+    clearest, case = -np.inf, None
+    for one in listed:
+        for item in one.items.tolist():
+            scores = {name: float(table[item] @ one.vector) for name, table in vectors.items()}
+            without = {name: one.place(item, score) for name, score in scores.items()}
+            if without[modality] <= STAYS or any(at > STAYS for name, at in without.items() if name != modality):
+                continue
+            owed.append((one.user, recommender.items.decode(item)))
+            # How much further it falls than without anything else: places differ in worth along a list.
+            clear = min((score for name, score in scores.items() if name != modality), default=0.0) - scores[modality]
+            if clear > clearest:
+                clearest, case = clear, (one, item, without)
+    looked = [(one.user, recommender.items.decode(item)) for one in listed for item in one.items.tolist()]
+    told = None if case is None else _case(recommender, modality, *case)
+    return Search(modality, len(listed), looked, owed, told)
+
+
+def _case(
+    recommender: Recommender, modality: Modality, listed: _Listed, item: int, without: Mapping[Modality, int]
+) -> Case:
+    name = recommender.items.decode(item)
+    like = _most_alike(recommender, modality, name, listed.user)
+    words: tuple[str, ...] = ()
+    if like is not None:
+        named = [
+            one.attributes for one in whole_of(recommender).features if one.modality == modality and one.attributes
+        ]
+        words = shared_attributes(item, recommender.items.encode(like, what="item"), named)
+    place = listed.place(item, float(listed.scores[item]))
+    return Case(modality, listed.user, name, place, without, like, words)
+
+
+def _most_alike(recommender: Recommender, modality: Modality, item: str, user: str) -> str | None:
+    """The item of the history whose likeness to this one this modality adds most to; None where it adds to none."""
+    had = set(recommender.history(user))
+    alike = [one for one in recommender.similar(item, len(recommender.items)) if one.item in had]
+    best = max(alike, key=lambda one: one.parts.get(modality, 0.0), default=None)
+    return best.item if best is not None and best.parts.get(modality, 0.0) > 0 else None
+
+
+def _plain(values: Tensor) -> FloatArray:
+    found: FloatArray = values.cpu().numpy()
+    return found

@@ -1,0 +1,87 @@
+"""What a search for a sense found, in sentences that hold whichever way it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import mean
+
+from dynmm.catalogue.catalogue import Catalogue
+from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
+from dynmm.demo.exhibiting import exhibit
+from dynmm.demo.sensing import FIRST, STAYS, Case, Search
+from dynmm.evaluation.sensed import Exhibit, Sensed
+from dynmm.recommender import Recommender
+
+_NAMES = {TEXT: "text", IMAGE: "picture", AUDIO: "sound"}
+_ALIKE = {TEXT: "reads", IMAGE: "looks", AUDIO: "sounds"}
+
+#: (modality, user, item) -> the share of the user's liking that is a taste which this modality alone shows.
+Truth = Callable[[Modality, str, str], float]
+
+
+def sensed(recommender: Recommender, found: Search, catalogues: Sequence[Catalogue], truth: Truth | None) -> Sensed:
+    """The section of the report on one modality. truth: where the world is simulated."""
+    name, case = _NAMES[found.modality], found.case
+    looked = f"Of the first {FIRST} recommendations of {found.users:,} users, {len(found.looked):,} in all,"
+    rule = (
+        f"without its {name} it leaves the first {STAYS}, and without any other single thing that is known of it "
+        "it stays"
+    )
+    if case is None:
+        return Sensed(
+            f"No recommendation is owed to a {name} alone", [f"{looked} there is none of which this holds: {rule}."]
+        )
+    sentences = [
+        *_about(recommender, case),
+        f"{looked} this holds for {len(found.owed):,}: {rule}.",
+        *_truth(found, case, truth),
+    ]
+    shown = [_exhibit(recommender, case, one, catalogues) for one in (case.item, case.like) if one is not None]
+    places = {"everything": case.place} | {f"all but its {_NAMES[one]}": at for one, at in case.without.items()}
+    title = f"A recommendation that is owed to a {name} alone"
+    return Sensed(title, sentences, places, [one for one in shown if one is not None])
+
+
+def _about(recommender: Recommender, case: Case) -> list[str]:
+    info, name = recommender.known.info, _NAMES[case.modality]
+    new = f" It came after the fit, and nobody has {info.verb} it yet." if _is_new(recommender, case.item) else ""
+    others = "".join(f", without its {_NAMES[one]} {at}" for one, at in case.without.items() if one != case.modality)
+    told = [
+        f"User {case.user} is recommended {_title(recommender, case.item)} in place {case.place}.{new}",
+        f"Without its {name} its place would be {case.without[case.modality]}{others}.",
+    ]
+    if case.like is not None:
+        alike = f"{_title(recommender, case.like)} {_ALIKE[case.modality]} most like it"
+        shared = f": both are {_listed(case.words)}" if case.words else ""
+        told.append(f"Of what the user {info.verb}, {alike}{shared}.")
+    return told
+
+
+def _truth(found: Search, case: Case, truth: Truth | None) -> list[str]:
+    if truth is None:
+        return []
+    name = _NAMES[found.modality]
+    here = truth(found.modality, case.user, case.item)
+    owed, looked = (mean(truth(found.modality, *pair) for pair in pairs) for pairs in (found.owed, found.looked))
+    return [
+        f"This world is simulated, so the truth is known, though no recommender saw it: tastes that only a {name} "
+        f"shows make up {here:.0%} of what draws this user to it, {owed:.0%} on average where the rule holds, and "
+        f"{looked:.0%} over all recommendations that were looked at."
+    ]
+
+
+def _exhibit(recommender: Recommender, case: Case, item: str, catalogues: Sequence[Catalogue]) -> Exhibit | None:
+    verb = "recommended" if item == case.item else recommender.known.info.verb
+    return exhibit(catalogues, case.modality, item, f"{_title(recommender, item)} ({verb})")
+
+
+def _title(recommender: Recommender, item: str) -> str:
+    return recommender.title(item) or item
+
+
+def _is_new(recommender: Recommender, item: str) -> bool:
+    return recommender.items.encode(item, what="item") >= recommender.known.n_items
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
