@@ -71,18 +71,15 @@ def load_joint(folder: Path, tower: SequenceTower, device: str | torch.device = 
         weights = load_file(folder / _WEIGHTS)
         model = build_joint(tower, weights["latents.collaborative"], [one.width for one in features], settings)
         model.load_state_dict(weights)
-        ridge = load_file(folder / _REGRESSOR)
+        ridge = {name: value.to(device) for name, value in load_file(folder / _REGRESSOR).items()}
         regressor = CfRegressor(ridge["weight"], ridge["bias"], **card["regressor"])
         history = tuple(EpochReport(**report) for report in card["history"])
+        joined = Joined(settings, features, standardisers, counts, model, regressor, card["best_epoch"], history)
+        return Joint(joined, device=device)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtefactError(
             f"the joint stage in {folder} cannot be read: {error}; copy the run again, or fit it again"
         ) from error
-    regressor = CfRegressor(
-        regressor.weight.to(device), regressor.bias.to(device), regressor.penalty, regressor.explained
-    )
-    joined = Joined(settings, features, standardisers, counts, model, regressor, card["best_epoch"], history)
-    return Joint(joined, device=device)
 
 
 def save_features(features: Sequence[Features], folder: Path) -> None:
