@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dynmm.backbone.inference import user_vectors
+from dynmm.backbone.pretraining import set_start
 from dynmm.backbone.sasrec import SASRec
-from dynmm.backbone.start import fit_start
 from dynmm.training.dropout import drop
 
 N_ITEMS, POSITIONS = 200, 20
@@ -83,7 +83,7 @@ def test_attention_fades_with_the_distance() -> None:
 def test_an_empty_history_ranks_by_popularity() -> None:
     model = _model()
     counts = torch.arange(N_ITEMS).flip(0).float() ** 2
-    fit_start(model, counts)
+    set_start(model, counts)
     with torch.no_grad():
         scores = model.items() @ user_vectors(model, [np.empty(0, np.int32)])[0]
     # 200 items in 32 random dimensions cannot be put into any order whatever; most of it is there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_a_window_in_the_name_is_a_setting() -> None:
         ("item-knn", {"recency": 1.5}, "recency"),
     ],
 )
-def test_wrong_names_and_settings_are_named(name: str, settings: dict[str, float], said: str) -> None:
+def test_wrong_names_and_settings_are_named(name: str, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         baselines.create(name, **settings)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_the_report_names_each_item_that_lost_something() -> None:
     catalogue = Catalogue.from_frames({"item_id": ["a", "b", "c"]}, media)
     lost = LeftOut("a", "image", "is cut short or damaged")
     noted = LeftOut("b", "image", "is labelled png and is jpeg")
-    report = MediaReport.of([features([lost])], catalogue, [noted])
+    report = MediaReport.of([replace(features([lost]), notes=[noted])], catalogue)
     (images,) = report.modalities
     assert (images.items, images.without, images.strangers) == (2, 1, 1)
     assert images.quality["median"] == 0.75
