@@ -231,7 +231,7 @@ def users(items: NDArray[np.float32], n: int, seed: int = 0) -> NDArray[np.float
 
 
 #: By faiss's names, at 64 bytes an item or little more: fast scan, 8-bit codes, fast scan within inverted lists.
-KINDS = ("PQ128x4fs", "PQ64", "IVF1024,PQ128x4fs")
+KINDS = ("PQ128x4fs", "PQ64", "IVF256,PQ128x4fs")
 PROBES = (16, 64)
 
 
@@ -239,7 +239,7 @@ def _compare_kinds(items: int, queries: int) -> None:
     vectors = np.concatenate(list(latents(items, WIDTH)))
     asked = users(vectors, queries)
     truth = ExactIndex(vectors).search(asked, DEPTH).items
-    sample = vectors[generator(0, "sample").permutation(items)[:40_000]]
+    sample = vectors[generator(0, "sample").permutation(items)[: RetrievalSettings().training_items]]
     faiss = faiss_module()
     print(f"{items:,} items of width {WIDTH}, one thread; share of the best {DEPTH} on a shortlist of")
     print(f"{'':26}     100     500    1000   cpu, each  bytes/item  to learn")
