@@ -1,4 +1,4 @@
-"""Exact search: every item is scored. About a millisecond up to some 50,000 items."""
+"""Exact search: every item is scored. A few milliseconds for one user up to some 50,000 items."""
 
 from __future__ import annotations
 
