@@ -18,6 +18,7 @@ from dynmm.evaluation import figures
 from dynmm.evaluation.protocols import full, run
 from dynmm.evaluation.replay import Stream
 from dynmm.evaluation.report import Example, ReportData, accuracy_table, render, write_report
+from dynmm.evaluation.sensed import Exhibit, Sensed
 from dynmm.evaluation.streams import run_stream
 
 NASTY = "<script>alert(1)</script> & \"Crouching\" 'Tiger' $x_$"
@@ -156,3 +157,22 @@ def test_recall_is_left_out_where_it_says_what_hit_says(evaluated: dict[str, Any
     assert not any(name.startswith("recall") for name in header)
     several = {"systems": {"a": {"hit@10": {"mean": 1.0}, "recall@10": {"mean": 0.5}}}}
     assert accuracy_table(several).header == ("system", "hit@10", "recall@10")
+
+
+def test_what_a_picture_explains_stands_in_the_report_with_the_picture() -> None:
+    exhibits = [Exhibit(f"{NASTY} (watched)", "image/png", b"\x89PNG..."), Exhibit("a tune", "audio/wav", b"RIFF")]
+    data = ReportData("r", sensed=[Sensed(f"Owed {NASTY}", [f"User {NASTY} is."], {NASTY: 3, "none": 41}, exhibits)])
+    page = render(data)
+    assert "<script" not in page
+    for kind, content in (("image/png", b"\x89PNG..."), ("audio/wav", b"RIFF")):
+        assert f'src="data:{kind};base64,{base64.b64encode(content).decode()}"' in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 4
+    assert "<td>41</td>" in page
+    assert "http" not in page.replace("https://www.w3.org", "").replace("http://www.w3.org", "")
+
+
+def test_a_report_without_it_has_no_such_section() -> None:
+    page = render(ReportData("r", sensed=[Sensed("Pictures and sounds", ["There are none."])]))
+    assert "<h2>Pictures and sounds</h2>\n<p>There are none.</p>" in page
+    assert "<table" not in page
+    assert "<img" not in page

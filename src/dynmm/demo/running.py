@@ -14,7 +14,7 @@ from dynmm.assembly import WHOLE, FitOptions, Fitted, check_target, fit, save
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import AUDIO, IMAGE
 from dynmm.demo.sensing import search
-from dynmm.demo.telling import sensed
+from dynmm.demo.telling import nothing_to_sense, sensed
 from dynmm.demo.worlds import Newcomers, world_with_newcomers
 from dynmm.evaluation.figures import Curve
 from dynmm.evaluation.report import Example, ReportData, write_report
@@ -38,7 +38,7 @@ class Demo:
     """What the demo made.
 
     result: JSON of the evaluation. examples: what the report shows of three users. sensed: what pictures and
-    sounds explain, one for each of the two that the run knows.
+    sounds explain, one for each of the two that the run knows; a word on it where it knows neither.
     """
 
     fitted: Fitted
@@ -83,7 +83,7 @@ def _data(folder: Path | None, seed: int) -> tuple[Dataset, Newcomers | None]:
 
 
 def _sensed(fitted: Fitted, new: Newcomers | None, told: Callable[[str], None] | None) -> tuple[Sensed, ...]:
-    """What pictures and sounds explain; nothing where the run knows neither."""
+    """What pictures and sounds explain, or why there is nothing to explain."""
     if told is not None:
         told("looking for what a picture or a sound explains")
     catalogues = [Catalogue.of(fitted.split.source)]
@@ -91,6 +91,8 @@ def _sensed(fitted: Fitted, new: Newcomers | None, told: Callable[[str], None] |
         catalogues.append(Catalogue.from_frames(new.items, new.media))
     truth = None if new is None else new.owed_to
     found = search(fitted.recommender, (IMAGE, AUDIO))
+    if not found:
+        return (nothing_to_sense(fitted.split.source.info.noun, simulated=new is not None),)
     return tuple(sensed(fitted.recommender, one, catalogues, truth) for one in found)
 
 

@@ -42,6 +42,16 @@ def sensed(recommender: Recommender, found: Search, catalogues: Sequence[Catalog
     return Sensed(title, sentences, places, [one for one in shown if one is not None])
 
 
+def nothing_to_sense(noun: str, *, simulated: bool) -> Sensed:
+    """The section where the run knows neither pictures nor sounds. noun: of the data."""
+    mend = (
+        "this installation decodes neither: pip install '.[vision,audio]' brings what it takes"
+        if simulated
+        else "`dynmm demo` without --data simulates a small world that has both, and shows what they explain"
+    )
+    return Sensed("Pictures and sounds", [f"Here a {noun} has neither a picture nor a sound; {mend}."])
+
+
 def _about(recommender: Recommender, case: Case) -> list[str]:
     info, name = recommender.known.info, _NAMES[case.modality]
     new = f" It came after the fit, and nobody has {info.verb} it yet." if _is_new(recommender, case.item) else ""
