@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,11 +44,9 @@ def index_of(space: VectorSpace, settings: RetrievalSettings, seed: int, cache: 
 class Search:
     """Ranks by a space through the quantised index that lies in a folder."""
 
-    def __init__(
-        self, folder: Path, *, base: Path | None = None, owned: tempfile.TemporaryDirectory[str] | None = None
-    ) -> None:
-        """base: the index of the items of the fit, where some were added. owned: a folder that goes when this does."""
-        self.folder, self.base, self._owned = folder, base or folder, owned
+    def __init__(self, folder: Path, *, base: Path | None = None) -> None:
+        """base: the index of the items of the fit, where some were added."""
+        self.folder, self.base = folder, base or folder
         self.index: ItemIndex = load_index(folder)
 
     def rank(self, space: VectorSpace, queries: Sequence[Query], k: int) -> Rankings:
@@ -59,10 +59,15 @@ class Search:
 
     def with_items(self, vectors: torch.Tensor) -> Search:
         """The same with (N, D) more items behind the others, in a folder that lives as long as it."""
-        owned = tempfile.TemporaryDirectory(prefix="dynmm-index-")
-        target = Path(owned.name) / "index"
-        add_items(self.folder, _plain(vectors), target)
-        return Search(target, base=self.base, owned=owned)
+        held = Path(tempfile.mkdtemp(prefix="dynmm-index-"))
+        try:
+            add_items(self.folder, _plain(vectors), held / "index")
+            larger = Search(held / "index", base=self.base)
+        except BaseException:
+            shutil.rmtree(held, ignore_errors=True)
+            raise
+        weakref.finalize(larger, shutil.rmtree, held, ignore_errors=True)
+        return larger
 
 
 def similar_items(space: VectorSpace, joint: Joint | None, search: Search | None, item: int, k: int) -> list[Similar]:
