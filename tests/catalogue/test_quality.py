@@ -36,7 +36,7 @@ def test_the_more_a_picture_is_blurred_the_lower_its_quality(seed: int) -> None:
     image = Image.fromarray(scene(300, 260, seed))
     found = [seen_quality(image.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 1, 2, 3)]
     assert found == sorted(found, reverse=True)
-    assert found[0] > 0.7
+    assert found[0] > 0.5
     assert found[-1] < 0.6 * found[0]
 
 

@@ -106,11 +106,12 @@ def test_evaluate_writes_the_contract_shape(full_run: Path, tmp_path: Path) -> N
     told = json.loads(out.read_text())
     assert told["protocol"] == "full"
     assert told["users"] == 60
-    assert set(told["systems"]) == {"dynmm", "dynmm/backbone", "popularity", "item-knn"}
+    assert set(told["systems"]) == {"dynmm", "dynmm/backbone", "dynmm/joint", "popularity", "item-knn"}
     cell = told["systems"]["dynmm"]["hit@10"]
     assert cell["ci95"][0] <= cell["mean"] <= cell["ci95"][1]
     assert cell["seeds"] == [cell["mean"]]
     assert {(one["ours"], one["theirs"]) for one in told["comparisons"]} == {
+        ("dynmm", "dynmm/backbone"),
         ("dynmm", "popularity"),
         ("dynmm", "item-knn"),
     }
