@@ -10,18 +10,17 @@ from torch.nn.functional import normalize
 
 from dynmm.fusion.gate import Gate, agreement, mean_gate
 
-D, P = 8, 4
+P = 4
 
 
-def _made(rows: int, modalities: int, seed: int) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+def _made(rows: int, modalities: int, seed: int) -> tuple[list[torch.Tensor], torch.Tensor]:
     draws = torch.Generator().manual_seed(seed)
-    parts = [3 * torch.randn(rows, D, generator=draws) for _ in range(modalities)]
     projected = [normalize(torch.randn(rows, P, generator=draws), dim=-1) for _ in range(modalities)]
-    return parts, projected, torch.rand(rows, modalities, generator=draws)
+    return projected, torch.rand(rows, modalities, generator=draws)
 
 
 def _trained(modalities: int, seed: int) -> Gate:
-    gate, draws = Gate(modalities, D), torch.Generator().manual_seed(seed)
+    gate, draws = Gate(modalities), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in gate.parameters():
             parameter.normal_(std=3, generator=draws)
@@ -39,8 +38,8 @@ def _trained(modalities: int, seed: int) -> Gate:
 )
 def test_weights_are_shared_out_among_what_is_there(present: list[list[bool]], seed: int) -> None:
     there = torch.tensor(present)
-    parts, projected, quality = _made(len(there), there.shape[1], seed)
-    for weights in (_trained(there.shape[1], seed)(parts, projected, there, quality), mean_gate(there)):
+    projected, quality = _made(len(there), there.shape[1], seed)
+    for weights in (_trained(there.shape[1], seed)(projected, there, quality), mean_gate(there)):
         assert bool((weights >= 0).all())
         assert not weights[~there].any()
         torch.testing.assert_close(weights.sum(1), there.any(1).float())
@@ -53,18 +52,17 @@ def test_the_mean_gate_weighs_all_alike() -> None:
 
 
 def test_an_untrained_gate_goes_by_quality_and_agreement_alone() -> None:
-    parts, projected, _ = _made(1, 2, 0)
+    projected, _ = _made(1, 2, 0)
     there = torch.ones(1, 2, dtype=torch.bool)
-    better = Gate(2, D)(parts, projected, there, torch.tensor([[0.2, 0.9]]))[0]
+    better = Gate(2)(projected, there, torch.tensor([[0.2, 0.9]]))[0]
     torch.testing.assert_close(better[1] / better[0], torch.tensor(0.7).exp())
 
 
 def test_what_disagrees_with_two_others_counts_less() -> None:
-    parts, _, _ = _made(1, 3, 0)
     same, other = torch.tensor([[1.0, 0, 0, 0]]), torch.tensor([[-1.0, 0, 0, 0]])
     there, quality = torch.ones(1, 3, dtype=torch.bool), torch.ones(1, 3)
-    alike = Gate(3, D)(parts, [same, same, same], there, quality)[0]
-    doubted = Gate(3, D)(parts, [same, same, other], there, quality)[0]
+    alike = Gate(3)([same, same, same], there, quality)[0]
+    doubted = Gate(3)([same, same, other], there, quality)[0]
     torch.testing.assert_close(alike, torch.full((3,), 1 / 3))
     assert doubted[2] < 0.5 * doubted[0]
     assert doubted[0] == doubted[1]
@@ -82,9 +80,9 @@ def test_agreement_is_the_mean_cosine_with_the_others_that_are_there() -> None:
 @pytest.mark.parametrize("nothing", [0.0, 1e4])
 def test_an_item_with_nothing_has_a_finite_gradient(nothing: float) -> None:
     gate = _trained(2, 1)
-    parts = [torch.full((1, D), nothing, requires_grad=True) for _ in range(2)]
-    projected = [normalize(part[:, :P], dim=-1) for part in parts]
-    gate(parts, projected, torch.zeros(1, 2, dtype=torch.bool), torch.zeros(1, 2)).sum().backward()
+    parts = [torch.full((1, P), nothing, requires_grad=True) for _ in range(2)]
+    projected = [normalize(part, dim=-1) for part in parts]
+    gate(projected, torch.zeros(1, 2, dtype=torch.bool), torch.zeros(1, 2)).sum().backward()
     for value in (*parts, *gate.parameters()):
         assert value.grad is not None
         assert bool(torch.isfinite(value.grad).all())

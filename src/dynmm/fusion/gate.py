@@ -6,34 +6,32 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 _ABSENT = -1e30
 
 
 class Gate(nn.Module):
-    """a_m = softmax over present modalities of a learned score of x_m, of its quality, and of its agreement.
+    """a_m = softmax over present modalities of a learned score, of quality, and of agreement.
+
+    The learned score is one number for each modality. A score that reads x_m itself was tried: it learns that
+    what trained is best told by the collaborative vectors, and leaves content no weight (experiment log, E8).
 
     Agreement is the mean cosine of the modality's projected latent with those of the others that are present:
-    quality alone cannot tell a sharp picture of the wrong thing. R items, M modalities with cf, D width.
+    quality alone cannot tell a sharp picture of the wrong thing. R items, M modalities with cf.
     """
 
-    def __init__(self, modalities: int, width: int) -> None:
+    def __init__(self, modalities: int) -> None:
         super().__init__()
-        self.direction = nn.Parameter(torch.zeros(modalities, width))
         self.bias = nn.Parameter(torch.zeros(modalities))
         self.quality = nn.Parameter(torch.ones(modalities))
         self.agreement = nn.Parameter(torch.ones(modalities))
 
-    def forward(self, parts: Sequence[Tensor], projected: Sequence[Tensor], present: Tensor, quality: Tensor) -> Tensor:
+    def forward(self, projected: Sequence[Tensor], present: Tensor, quality: Tensor) -> Tensor:
         """(R, M) weights that sum to 1; zeros where nothing is present.
 
-        parts: M of (R, D). projected: M of (R, P), unit length. present: (R, M) bool. quality: (R, M).
+        projected: M of (R, P), unit length. present: (R, M) bool. quality: (R, M).
         """
-        learned = torch.stack(
-            [(normalize(part.float(), dim=-1) * self.direction[m]).sum(-1) for m, part in enumerate(parts)], 1
-        )
-        scores = learned + self.bias + self.quality * quality + self.agreement * agreement(projected, present)
+        scores = self.bias + self.quality * quality + self.agreement * agreement(projected, present)
         weights = torch.softmax(scores.masked_fill(~present, _ABSENT), dim=-1)
         return weights * present
 

@@ -63,7 +63,7 @@ class ItemLatents(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in widths)
         self.trunk = nn.Linear(hidden, width)
         self.heads = nn.ModuleList(nn.Linear(width, PROJECTED, bias=False) for _ in range(len(widths) + 1))
-        self.gate = Gate(len(widths) + 1, width) if learned_gate else None
+        self.gate = Gate(len(widths) + 1) if learned_gate else None
         self._initialise(init)
 
     @torch.no_grad()
@@ -115,7 +115,7 @@ class ItemLatents(nn.Module):
         shown = content.present
         if noise is not None and modality_dropout > 0:
             shown = _partly_hidden(shown, modality_dropout, noise)
-        weights = mean_gate(shown) if self.gate is None else self.gate(every, projected, shown, content.quality)
+        weights = mean_gate(shown) if self.gate is None else self.gate(projected, shown, content.quality)
         z = torch.stack([weights[:, m, None] * part.float() for m, part in enumerate(every)]).sum(0)
         return Latents(z, every, weights, projected, shown, own)
 

@@ -40,7 +40,7 @@ class FusionSettings(Settings):
     gate: Literal["learned", "mean"] = Field(
         "learned", description="How present modalities are weighed: by a learned score and quality, or all alike."
     )
-    hidden: int = Field(128, ge=8, description="Width between the input layer of a modality and the shared trunk.")
+    hidden: int = Field(384, ge=8, description="Width between the input layer of a modality and the shared trunk.")
     content_dropout: _Rate = Field(0.0, description="Dropout on the features of text, picture and sound.")
     modality_dropout: _Rate = Field(
         0.1, description="Chance that a modality of an item, the collaborative one included, is hidden in a step."
