@@ -15,13 +15,16 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench clean
+.PHONY: help demo senses test lint bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.ready-demo  ## fit, evaluate and recommend on MovieLens; writes demo/report.html
 	$(BIN)/dynmm demo --data examples/movielens --out demo
+
+senses: $(VENV)/.ready-demo  ## the same on a small simulated world with pictures; writes demo/senses/report.html
+	$(BIN)/dynmm demo --out demo/senses
 
 test: lint  ## every check: ruff, mypy, import rules, pytest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)

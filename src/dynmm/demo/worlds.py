@@ -15,7 +15,9 @@ from dynmm.randomness import generator
 from dynmm.simulation import World, demo_world, simulate
 
 #: Enough to learn from, in less than a minute. Of the items, so many are kept back as the newcomers.
-USERS, ITEMS, EVENTS, NEWCOMERS = 700, 600, 15_000, 40
+USERS, ITEMS, EVENTS, NEWCOMERS = 500, 500, 10_000, 40
+#: One taste that texts tell of, one that only pictures show, and one that only sounds let hear.
+TASTES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,7 @@ def world_with_newcomers(
     seed: int, *, users: int = USERS, items: int = ITEMS, events: int = EVENTS, newcomers: int = NEWCOMERS
 ) -> Newcomers:
     """Pictures and sounds are made where this installation can decode them; they change no event."""
-    config = demo_world(users, items, events)
+    config = demo_world(users, items, events).model_copy(update={"factors": TASTES})
     silent = {} if _installed("soundfile") else {"sounds": None}
     blind = {} if _installed("PIL") else {"pictures": None}
     world = simulate(config.model_copy(update={**silent, **blind}), seed)
