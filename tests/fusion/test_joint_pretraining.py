@@ -15,6 +15,7 @@ from dynmm.assembly.whole import base_of
 from dynmm.backbone.pretraining import pretrain
 from dynmm.backbone.system import Backbone
 from dynmm.fusion.content import usable
+from dynmm.fusion.diagnostics import item_gate
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.pretraining import Joined, pretrain_joint
 from dynmm.fusion.settings import FusionSettings
@@ -119,7 +120,9 @@ class _Broken(Exception):
     """The fit was ended here."""
 
 
-def _fit_in(folder: Path | None, negatives: int | None, stop_after: int | None = None) -> Joined:
+def _fit_in(
+    folder: Path | None, negatives: int | None, stop_after: int | None = None, precision: str = "float32"
+) -> Joined:
     below = base()
     if negatives is not None:
         recipe = {**below.recipe.__dict__, "full_softmax": False, "negatives": negatives}
@@ -129,7 +132,7 @@ def _fit_in(folder: Path | None, negatives: int | None, stop_after: int | None =
         if report.epoch == stop_after:
             raise _Broken
 
-    settings = JOINT.model_copy(update={"epochs": 5, "patience": 5})
+    settings = JOINT.model_copy(update={"epochs": 5, "patience": 5, "precision": precision})
     return pretrain_joint(
         rings(), below, [places()], settings, seed=3, checkpoint_dir=folder, identity="here", on_epoch=stop
     )
@@ -209,6 +212,19 @@ def test_the_papers_form_runs_and_ranks_cold_items_by_guessed_vectors() -> None:
     assert parts.weights[30].tolist() == [0.5, 0.5]
     assert torch.equal(parts.parts[0][30], joint.guessed_cf()[30])
     assert parts.weights[32].tolist() == [0, 0]
+    assert item_gate(joint, 30) == {"cf": 0.5, "text": 0.5}
+    assert item_gate(joint, 32) == {}
+
+
+@pytest.mark.parametrize("negatives", [None, 10], ids=["full", "sampled"])
+def test_products_in_half_the_bits_train_nearly_the_same(negatives: int | None) -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        fitted = _fit_in(None, negatives, precision=precision)
+        losses[precision] = [report.loss for report in fitted.history]
+        assert all(value.dtype == torch.float32 for value in _weights(fitted).values())
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.03)
+    assert losses["bfloat16"] != losses["float32"]
 
 
 @pytest.mark.parametrize("switched", ["align_weight", "recon_weight"])

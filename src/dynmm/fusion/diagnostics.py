@@ -34,9 +34,10 @@ def diagnose(joint: Joint) -> dict[str, Any]:
 
 
 def item_gate(joint: Joint, item: int) -> dict[str, float]:
-    """The gate's weight of each modality that one dense item has."""
+    """The gate's weight of each modality that one dense item has, or that was guessed for it; they sum to 1."""
     found = joint.parts()
-    return {name: float(found.weights[item, m]) for m, name in enumerate(found.names) if bool(found.present[item, m])}
+    counts = found.present[item] | (found.weights[item] > 0)
+    return {name: float(found.weights[item, m]) for m, name in enumerate(found.names) if bool(counts[m])}
 
 
 def _mean(values: Tensor, present: Tensor) -> float | None:
