@@ -30,7 +30,10 @@ RUN = "run"
 USERS, SHOWN = 3, 5
 
 #: Texts are read as hashed words whatever is installed, so that the demo prints the same everywhere.
-CONFIG = {"encoders": {"text": "hashed-words"}}
+CONFIG: Mapping[str, Mapping[str, Any]] = {"encoders": {"text": "hashed-words"}}
+
+#: With data of one's own, some tens of times the simulated world, the joint stage stops early: a demo is short.
+SHORT_EPOCHS = 4
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def run_demo(
     began = time.perf_counter()
     check_target(out / RUN)
     dataset, new = _data(data, seed)
-    fitted = fit(dataset, CONFIG, split="full", seed=seed, options=options)
+    config = CONFIG if data is None else {**CONFIG, "fusion": {**CONFIG.get("fusion", {}), "epochs": SHORT_EPOCHS}}
+    fitted = fit(dataset, config, split="full", seed=seed, options=options)
     recommender = fitted.recommender
     result = evaluate(recommender, "full", told=told)
     if new is not None:
