@@ -26,7 +26,11 @@ def read_library(folder: Path = HERE) -> Dataset:
 
 def recommend_next(reader: str, k: int = 3) -> list[Recommendation]:
     """Fit, save, load, and ask. A small model, few epochs and the words of the titles are enough for 41 readers."""
-    config = {"backbone": {"width": 32, "epochs": 30}, "encoders": {"text": "hashed-words"}}
+    config = {
+        "backbone": {"width": 32, "epochs": 30},
+        "encoders": {"text": "hashed-words"},
+        "fusion": {"hidden": 32, "epochs": 30},
+    }
     fitted = Recommender.fit(read_library(), config)
     with tempfile.TemporaryDirectory() as place:
         fitted.save_pretrained(Path(place) / "run")
