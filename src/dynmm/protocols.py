@@ -5,12 +5,13 @@ B users, I items, D width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from dynmm.factids import FactId
 from dynmm.types import IntArray, UserHistory
 
 
@@ -50,4 +51,45 @@ class SequenceTower(Protocol):
 
     def states(self, histories: Sequence[IntArray], table: Tensor) -> Tensor:
         """What is known after each history, (B, D) float32 without gradient; zeros for an empty one."""
+        ...
+
+
+class FactStore(Protocol):
+    """Facts as they stood at an offset: what a rationale is written from and checked against.
+
+    offset: a number of events in the log. The events of the fit come first and all count at every offset from their
+    number on; learned events follow in their order. Ids are those of the outside world.
+    """
+
+    @property
+    def offset(self) -> int:
+        """Events in the log now."""
+        ...
+
+    def fact(self, fact: FactId, as_of: int, user: str | None = None) -> Mapping[str, Any] | None:
+        """What was stored of a fact, JSON values by name; None where there was no such fact.
+
+        user: who asks; they are never among `users`. None where nobody known asks.
+
+            followed    users, within (events), source_users
+            together    users, window (events), source_users
+            union       users, window (events)
+            attribute   name, value, items (how many items share the value)
+            alike       modality, cosine (4 places), attributes (words that hold for both, strongest first)
+            trend       users, days, rank (1 is the item that most people took)
+
+        users: distinct people. source_users: distinct people who took the source, the asking user too.
+        """
+        ...
+
+    def has(self, user: str, item: str, as_of: int) -> bool | None:
+        """Whether a user had taken an item; None where the store knows no such user."""
+        ...
+
+    def title(self, item: str) -> str | None:
+        """The title as the catalogue has it, None where there is none."""
+        ...
+
+    def about(self, item: str) -> Mapping[str, Any] | None:
+        """What tells items of one title apart: `year` and `brand` where they are known. None for an unknown item."""
         ...
