@@ -167,6 +167,28 @@ def robustness(result: Mapping[str, Any], *, metric: str = "hit@10", form: Forma
         return _bytes(figure, form)
 
 
+def faithfulness_curves(result: Mapping[str, Any], *, form: Format = "svg") -> bytes:
+    """Score lost by the share of the evidence removed, strongest first and in random order, with 95 % bands.
+
+    result: JSON of `faithfulness.Faithfulness`.
+    """
+    curves = result["curves"]
+    shares = [100 * share for share in curves["shares"]]
+    with _drawing(5.2, 3.2) as (figure, axes):
+        for number, (name, points) in enumerate(curves["orders"].items()):
+            colour, marker = PALETTE[(number + 1) % len(PALETTE)], _MARKERS[number % len(_MARKERS)]
+            means = [-point["mean"] for point in points]
+            axes.plot(shares, means, marker, linestyle="-", color=colour, markersize=4, label=_plain(name))
+            low, high = (np.array([-point["ci95"][side] for point in points], dtype=float) for side in (1, 0))
+            axes.fill_between(shares, low, high, color=colour, alpha=0.10, linewidth=0)
+        axes.axhline(0, color=PALETTE[0], linewidth=0.8)
+        axes.set_xlabel("evidence removed, % of the facts behind a score")
+        axes.set_ylabel("change of the score")
+        axes.set_title("What the score loses with its evidence", loc="left")
+        axes.legend(fontsize=8)
+        return _bytes(figure, form)
+
+
 @contextmanager
 def _drawing(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
     """A figure without a window and without touching matplotlib's global state. Sizes in inches."""
