@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,3 +88,87 @@ class SimilarItem:
     parts: dict[str, float]
     reason: str | None
     attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A fact of the stores that speaks for one item to one user, on outside ids.
+
+    id: names the fact so that it can be looked up again, see `evidence.ids`. kind: see `evidence.kinds`. item: what
+    it speaks for. sources: items of the user's history that it starts from, newest first; none for a trend. facts:
+    what is stored, JSON values by name. contribution: what the fact adds to the score, exact within the evidence term.
+    """
+
+    id: str
+    kind: str
+    item: str
+    sources: tuple[str, ...]
+    facts: Mapping[str, Any]
+    contribution: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as one JSON object."""
+        return {**vars(self), "sources": list(self.sources), "facts": dict(self.facts)}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The parts of one item's score for one user. They sum to the score.
+
+    item: outside id. contributions: `latent`, `evidence` (and `rerank` where there is one). evidence: the facts behind
+    the evidence term that can be told, strongest first. rest: what the evidence term holds beyond them. rank: 1 is
+    best, 0 where the item is no candidate. as_of_offset: events in the log when this was computed.
+    """
+
+    item: str
+    score: float
+    rank: int
+    contributions: Mapping[str, float]
+    evidence: tuple[Evidence, ...]
+    rest: float
+    as_of_offset: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checkable statement. Every number, name and attribute in its text stands in its facts.
+
+    evidence: ids of the facts it cites. facts: JSON values by name.
+    """
+
+    kind: str
+    text: str
+    evidence: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rationale:
+    """Why an item is recommended to a user: claims, and the sentences made of them.
+
+    user: None where the history came with the request. text: empty of reasons where nothing may be said, which it
+    then says. view: operator or public. k: so many distinct people must stand behind a public count. told: share of
+    the evidence term's positive part that the claims cover, 0 to 1.
+    """
+
+    user: str | None
+    item: str
+    text: str
+    as_of_offset: int
+    claims: tuple[Claim, ...]
+    view: str
+    k: int
+    told: float
+
+    @property
+    def abstains(self) -> bool:
+        """True where there is nothing that may be said."""
+        return not self.claims
+
+    def as_json(self) -> dict[str, Any]:
+        """The RATIONALE object of every output."""
+        claims = [
+            {"kind": one.kind, "text": one.text, "evidence": list(one.evidence), "facts": dict(one.facts)}
+            for one in self.claims
+        ]
+        return {**vars(self), "claims": claims}
