@@ -1,0 +1,136 @@
+"""What is read of pair statistics: rows of some items, or the pairs between two lists of items."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynmm.evidence.pairtable import Columns
+from dynmm.evidence.ragged import offsets_of
+from dynmm.types import IntArray
+
+#: Items and columns of one source, as they are stored.
+Row = tuple[NDArray[np.int32], Columns]
+
+
+@dataclass(frozen=True, eq=False)
+class PairRows:
+    """The pairs of S source items, source by source; N records in all.
+
+    offsets: (S + 1,) int64. items: (N,) int32, ascending within a source. users: (N,) int64, distinct users who had
+    source and item within the window, in either order. followed: (N,) int64, distinct users who took the item within
+    the next few events after the source. first: (N,) float64, how often the item came directly after the source.
+    later: sum of 1 / lag over the further transitions. after: sum of lag^-power, the item after the source within
+    the window. before: the same with the item before the source. The last four fade where that is asked for.
+    """
+
+    offsets: NDArray[np.int64]
+    items: NDArray[np.int32]
+    users: NDArray[np.int64]
+    followed: NDArray[np.int64]
+    first: NDArray[np.float64]
+    later: NDArray[np.float64]
+    after: NDArray[np.float64]
+    before: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class PairGrid:
+    """The pairs from S sources to T targets, each column (S, T); zero where there is no pair. See `PairRows`."""
+
+    users: NDArray[np.int64]
+    followed: NDArray[np.int64]
+    first: NDArray[np.float64]
+    later: NDArray[np.float64]
+    after: NDArray[np.float64]
+    before: NDArray[np.float64]
+
+
+def rows_of(rows: Sequence[Row], units: tuple[float, ...]) -> PairRows:
+    """Put stored rows together. units: what one stored whole is worth, for first, later, after and before."""
+    if not rows:
+        none, weight = np.empty(0, dtype=np.int64), np.empty(0)
+        return PairRows(offsets_of(none), none.astype(np.int32), none, none, weight, weight, weight, weight)
+    items = np.concatenate([items for items, _ in rows])
+    users, followed, *weights = (np.concatenate(parts) for parts in zip(*(columns for _, columns in rows), strict=True))
+    return PairRows(
+        offsets_of(np.array([len(items) for items, _ in rows])),
+        items,
+        users.astype(np.int64),
+        followed.astype(np.int64),
+        *(weight * unit for weight, unit in zip(weights, units, strict=True)),
+    )
+
+
+def grid_of(rows: Sequence[Row], targets: IntArray, units: tuple[float, ...]) -> PairGrid:
+    """Look the targets up in stored rows. targets: (T,) in any order."""
+    shape = (len(rows), len(targets))
+    users, followed = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    weights = np.zeros((len(units), *shape))
+    order = np.argsort(targets, kind="stable")
+    ascending = targets[order].astype(np.int32)
+    for place, (items, columns) in enumerate(rows):
+        if not len(items):
+            continue
+        found = np.minimum(np.searchsorted(items, ascending), len(items) - 1)
+        known = items[found] == ascending
+        found, where = found[known], order[known]
+        users[place, where], followed[place, where] = columns[0][found], columns[1][found]
+        for number, column in enumerate(columns[2:]):
+            weights[number, place, where] = column[found]
+    weights *= np.array(units)[:, None, None]
+    return PairGrid(users, followed, *weights)
+
+
+class RowCache:
+    """Rows that stand in several tables, put together once. Holds so many records, the least lately used leave."""
+
+    def __init__(self, records: int) -> None:
+        self._limit = records
+        self._held = 0
+        self._rows: OrderedDict[int, Row] = OrderedDict()
+
+    def get(self, source: int) -> Row | None:
+        """The row, if it is held."""
+        row = self._rows.get(source)
+        if row is not None:
+            self._rows.move_to_end(source)
+        return row
+
+    def put(self, source: int, row: Row) -> None:
+        """Hold a row, unless it alone is over the limit."""
+        self.drop([source])
+        if len(row[0]) > self._limit:
+            return
+        self._rows[source] = row
+        self._held += len(row[0])
+        while self._held > self._limit:
+            _, (items, _) = self._rows.popitem(last=False)
+            self._held -= len(items)
+
+    def drop(self, sources: Sequence[int]) -> None:
+        """Forget the rows of these sources: they have changed."""
+        for source in sources:
+            row = self._rows.pop(source, None)
+            if row is not None:
+                self._held -= len(row[0])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._rows.clear()
+        self._held = 0
+
+    def __contains__(self, source: object) -> bool:
+        return source in self._rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows that are held."""
+        return sum(items.nbytes + sum(column.nbytes for column in columns) for items, columns in self._rows.values())
