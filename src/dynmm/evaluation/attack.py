@@ -1,0 +1,245 @@
+"""What public claims about many people give away about one of them, in the way of Calandrino et al. (2011).
+
+The attacker knows m items that a target has taken (auxiliary knowledge), may ask for every public fact between these
+and any other item, and asks again after a period in which the target has taken something. The more of the facts
+around an item have risen, the likelier it is that the target took it (their section 4.2). Nothing but the public
+view is asked, through `PublicView`.
+
+Each target is attacked twice from the same start: with the target's events of the period in the log, and without
+them. What the attack achieves without them it has from everybody else and from taste; the difference is what the
+target's own events gave away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dynmm.configuration import Settings
+from dynmm.errors import EmptyDataError
+from dynmm.evaluation.attack_scores import Guess
+from dynmm.factids import FactId
+from dynmm.interactions.vocabulary import Vocabulary
+from dynmm.randomness import generator
+from dynmm.types import Events, IntArray
+
+
+class PublicView(Protocol):
+    """What anyone may ask."""
+
+    def public_fact(self, fact: str, as_of: int) -> Mapping[str, Any] | None:
+        """What the view says of a fact, by its id, as of an offset; None where it says nothing."""
+        ...
+
+
+class Log(Protocol):
+    """The log behind the views, which grows."""
+
+    def append(self, events: Events) -> int:
+        """Take in events, in order. Returns the offset behind them."""
+        ...
+
+
+class AttackSettings(Settings):
+    """The attacker, and how often they try."""
+
+    known: int = Field(10, ge=1, description="items of the target that the attacker knows")
+    recent: int = Field(50, ge=1, description="known items are drawn from so many of the target's latest events")
+    period: int = Field(100, ge=1, description="events of all people between two looks")
+    targets: int = Field(200, ge=1, description="attacks, spread evenly over the stream")
+    others: int = Field(20, ge=1, description="items that the target did not take, beside each that they did")
+    unions: int = Field(10, ge=0, description="facts about several known items at once, besides that about all")
+    trend_days: int = Field(7, ge=0, description="window of the trends that are watched; 0 watches none")
+    seed: int = Field(0, description="of all that is drawn")
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What had happened before the stream, and the names of the items. events: grouped in any way, oldest first
+    within each user."""
+
+    events: Events
+    items: Vocabulary
+
+
+def attack(
+    log: Log,
+    views: Mapping[str, PublicView],
+    past: Past,
+    stream: Events,
+    settings: AttackSettings,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> dict[str, list[Guess]]:
+    """Attack targets along a stream. Returns, for each view, a guess for every item that a target took.
+
+    log: holds the past already; the stream is appended to it. views: read the same log. Within a period the target's
+    events are appended last, so that the same log shows the world without them. progress: called with the share done.
+    Raises EmptyDataError where no user of the stream has `known` earlier items.
+    """
+    guesses: dict[str, list[Guess]] = {name: [] for name in views}
+    scenes = list(_scenes(past, stream, settings))
+    if not scenes:
+        raise EmptyDataError(f"nobody in the stream has {settings.known} earlier items and takes a new one")
+    done = 0
+    for number, scene in enumerate(scenes):
+        before = log.append(stream.take(slice(done, scene.start)))
+        rows = np.arange(scene.start, scene.end)
+        own = stream.users[rows] == scene.target
+        without = log.append(stream.take(rows[~own]))
+        now = log.append(stream.take(rows[own]))
+        done = scene.end
+        watched = _Watched(past.items, scene, settings)
+        for name, view in views.items():
+            guesses[name] += watched.guesses(view, (before, without, now))
+        if progress is not None:
+            progress((number + 1) / len(scenes))
+    return guesses
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """One target in one period. start, end: rows of the stream. taken: new items of the target in the period, each
+    with the items that it is to be told from. moment: of the last event, None without time."""
+
+    target: int
+    start: int
+    end: int
+    known: tuple[int, ...]
+    taken: tuple[tuple[int, tuple[int, ...]], ...]
+    moment: int | None
+
+
+def _scenes(past: Past, stream: Events, settings: AttackSettings) -> Iterator[_Scene]:
+    """Targets at even distances whose periods do not overlap: who acts last in a period is its target."""
+    step = max(settings.period, len(stream) // settings.targets)
+    people = _People(past, len(past.items))
+    done = 0
+    for end in range(step, len(stream) + 1, step):
+        start = end - settings.period
+        people.see(stream.take(slice(done, start)))
+        target = int(stream.users[end - 1])
+        scene = _scene(people, stream, target, start, end, settings)
+        people.see(stream.take(slice(start, end)))
+        done = end
+        if scene is not None:
+            yield scene
+
+
+class _People:
+    """Who had taken what, and how often each item was taken."""
+
+    def __init__(self, past: Past, n_items: int) -> None:
+        self.of: dict[int, list[int]] = {}
+        self.counts = np.zeros(n_items, np.int64)
+        self.see(past.events)
+
+    def see(self, events: Events) -> None:
+        for user, item in zip(events.users.tolist(), events.items.tolist(), strict=True):
+            self.of.setdefault(user, []).append(item)
+        self.counts += np.bincount(events.items, minlength=len(self.counts))
+
+
+def _scene(
+    people: _People, stream: Events, target: int, start: int, end: int, settings: AttackSettings
+) -> _Scene | None:
+    history = people.of.get(target, [])
+    recent = sorted(set(history[-settings.recent :]))
+    if len(recent) < settings.known:
+        return None
+    rng = generator(settings.seed, "attack", target, end)
+    rows = np.arange(start, end)
+    own = stream.users[rows] == target
+    fresh = [item for item in dict.fromkeys(stream.items[rows[own]].tolist()) if item not in set(history)]
+    if not fresh:
+        return None
+    seen_by_others = np.bincount(stream.items[rows[~own]], minlength=len(people.counts))
+    free = np.setdiff1d(np.arange(len(people.counts)), [*history, *fresh])
+    taken = tuple((item, _others(item, free, seen_by_others, people.counts, settings.others, rng)) for item in fresh)
+    known = tuple(int(item) for item in rng.choice(recent, size=settings.known, replace=False))
+    moment = None if stream.timestamps is None else int(stream.timestamps[end - 1])
+    return _Scene(target, start, end, known, taken, moment)
+
+
+def _others(
+    item: int,
+    free: NDArray[np.int64],
+    seen: IntArray,
+    counts: IntArray,
+    n: int,
+    rng: np.random.Generator,
+) -> tuple[int, ...]:
+    """Items that the target has not taken, as busy in the period with other people, and about as popular before.
+
+    So neither popularity nor what others did tells them apart from the item, and a guess is right half of the time.
+    """
+    busier = np.abs(seen[free] - seen[item])
+    likeness = np.abs(np.log1p(counts[free]) - np.log1p(counts[item]))
+    nearest = free[np.lexsort((rng.random(len(free)), likeness, busier))][: 4 * n]
+    return tuple(int(one) for one in rng.choice(nearest, size=min(n, len(nearest)), replace=False))
+
+
+class _Watched:
+    """The facts between what the attacker knows and an item, looked at three times."""
+
+    def __init__(self, items: Vocabulary, scene: _Scene, settings: AttackSettings) -> None:
+        self._items, self._scene, self._days = items, scene, settings.trend_days
+        self._known = [items.decode(item) for item in scene.known]
+        pairs = list(combinations(self._known, 2))
+        rng = generator(settings.seed, "attacked unions", scene.target, scene.end)
+        chosen = rng.permutation(len(pairs))[: settings.unions]
+        self._unions = [pairs[place] for place in chosen] + ([tuple(self._known)] if len(self._known) > 1 else [])
+
+    def guesses(self, view: PublicView, looks: tuple[int, int, int]) -> list[Guess]:
+        """One for every item that the target took. looks: offsets before, without and with the target's events."""
+        found = []
+        for item, others in self._scene.taken:
+            risen = np.array([self._risen(view, one, looks) for one in (item, *others)], dtype=np.int64)
+            found.append(Guess(self._scene.target, without=risen[:, 0], given=risen[:, 1]))
+        return found
+
+    def _risen(self, view: PublicView, item: int, looks: tuple[int, int, int]) -> tuple[int, int]:
+        """How many facts rose, without and with the target's events."""
+        without = given = 0
+        for fact in self._facts(self._items.decode(item)):
+            before, middle, after = (level(view.public_fact(fact, as_of)) for as_of in looks)
+            without += middle > before
+            given += after > before
+        return without, given
+
+    def _facts(self, item: str) -> Iterator[str]:
+        for one in self._known:
+            yield FactId("together", item, (one,)).text
+            yield FactId("followed", item, (one,)).text
+        for several in self._unions:
+            yield FactId("union", item, several).text
+        if self._days and self._scene.moment is not None:
+            yield FactId.trend(self._days, self._scene.moment, item).text
+
+
+def level(said: Mapping[str, Any] | None) -> float:
+    """How many people a fact speaks of, as far as it says; 0 where nothing is said.
+
+    Reads `users`, and buckets under names that begin so (`users_more_than`, `users_at_least`).
+    """
+    numbers = [] if said is None else [value for name, value in said.items() if name.startswith("users")]
+    return float(max(numbers, default=0))
+
+
+def interleaved(offsets: Sequence[int] | IntArray, share: float, seed: int) -> NDArray[np.int64]:
+    """Rows of a stream for data without time: the last `share` of each user's events, their order kept, users mixed
+    at random. offsets: (U+1,) of `Dataset`."""
+    rng = generator(seed, "interleaved stream")
+    rows, keys = [], []
+    for first, end in pairwise(offsets):
+        late = np.arange(int(end) - int(share * (end - first)), int(end))
+        rows.append(late)
+        keys.append(np.sort(rng.random(len(late))))
+    joined = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    return np.asarray(joined[np.argsort(np.concatenate(keys), kind="stable")] if len(joined) else joined, np.int64)
