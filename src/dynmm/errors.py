@@ -3,7 +3,8 @@
 DynmmError
 ├── DataError              the data is wrong: names file, row, column, value and the mend
 │   ├── EmptyDataError     nothing is left to work with
-│   └── UnsupportedByData  the data is fine but cannot support what was asked
+│   ├── UnsupportedByData  the data is fine but cannot support what was asked
+│   └── RationaleUnreadable  what was given to be verified is no rationale: names the field
 ├── ConfigError            an unknown key or a value out of range
 ├── TrainingDiverged       a loss that is no longer a number
 ├── UnknownIdError         a user or item that the run has never seen
@@ -32,6 +33,10 @@ class EmptyDataError(DataError):
 
 class UnsupportedByData(DataError):
     """The data is sound but cannot support what was asked, e.g. a stream without timestamps."""
+
+
+class RationaleUnreadable(DataError):
+    """What was given to be verified is no rationale. The message names the field and what belongs there."""
 
 
 class ConfigError(DynmmError):

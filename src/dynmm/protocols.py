@@ -66,6 +66,11 @@ class FactStore(Protocol):
         """Events in the log now."""
         ...
 
+    @property
+    def n_items(self) -> int:
+        """Items in the catalogue now."""
+        ...
+
     def fact(self, fact: FactId, as_of: int, user: str | None = None) -> Mapping[str, Any] | None:
         """What was stored of a fact, JSON values by name; None where there was no such fact.
 

@@ -1,0 +1,141 @@
+"""From the parts of a score to what may be claimed: strongest first, merged where one clause tells several facts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dynmm.factids import KINDS_OF_PEOPLE, FactId
+from dynmm.rationale.grounds import Grounds, likeness
+from dynmm.rationale.privacy import counted
+from dynmm.rationale.settings import RationaleSettings
+from dynmm.rationale.shown import shown_value
+from dynmm.rationale.wording import sentences_of
+from dynmm.types import Evidence, Explained
+
+#: A union tells less of each item than a pair does: a pair that carries half of it is told instead.
+_UNION_COUNTS = 0.5
+
+Raising = Mapping[FactId, Evidence]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A claim that could be made. covers: facts whose contributions it tells; a union covers the pairs within it."""
+
+    grounds: Grounds
+    covers: frozenset[FactId]
+
+    @property
+    def name(self) -> tuple[str, ...]:
+        """Orders drafts of equal worth."""
+        return tuple(fact.text for fact in self.grounds.ids)
+
+
+def raising(explained: Explained) -> dict[FactId, Evidence]:
+    """The facts that raise the score, by id. The others are no reasons."""
+    return {FactId.parse(one.id): one for one in explained.evidence if one.contribution > 0.0}
+
+
+def drafts(facts: Raising, settings: RationaleSettings, n_items: int) -> list[Draft]:
+    """Every claim that the view may make of these facts.
+
+    n_items: of the catalogue, for the share of it that has an attribute value.
+    """
+    may = {fact: one for fact, one in facts.items() if may_be_told(fact, one, settings, n_items)}
+    told = [*_pairs(may), *_attributes(may)]
+    for fact, one in may.items():
+        if fact.kind in ("alike", "trend", "union"):
+            covers = {fact} if fact.kind != "union" else {fact, *_within(fact, facts)}
+            told.append(Draft(Grounds(fact.kind, (fact,), (one.facts,)), frozenset(covers)))
+    return told
+
+
+def may_be_told(fact: FactId, one: Evidence, settings: RationaleSettings, n_items: int) -> bool:
+    """Whether a fact is a reason that the view may give: enough people, a rare enough value, a true likeness."""
+    stored = one.facts
+    if fact.kind in KINDS_OF_PEOPLE:
+        return counted("users", stored["users"], settings) is not None
+    if fact.item in fact.sources:
+        return False  # an item is like itself, which is no reason
+    if fact.kind == "attribute":
+        return shown_value(stored["value"]) != "" and 1 < stored["items"] <= settings.largest_share * n_items
+    return likeness(stored["cosine"], settings) is not None
+
+
+def _pairs(facts: Raising) -> list[Draft]:
+    """Followed and together of the same two items make one claim, where the first is a part of the second."""
+    made: list[Draft] = []
+    merged: set[FactId] = set()
+    for fact, one in facts.items():
+        if fact.kind == "followed":
+            wide = FactId("together", fact.item, fact.sources)
+            ids = (fact, wide) if wide in facts and one.facts["users"] <= facts[wide].facts["users"] else (fact,)
+            made.append(Draft(Grounds("followed", ids, tuple(facts[each].facts for each in ids)), frozenset(ids)))
+            merged.update(ids)
+    alone = [fact for fact in facts if fact.kind == "together" and fact not in merged]
+    return made + [Draft(Grounds("together", (one,), (facts[one].facts,)), frozenset({one})) for one in alone]
+
+
+def _attributes(facts: Raising) -> list[Draft]:
+    """One claim for the values of one attribute that the same sources share."""
+    sources: dict[tuple[str, str], list[FactId]] = {}
+    for fact in sorted((one for one in facts if one.kind == "attribute"), key=lambda one: _order(one, facts)):
+        sources.setdefault((fact.name, fact.value), []).append(fact)
+    groups: dict[tuple[str, frozenset[str]], list[list[FactId]]] = {}
+    for (name, _), ids in sources.items():
+        groups.setdefault((name, frozenset(fact.sources[0] for fact in ids)), []).append(ids)
+    made = []
+    for values in groups.values():
+        order = [fact.sources[0] for fact in values[0]]
+        ids = [fact for value in values for fact in sorted(value, key=lambda one: order.index(one.sources[0]))]
+        made.append(Draft(Grounds("attribute", tuple(ids), tuple(facts[one].facts for one in ids)), frozenset(ids)))
+    return made
+
+
+def _order(fact: FactId, facts: Raising) -> tuple[float, str]:
+    return -facts[fact].contribution, fact.text
+
+
+def _within(union: FactId, facts: Raising) -> Iterable[FactId]:
+    starts = set(union.sources)
+    return (one for one in facts if one.kind in ("followed", "together") and one.sources[0] in starts)
+
+
+def worth(covers: Iterable[FactId], facts: Raising) -> float:
+    """What facts add to the score together; the order in which they come does not matter."""
+    return math.fsum(facts[fact].contribution for fact in covers)
+
+
+def chosen(offered: Sequence[Draft], facts: Raising, settings: RationaleSettings) -> list[Draft]:
+    """The claims to make, strongest first, each counted by what those before it do not tell already."""
+    made: list[Draft] = []
+    told: set[FactId] = set()
+
+    def rank(draft: Draft) -> tuple[float, tuple[str, ...]]:
+        counts = _UNION_COUNTS if draft.grounds.kind == "union" else 1.0
+        return -counts * worth(draft.covers - told, facts), draft.name
+
+    while len(made) < settings.claims:
+        kinds = [draft.grounds.kind for draft in made]
+        fits = [one for one in offered if sentences_of([*kinds, one.grounds.kind]) <= settings.sentences]
+        best = min(fits, key=rank, default=None)
+        if best is None or rank(best)[0] >= 0.0:
+            break
+        made.append(best)
+        told |= best.covers
+    return made
+
+
+def share_told(covers: Iterable[FactId], explained: Explained) -> float:
+    """The share of the evidence term's positive part that these facts carry, 0 to 1."""
+    facts = raising(explained)
+    whole = math.fsum([*(one.contribution for one in facts.values()), max(0.0, explained.rest)])
+    return min(1.0, worth(set(covers), facts) / whole) if whole > 0.0 else 0.0
+
+
+def tellable_share(explained: Explained, settings: RationaleSettings, n_items: int) -> float:
+    """The share of the evidence term's positive part that the view could tell, if it told all."""
+    every = drafts(raising(explained), settings, n_items)
+    return share_told(frozenset[FactId]().union(*(draft.covers for draft in every)), explained)

@@ -1,0 +1,75 @@
+"""How much a rationale says, to whom, and how strongly."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from dynmm.configuration import Settings
+
+View = Literal["operator", "public"]
+
+#: 5, 10, 20, 50 and so on, up to a million.
+_BUCKETS = tuple(first * 10**power for power in range(7) for first in (1, 2, 5))[2:-2]
+
+
+class RationaleSettings(Settings):
+    """Configuration of the rationales."""
+
+    view: View = Field(
+        "public",
+        description="Who reads: `public` tells of others in buckets and from k people on, `operator` tells all exactly.",
+    )
+    k: int = Field(
+        5,
+        ge=2,
+        le=1_000_000,
+        description="So many distinct people must stand behind a public count; 20 is advised for sensitive domains.",
+    )
+    claims: int = Field(3, ge=1, le=20, description="Claims in a rationale, at most.")
+    sentences: int = Field(2, ge=1, le=5, description="Sentences of claims, at most; a sentence holds two.")
+    titles: int = Field(3, ge=1, le=20, description="Titles that a claim names, at most; the others are counted.")
+    buckets: tuple[int, ...] = Field(
+        _BUCKETS,
+        description="Public counts are rounded down to one of these; none below twice k is used but k itself.",
+    )
+    largest_share: float = Field(
+        0.2,
+        gt=0.0,
+        le=1.0,
+        description="An attribute value that a larger share of the catalogue has is no reason.",
+    )
+    alike: tuple[float, float, float] = Field(
+        (0.3, 0.5, 0.8),
+        description="Cosines from which an item is somewhat like another, like it, and much like it.",
+    )
+    parts: tuple[float, float, float] = Field(
+        (0.1, 0.3, 0.6),
+        description="Shares of a score from which a part of it is called small, large, and most of it.",
+    )
+    small_part: float = Field(
+        0.2,
+        ge=0.0,
+        le=1.0,
+        description="Where the facts told carry a smaller share of the score, the rationale says that they are a small "
+        "part.",
+    )
+    recount: bool = Field(
+        True,
+        description="Recount each fact from the log before it is told, and drop those that differ.",
+    )
+
+    @field_validator("buckets")
+    @classmethod
+    def _rising(cls, buckets: tuple[int, ...]) -> tuple[int, ...]:
+        if any(low >= high for low, high in zip((0, *buckets), buckets, strict=False)):
+            raise ValueError("buckets are above 0 and rise")
+        return buckets
+
+    @field_validator("alike", "parts")
+    @classmethod
+    def _ordered(cls, thresholds: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not 0.0 <= thresholds[0] <= thresholds[1] <= thresholds[2] <= 1.0:
+            raise ValueError("thresholds lie between 0 and 1 and do not fall")
+        return thresholds

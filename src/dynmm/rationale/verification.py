@@ -1,0 +1,269 @@
+"""Recompute every claim of a rationale from the stores. What differs is named: which claim, which field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dynmm.errors import DataError
+from dynmm.factids import FACT_KINDS, FactId
+from dynmm.rationale.claims import drafts, raising, share_told
+from dynmm.rationale.grounds import Grounds, claim_facts, misfit
+from dynmm.rationale.jsonvalues import same
+from dynmm.rationale.privacy import STEPS, told_share
+from dynmm.rationale.reading import read_rationale
+from dynmm.rationale.settings import RationaleSettings
+from dynmm.rationale.shown import shown_titles
+from dynmm.rationale.wording import claim_text, rationale_text
+from dynmm.rationale.words import Words
+from dynmm.rationale.writing import carries_a_small_part
+from dynmm.types import Claim, Explained, Rationale
+
+if TYPE_CHECKING:
+    from dynmm.interactions.dataset import DatasetInfo
+    from dynmm.protocols import FactStore
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that a rationale says and the stores do not.
+
+    claim: its place, 0 first, None for the rationale itself. field: a path such as `facts.users` or `evidence[0]`.
+    expected: what the stores give, or in words what belongs there. found: what the rationale has.
+    """
+
+    claim: int | None
+    field: str
+    expected: Any
+    found: Any
+
+    @property
+    def text(self) -> str:
+        """One line for a person, counting claims from 1."""
+        where = "rationale" if self.claim is None else f"claim {self.claim + 1}"
+        return f"{where}, {self.field}: expected {_shown(self.expected)}, found {_shown(self.found)}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of recomputing a rationale. claims: how many were recomputed."""
+
+    problems: tuple[Problem, ...]
+    claims: int
+
+    @property
+    def holds(self) -> bool:
+        """True where everything recomputes."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as one JSON object."""
+        problems = [{**vars(one), "text": one.text} for one in self.problems]
+        return {"holds": self.holds, "claims": self.claims, "problems": problems}
+
+
+@dataclass(frozen=True)
+class _Against:
+    """What a rationale is held against."""
+
+    rationale: Rationale
+    store: FactStore
+    words: Words
+    settings: RationaleSettings
+
+
+def verify(
+    data: Mapping[str, Any],
+    store: FactStore,
+    info: DatasetInfo,
+    settings: RationaleSettings | None = None,
+    explained: Explained | None = None,
+) -> Verification:
+    """Recompute a rationale's claims as of its offset, and its sentences from its claims.
+
+    data: the JSON object. settings: those under which rationales are written here; view and k are the rationale's
+    own, and k must not be lower than theirs. explained: the same score computed anew, where that can be had; without
+    it, `told` and the remark on how small a part the facts are cannot be recomputed, only held to what they may be.
+    Raises RationaleUnreadable.
+    """
+    settings = settings or RationaleSettings()
+    rationale = read_rationale(data)
+    own = settings.model_copy(update={"view": rationale.view, "k": rationale.k})
+    against = _Against(rationale, store, Words.of(info), own)
+    problems = list(_of_the_frame(against, settings.k))
+    if rationale.as_of_offset > store.offset:
+        return Verification(tuple(problems), 0)
+    expected: list[Claim] = []
+    titles = _titles(rationale, store)
+    for place, claim in enumerate(rationale.claims):
+        found, recomputed = _recompute(claim, titles, against)
+        problems += [Problem(place, *one) for one in found]
+        expected.append(recomputed or claim)
+    problems += _twice_cited(rationale)
+    problems += _of_the_whole(expected, against, explained)
+    return Verification(tuple(problems), len(rationale.claims))
+
+
+_Differences = list[tuple[str, Any, Any]]
+
+
+def _of_the_frame(against: _Against, least_k: int) -> Iterator[Problem]:
+    """What concerns the rationale as such: the offset, k, the user and the item."""
+    rationale, store = against.rationale, against.store
+    if rationale.as_of_offset > store.offset:
+        yield Problem(None, "as_of_offset", f"at most {store.offset}, the events in the log", rationale.as_of_offset)
+    if rationale.k < least_k:
+        yield Problem(None, "k", f"at least {least_k}", rationale.k)
+    if store.about(rationale.item) is None:
+        yield Problem(None, "item", "an item of the catalogue", rationale.item)
+    if rationale.user is not None and store.has(rationale.user, rationale.item, rationale.as_of_offset) is None:
+        yield Problem(None, "user", "a known user", rationale.user)
+
+
+def _titles(rationale: Rationale, store: FactStore) -> dict[str, str]:
+    """What the items are called that the rationale is about, which tells equal titles apart."""
+    named = [rationale.item]
+    for text in (text for claim in rationale.claims for text in claim.evidence):
+        try:
+            named += FactId.parse(text).sources
+        except DataError:
+            continue  # named as a problem of its claim
+    return shown_titles(named, store)
+
+
+def _recompute(claim: Claim, titles: Mapping[str, str], against: _Against) -> tuple[_Differences, Claim | None]:
+    """What differs in one claim, and the claim as the stores give it; None where they give none."""
+    ids, unsound = _cited(claim, against)
+    if claim.kind not in FACT_KINDS:
+        return [("kind", f"one of {', '.join(FACT_KINDS)}", claim.kind), *unsound], None
+    if unsound:
+        return unsound, None
+    if why := misfit(claim.kind, ids):
+        return [("evidence", why, list(claim.evidence))], None
+    rationale, settings = against.rationale, against.settings
+    stored = [against.store.fact(fact, rationale.as_of_offset, rationale.user) for fact in ids]
+    absent = [
+        (f"evidence[{place}]", "a fact of the stores", ids[place].text) for place, one in enumerate(stored) if not one
+    ]
+    if absent:
+        return absent, None
+    grounds = Grounds(claim.kind, ids, tuple(one for one in stored if one is not None))
+    facts = claim_facts(grounds, titles, settings)
+    if facts is None:
+        return [_too_little(claim.kind, settings)], None
+    text = claim_text(claim.kind, facts, against.words)
+    differences = list(_differences("facts", facts, claim.facts))
+    if text != claim.text:
+        differences.append(("text", text, claim.text))
+    return differences + _strange_sources(ids, against), Claim(claim.kind, text, claim.evidence, facts)
+
+
+def _absent(ids: Sequence[FactId], stored: Sequence[Mapping[str, Any] | None]) -> _Differences:
+    places = [place for place, one in enumerate(stored) if one is None]
+    return [(f"evidence[{place}]", "a fact of the stores", ids[place].text) for place in places]
+
+
+def _too_little(kind: str, settings: RationaleSettings) -> tuple[str, Any, Any]:
+    """Why the view may not tell facts that are there."""
+    if kind == "alike":
+        return "facts.degree", f"a likeness from {settings.alike[0]} on", "less"
+    return "facts.users", f"at least {settings.k if settings.view == 'public' else 1} distinct people", "fewer"
+
+
+def _cited(claim: Claim, against: _Against) -> tuple[tuple[FactId, ...], _Differences]:
+    """The facts that a claim cites, and those texts that cite none or one of another item."""
+    ids, unsound = [], []
+    for place, text in enumerate(claim.evidence):
+        try:
+            fact = FactId.parse(text)
+        except DataError:
+            unsound.append((f"evidence[{place}]", "the id of a fact", text))
+            continue
+        if fact.item != against.rationale.item:
+            unsound.append((f"evidence[{place}]", f"a fact of the item {against.rationale.item!r}", text))
+        ids.append(fact)
+    return tuple(ids), unsound
+
+
+def _strange_sources(ids: tuple[FactId, ...], against: _Against) -> _Differences:
+    """Sources that the user had not taken."""
+    user, as_of = against.rationale.user, against.rationale.as_of_offset
+    if user is None:
+        return []
+    return [
+        (f"evidence[{place}]", f"items of the history of the user {user!r}", source)
+        for place, fact in enumerate(ids)
+        for source in fact.sources
+        if against.store.has(user, source, as_of) is False
+    ]
+
+
+def _differences(path: str, expected: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ, as deep as can be said."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        for name in [*expected, *(name for name in found if name not in expected)]:
+            if name in expected and name in found:
+                yield from _differences(f"{path}.{name}", expected[name], found[name])
+            else:
+                yield f"{path}.{name}", expected.get(name, "nothing"), found.get(name, "nothing")
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for place, (one, other) in enumerate(zip(expected, found, strict=True)):
+            yield from _differences(f"{path}[{place}]", one, other)
+    elif not same(expected, found):
+        yield path, expected, found
+
+
+def _twice_cited(rationale: Rationale) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for place, claim in enumerate(rationale.claims):
+        for number, text in enumerate(claim.evidence):
+            if text in seen:
+                yield Problem(place, f"evidence[{number}]", "a fact that no claim before cites", text)
+        seen.update(claim.evidence)
+
+
+def _of_the_whole(claims: list[Claim], against: _Against, explained: Explained | None) -> Iterator[Problem]:
+    """The text and the share told, from the claims as the stores give them."""
+    rationale = against.rationale
+    texts = {small: _text(claims, against.words, small) for small in (False, True)}
+    share = None if explained is None else _share(rationale, explained, against)
+    if share is not None and explained is not None:
+        small = carries_a_small_part(explained, share, against.settings)
+        texts = {small: texts[small]}
+        if (told := told_share(share, against.settings)) != rationale.told:
+            yield Problem(None, "told", told, rationale.told)
+    if rationale.text not in texts.values():
+        yield Problem(None, "text", next(iter(texts.values())), rationale.text)
+    if not _may_be_told(rationale):
+        steps = f" in steps of 1/{STEPS}" if rationale.view == "public" else ""
+        yield Problem(None, "told", f"a share from 0 to 1{steps}, 0 without claims", rationale.told)
+
+
+def _text(claims: list[Claim], words: Words, small: bool) -> str:
+    """The sentences; None of the claims' own facts are trusted to be there."""
+    readable = [claim for claim in claims if isinstance(claim.facts.get("titles", []), list)]
+    readable = [one for one in readable if all(isinstance(title, str) for title in one.facts.get("titles", []))]
+    return rationale_text(readable, words, small_part=small and bool(readable))
+
+
+def _may_be_told(rationale: Rationale) -> bool:
+    told = rationale.told
+    stepped = rationale.view == "operator" or abs(told * STEPS - round(told * STEPS)) < 1e-9
+    return 0.0 <= told <= 1.0 and stepped and (told == 0.0 or not rationale.abstains)
+
+
+def _share(rationale: Rationale, explained: Explained, against: _Against) -> float | None:
+    """The share of the evidence that the claims tell, from the same score computed anew."""
+    cited = {claim.evidence for claim in rationale.claims}
+    offered = drafts(raising(explained), against.settings, against.store.n_items)
+    made = [draft for draft in offered if draft.name in cited]
+    return share_told(frozenset[FactId]().union(*(draft.covers for draft in made)), explained)
+
+
+def _shown(value: object) -> str:
+    shown = (
+        value if isinstance(value, str) and " " in value and len(value) < 60 else json.dumps(value, ensure_ascii=False)
+    )
+    return shown if len(shown) <= 300 else shown[:300] + "…"
