@@ -14,8 +14,8 @@ from dynmm.rationale.shown import shown_value
 from dynmm.rationale.wording import sentences_of
 from dynmm.types import Evidence, Explained
 
-#: A union tells less of each item than a pair does: a pair that carries half of it is told instead.
-_UNION_COUNTS = 0.5
+#: A union tells less of each item than a pair does: pairs that a union covers count so much in it.
+_PAIR_IN_UNION = 0.5
 
 Raising = Mapping[FactId, Evidence]
 
@@ -34,8 +34,14 @@ class Draft:
 
 
 def raising(explained: Explained) -> dict[FactId, Evidence]:
-    """The facts that raise the score, by id. The others are no reasons."""
-    return {FactId.parse(one.id): one for one in explained.evidence if one.contribution > 0.0}
+    """The facts that raise the score, by id, and the unions of such. The others are no reasons.
+
+    A union's own contribution is that of the pairs that are not in the evidence by themselves. It may be zero.
+    """
+    parsed = ((FactId.parse(one.id), one) for one in explained.evidence)
+    return {
+        fact: one for fact, one in parsed if one.contribution > 0.0 or (fact.kind == "union" and one.contribution == 0)
+    }
 
 
 def drafts(facts: Raising, settings: RationaleSettings, n_items: int) -> list[Draft]:
@@ -114,8 +120,8 @@ def chosen(offered: Sequence[Draft], facts: Raising, settings: RationaleSettings
     told: set[FactId] = set()
 
     def rank(draft: Draft) -> tuple[float, tuple[str, ...]]:
-        counts = _UNION_COUNTS if draft.grounds.kind == "union" else 1.0
-        return -counts * worth(draft.covers - told, facts), draft.name
+        fresh, cited = draft.covers - told, set(draft.grounds.ids)
+        return -worth(fresh & cited, facts) - _PAIR_IN_UNION * worth(fresh - cited, facts), draft.name
 
     while len(made) < settings.claims:
         kinds = [draft.grounds.kind for draft in made]

@@ -25,6 +25,8 @@ def read_rationale(data: object) -> Rationale:
     claims = fields.pop("claims")
     if len(claims) > _MOST_CLAIMS:
         raise RationaleUnreadable(f"claims: {len(claims)} of them; a rationale has at most {_MOST_CLAIMS}")
+    if fields["view"] == "public" and fields["k"] < 2:
+        raise RationaleUnreadable("k: 1 in the public view, where it is 2 or more")
     return Rationale(**fields, claims=tuple(_claim(one, f"claims[{place}]") for place, one in enumerate(claims)))
 
 
@@ -72,7 +74,7 @@ _RATIONALE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "as_of_offset": (lambda value: _whole(value) and value >= 0, "a whole number from 0 on"),
     "claims": (lambda value: isinstance(value, list | tuple), "a list"),
     "view": (lambda value: value in VIEWS, f"one of {', '.join(VIEWS)}"),
-    "k": (lambda value: _whole(value) and 2 <= value <= 1_000_000, "a whole number from 2 on"),
+    "k": (lambda value: _whole(value) and 1 <= value <= 1_000_000, "a whole number from 1 on"),
     "told": (_share, "a number"),
 }
 

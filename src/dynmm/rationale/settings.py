@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dynmm.configuration import Settings
 
@@ -19,13 +19,14 @@ class RationaleSettings(Settings):
 
     view: View = Field(
         "public",
-        description="Who reads: `public` tells of others in buckets and from k people on, `operator` tells all exactly.",
+        description="Who reads: `public` tells of people in buckets and from k on, `operator` tells all exactly.",
     )
     k: int = Field(
         5,
-        ge=2,
+        ge=1,
         le=1_000_000,
-        description="So many distinct people must stand behind a public count; 20 is advised for sensitive domains.",
+        description="So many distinct people must stand behind a public count, 2 or more; 20 is advised for sensitive "
+        "domains.",
     )
     claims: int = Field(3, ge=1, le=20, description="Claims in a rationale, at most.")
     sentences: int = Field(2, ge=1, le=5, description="Sentences of claims, at most; a sentence holds two.")
@@ -73,3 +74,9 @@ class RationaleSettings(Settings):
         if not 0.0 <= thresholds[0] <= thresholds[1] <= thresholds[2] <= 1.0:
             raise ValueError("thresholds lie between 0 and 1 and do not fall")
         return thresholds
+
+    @model_validator(mode="after")
+    def _nobody_alone(self) -> Self:
+        if self.view == "public" and self.k < 2:
+            raise ValueError("k is 2 or more in the public view: with 1 it would tell of a single person")
+        return self

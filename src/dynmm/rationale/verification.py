@@ -84,7 +84,7 @@ def verify(
     """Recompute a rationale's claims as of its offset, and its sentences from its claims.
 
     data: the JSON object. settings: those under which rationales are written here; view and k are the rationale's
-    own, and k must not be lower than theirs. explained: the same score computed anew, where that can be had; without
+    own, and a public k must not be lower than theirs. explained: the same score computed anew, where that can be had; without
     it, `told` and the remark on how small a part the facts are cannot be recomputed, only held to what they may be.
     Raises RationaleUnreadable.
     """
@@ -114,7 +114,7 @@ def _of_the_frame(against: _Against, least_k: int) -> Iterator[Problem]:
     rationale, store = against.rationale, against.store
     if rationale.as_of_offset > store.offset:
         yield Problem(None, "as_of_offset", f"at most {store.offset}, the events in the log", rationale.as_of_offset)
-    if rationale.k < least_k:
+    if rationale.view == "public" and rationale.k < least_k:
         yield Problem(None, "k", f"at least {least_k}", rationale.k)
     if store.about(rationale.item) is None:
         yield Problem(None, "item", "an item of the catalogue", rationale.item)
