@@ -1,25 +1,20 @@
-"""Pair statistics on disk: arrays as safetensors, everything else as JSON."""
+"""Pair statistics on disk."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from dynmm.errors import ArtefactError
 from dynmm.evidence.fading import Fading
+from dynmm.evidence.keeping import insist, named_damage, read_arrays, write_arrays
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.pairtable import COLUMNS, PairTable
 from dynmm.evidence.sequences import Sequences
 from dynmm.evidence.weighing import PairSettings
-from dynmm.storage import named_disk_errors, write_json
 
-_ARRAYS, _CARD = "pairs.safetensors", "pairs.json"
+_NAME = "pairs"
 _PARTS = ("sources", "starts", "items")
 
 
@@ -38,47 +33,32 @@ def save_pairs(statistics: PairStatistics, folder: Path) -> None:
         "tables": len(statistics.tables),
         "fading": None if fading is None else {"origin": fading.origin, "newest": fading.newest},
     }
-    with named_disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with named_disk_errors(folder / _ARRAYS):
-        save_file({name: np.ascontiguousarray(part) for name, part in arrays.items()}, folder / _ARRAYS)
-    write_json(folder / _CARD, card)
+    write_arrays(folder, _NAME, arrays, card)
 
 
 def load_pairs(folder: Path) -> PairStatistics:
     """Read what `save_pairs` wrote. Raises ArtefactError, which names the folder that cannot be used."""
-    try:
-        card = json.loads((folder / _CARD).read_bytes())
-        arrays = load_file(folder / _ARRAYS)
+    with named_damage(folder, "pair statistics"):
+        arrays, card = read_arrays(folder, _NAME)
         settings = PairSettings.model_validate(card["settings"])
         tables = [_table(arrays, number) for number in range(card["tables"])]
         offsets, items = arrays["sequences.offsets"], arrays["sequences.items"]
-        _insist(len(offsets) > 0 and offsets[-1] == len(items) and len(tables) > 0, "sequences")
-        fading = None
-        if card["fading"] is not None:
-            fading = Fading(float(settings.half_life_ms or 0), **card["fading"])
+        insist(len(offsets) > 0 and offsets[-1] == len(items) and len(tables) > 0, "sequences")
+        insist((card["fading"] is None) == (settings.half_life_ms is None), "settings and weights")
+        fading = None if settings.half_life_ms is None else Fading(settings.half_life_ms, **card["fading"])
         return PairStatistics(
             settings,
             tables,
             Sequences(offsets, items),
-            ordered=card["ordered"],
+            ordered=bool(card["ordered"]),
             fading=fading,
             since=card["since"],
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ArtefactError(
-            f"the pair statistics in {folder} cannot be read: {error}; copy the run again, or fit it again"
-        ) from error
 
 
 def _table(arrays: dict[str, NDArray[Any]], number: int) -> PairTable:
     sources, starts, items = (arrays[f"{number}.{name}"] for name in _PARTS)
     columns = tuple(arrays[f"{number}.{name}"] for name in COLUMNS)
-    _insist(len(starts) == len(sources) + 1 and starts[-1] == len(items), f"the rows of table {number}")
-    _insist({len(column) for column in columns} == {len(items)}, f"the columns of table {number}")
+    insist(len(starts) == len(sources) + 1 and starts[-1] == len(items), f"rows of table {number}")
+    insist({len(column) for column in columns} == {len(items)}, f"columns of table {number}")
     return PairTable(sources, starts, items, columns)
-
-
-def _insist(holds: bool, what: str) -> None:
-    if not holds:
-        raise ValueError(f"{what} do not fit together")
