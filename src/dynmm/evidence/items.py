@@ -1,0 +1,86 @@
+"""How many events and distinct people each item has, and its trend, advanced by every event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynmm.errors import DataError
+from dynmm.evidence.seen import SeenPairs
+from dynmm.evidence.trend import ItemTrend, TrendSettings
+from dynmm.interactions.dataset import Dataset
+from dynmm.types import Events
+
+
+class ItemStatistics:
+    """Counts by dense item. Items and users may be new with any event; I items are known so far.
+
+    Learning events, one by one or in portions, gives the counts that a build over all of them gives.
+    """
+
+    def __init__(self, events: NDArray[np.int64], users: NDArray[np.int64], seen: SeenPairs, trend: ItemTrend | None):
+        """For `of` and `load`. events, users: (I,)."""
+        self._events, self._users, self.seen, self.trend = events, users, seen, trend
+
+    @classmethod
+    def of(cls, dataset: Dataset, settings: TrendSettings | None = None) -> ItemStatistics:
+        """Count a data set. Its `trend` is None where the data has no timestamps."""
+        seen = SeenPairs.of(dataset.events.users, dataset.events.items)
+        users = np.bincount(seen.items(), minlength=dataset.n_items)
+        trend = ItemTrend.of(dataset, settings) if dataset.has_time else None
+        return cls(dataset.item_counts().astype(np.int64), users.astype(np.int64), seen, trend)
+
+    @property
+    def n_items(self) -> int:
+        """I: the data set's items, and more where events had more."""
+        return len(self._events)
+
+    @property
+    def events(self) -> NDArray[np.int64]:
+        """(I,) events of each item; a copy."""
+        return self._events.copy()
+
+    @property
+    def users(self) -> NDArray[np.int64]:
+        """(I,) distinct users of each item; a copy."""
+        return self._users.copy()
+
+    def users_of(self, item: int) -> int:
+        """Distinct users of one item, 0 for an unknown one."""
+        return int(self._users[item]) if 0 <= item < self.n_items else 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the state."""
+        trend = 0 if self.trend is None else self.trend.nbytes
+        return self._events.nbytes + self._users.nbytes + self.seen.nbytes + trend
+
+    def append(self, events: Events) -> None:
+        """Count these events too. Raises DataError for negative ids, or for times that the trend needs."""
+        if not len(events):
+            return
+        if min(int(events.users.min()), int(events.items.min())) < 0:
+            raise DataError("item statistics were given an event with a negative user or item; give dense ids from 0")
+        if self.trend is not None:
+            self.trend.append(events)
+        more = int(events.items.max()) + 1 - self.n_items
+        if more > 0:
+            # Some room to spare would show as items that do not exist; new items are rare.
+            self._events, self._users = (np.pad(counts, (0, more)) for counts in (self._events, self._users))
+        np.add.at(self._events, events.items, 1)
+        np.add.at(self._users, self.seen.add(events.users, events.items), 1)
+
+    def save(self, folder: Path) -> None:
+        """Write everything. Raises StorageError."""
+        from dynmm.evidence.itemkeeping import save_items
+
+        save_items(self, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> ItemStatistics:
+        """Read what `save` wrote. Raises ArtefactError."""
+        from dynmm.evidence.itemkeeping import load_items
+
+        return load_items(folder)

@@ -1,0 +1,70 @@
+"""Distinct users of each item within the last days before a moment."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynmm.evidence.timeline import Timeline
+
+#: Events that may enter and leave one by one; more are counted anew.
+_STEPS = 2_000
+
+
+class LatelyCounts:
+    """Counts over moment - span < time <= moment.
+
+    Moments that move on cost what enters and leaves, others a recount.
+    """
+
+    def __init__(self, timeline: Timeline, span_ms: int) -> None:
+        self._timeline, self._span = timeline, span_ms
+        self._edition, self._first, self._last = -1, 0, 0
+        self._held: Counter[int] = Counter()
+        self._users = np.zeros(0, dtype=np.int64)
+
+    def users(self, moment: int, n_items: int) -> NDArray[np.int64]:
+        """(I,) distinct users; a copy. moment: ms UTC. n_items: at least as many as there are in the timeline."""
+        self._move(moment, n_items)
+        return self._users.copy()
+
+    def users_and_rank(self, item: int, moment: int, n_items: int) -> tuple[int, int]:
+        """Of one item; the rank is 1 and the number of items with more users."""
+        self._move(moment, n_items)
+        own = int(self._users[item]) if 0 <= item < n_items else 0
+        return own, 1 + int((self._users > own).sum())
+
+    def _move(self, moment: int, n_items: int) -> None:
+        if n_items > len(self._users):
+            self._users = np.pad(self._users, (0, n_items - len(self._users)))
+        last = self._timeline.rows_until(moment)
+        first = self._timeline.rows_until(moment - self._span)
+        back = last < self._last or first < self._first or self._edition != self._timeline.edition
+        if back or last - self._last + first - self._first > _STEPS:
+            self._count(first, last)
+        else:
+            self._step(first, last)
+        self._edition, self._first, self._last = self._timeline.edition, first, last
+
+    def _count(self, first: int, last: int) -> None:
+        pairs, times = np.unique(self._timeline.pairs[first:last], return_counts=True)
+        self._held = Counter(dict(zip(pairs.tolist(), times.tolist(), strict=True)))
+        self._users = np.bincount(pairs >> 32, minlength=len(self._users))
+
+    def _step(self, first: int, last: int) -> None:
+        for pair in self._timeline.pairs[self._last : last].tolist():
+            self._held[pair] += 1
+            if self._held[pair] == 1:
+                self._users[pair >> 32] += 1
+        for pair in self._timeline.pairs[self._first : first].tolist():
+            self._held[pair] -= 1
+            if not self._held[pair]:
+                del self._held[pair]
+                self._users[pair >> 32] -= 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes, with some 120 for each pair of user and item in the window."""
+        return self._users.nbytes + 120 * len(self._held)
