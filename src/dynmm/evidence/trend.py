@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -37,7 +39,7 @@ class ItemTrend:
         newest = int(timeline.times[-1]) if len(timeline) else 0
         items = timeline.pairs >> 32
         self._fading = {days: Fading(days * _DAY_MS, float(newest), newest) for days in settings.half_lives_days}
-        self._masses: dict[float, NDArray[np.floating]] = {
+        self._masses: dict[float, NDArray[Any]] = {
             days: np.bincount(items, weights=fading.weights(timeline.times), minlength=n_items)
             for days, fading in self._fading.items()
         }
@@ -85,14 +87,14 @@ class ItemTrend:
             np.add.at(mass, events.items, fading.weights(times))
             self._masses[days] = mass
 
-    def fading_counts(self, half_life_days: float, moment: int | None = None) -> NDArray[np.floating]:
+    def fading_counts(self, half_life_days: float, moment: int | None = None) -> NDArray[Any]:
         """(I,) float64 events, each counting half after every half-life. moment: ms UTC, none for the newest event's.
 
         Every event counts, those after the moment more than once. Raises ConfigError for a half-life that is not kept.
         """
         if half_life_days not in self._masses:
             raise ConfigError(f"no counts with a half-life of {half_life_days} days: {self.settings.half_lives_days}")
-        counts: NDArray[np.floating] = self._masses[half_life_days] * self._fading[half_life_days].unit(moment)
+        counts: NDArray[Any] = self._masses[half_life_days] * self._fading[half_life_days].unit(moment)
         return counts
 
     def users(self, days: int, moment: int | None = None) -> NDArray[np.int64]:
