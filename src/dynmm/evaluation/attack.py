@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, islice, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -52,7 +52,9 @@ class AttackSettings(Settings):
     known: int = Field(10, ge=1, description="items of the target that the attacker knows")
     recent: int = Field(50, ge=1, description="known items are drawn from so many of the target's latest events")
     period: int = Field(100, ge=1, description="events of all people between two looks")
-    targets: int = Field(200, ge=1, description="attacks, spread evenly over the stream")
+    targets: int = Field(200, ge=1, description="people attacked, at most, spread evenly over the stream")
+    together: int = Field(1, ge=1, description="targets in one period; a later one's events follow an earlier one's")
+    taken: int = Field(20, ge=1, description="items of a target in the period that are looked for, at most")
     others: int = Field(20, ge=1, description="items that the target did not take, beside each that they did")
     unions: int = Field(10, ge=0, description="facts about several known items at once, besides that about all")
     trend_days: int = Field(7, ge=0, description="window of the trends that are watched; 0 watches none")
@@ -79,7 +81,7 @@ def attack(
 ) -> dict[str, list[Guess]]:
     """Attack targets along a stream. Returns, for each view, a guess for every item that a target took.
 
-    log: holds the past already; the stream is appended to it. views: read the same log. Within a period the target's
+    log: holds the past already; the stream is appended to it. views: read the same log. Within a period the targets'
     events are appended last, so that the same log shows the world without them. progress: called with the share done.
     Raises EmptyDataError where no user of the stream has `known` earlier items.
     """
@@ -91,80 +93,90 @@ def attack(
     for number, scene in enumerate(scenes):
         before = log.append(stream.take(slice(done, scene.start)))
         rows = np.arange(scene.start, scene.end)
-        own = stream.users[rows] == scene.target
-        without = log.append(stream.take(rows[~own]))
-        now = log.append(stream.take(rows[own]))
+        targets = [one.user for one in scene.targets]
+        without = log.append(stream.take(rows[~np.isin(stream.users[rows], targets)]))
+        for target in scene.targets:
+            now = log.append(stream.take(rows[stream.users[rows] == target.user]))
+            watched = _Watched(past.items, target, scene.moment, settings)
+            for name, view in views.items():
+                guesses[name] += watched.guesses(view, (before, without, now))
+            without = now
         done = scene.end
-        watched = _Watched(past.items, scene, settings)
-        for name, view in views.items():
-            guesses[name] += watched.guesses(view, (before, without, now))
         if progress is not None:
             progress((number + 1) / len(scenes))
     return guesses
 
 
 @dataclass(frozen=True, eq=False)
-class _Scene:
-    """One target in one period. start, end: rows of the stream. taken: new items of the target in the period, each
-    with the items that it is to be told from. moment: of the last event, None without time."""
+class _Target:
+    """taken: items new to the user in the period, each with the items that it is to be told from."""
 
-    target: int
-    start: int
-    end: int
+    user: int
     known: tuple[int, ...]
     taken: tuple[tuple[int, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """A period. start, end: rows of the stream. moment: just behind the last event, None without time."""
+
+    start: int
+    end: int
+    targets: tuple[_Target, ...]
     moment: int | None
 
 
 def _scenes(past: Past, stream: Events, settings: AttackSettings) -> Iterator[_Scene]:
-    """Targets at even distances whose periods do not overlap: who acts last in a period is its target."""
-    step = max(settings.period, len(stream) // settings.targets)
+    """Periods at even distances that do not overlap, with targets drawn from the people who act in them."""
+    period = min(settings.period, len(stream))
+    step = max(period, len(stream) * settings.together // settings.targets)
     people = _People(past, len(past.items))
     done = 0
     for end in range(step, len(stream) + 1, step):
-        start = end - settings.period
+        start = end - period
         people.see(stream.take(slice(done, start)))
-        target = int(stream.users[end - 1])
-        scene = _scene(people, stream, target, start, end, settings)
-        people.see(stream.take(slice(start, end)))
+        events = stream.take(slice(start, end))
+        rng = generator(settings.seed, "attack", end)
+        eligible = (
+            people.target(int(user), events, settings, rng) for user in rng.permutation(np.unique(events.users))
+        )
+        targets = tuple(islice((one for one in eligible if one is not None), settings.together))
+        people.see(events)
         done = end
-        if scene is not None:
-            yield scene
+        if targets:
+            yield _Scene(start, end, targets, None if events.timestamps is None else int(events.timestamps[-1]) + 1)
 
 
 class _People:
     """Who had taken what, and how often each item was taken."""
 
     def __init__(self, past: Past, n_items: int) -> None:
-        self.of: dict[int, list[int]] = {}
-        self.counts = np.zeros(n_items, np.int64)
+        self._of: dict[int, list[int]] = {}
+        self._counts = np.zeros(n_items, np.int64)
         self.see(past.events)
 
     def see(self, events: Events) -> None:
+        """Take in what has happened."""
         for user, item in zip(events.users.tolist(), events.items.tolist(), strict=True):
-            self.of.setdefault(user, []).append(item)
-        self.counts += np.bincount(events.items, minlength=len(self.counts))
+            self._of.setdefault(user, []).append(item)
+        self._counts += np.bincount(events.items, minlength=len(self._counts))
 
-
-def _scene(
-    people: _People, stream: Events, target: int, start: int, end: int, settings: AttackSettings
-) -> _Scene | None:
-    history = people.of.get(target, [])
-    recent = sorted(set(history[-settings.recent :]))
-    if len(recent) < settings.known:
-        return None
-    rng = generator(settings.seed, "attack", target, end)
-    rows = np.arange(start, end)
-    own = stream.users[rows] == target
-    fresh = [item for item in dict.fromkeys(stream.items[rows[own]].tolist()) if item not in set(history)]
-    if not fresh:
-        return None
-    seen_by_others = np.bincount(stream.items[rows[~own]], minlength=len(people.counts))
-    free = np.setdiff1d(np.arange(len(people.counts)), [*history, *fresh])
-    taken = tuple((item, _others(item, free, seen_by_others, people.counts, settings.others, rng)) for item in fresh)
-    known = tuple(int(item) for item in rng.choice(recent, size=settings.known, replace=False))
-    moment = None if stream.timestamps is None else int(stream.timestamps[end - 1])
-    return _Scene(target, start, end, known, taken, moment)
+    def target(self, user: int, period: Events, settings: AttackSettings, rng: np.random.Generator) -> _Target | None:
+        """The user as a target in a period that is to come; None with too short a history or without a new item."""
+        history = self._of.get(user, [])
+        recent = sorted(set(history[-settings.recent :]))
+        own = period.users == user
+        fresh = [item for item in dict.fromkeys(period.items[own].tolist()) if item not in set(history)]
+        if len(recent) < settings.known or not fresh:
+            return None
+        seen_by_others = np.bincount(period.items[~own], minlength=len(self._counts))
+        free = np.setdiff1d(np.arange(len(self._counts)), [*history, *fresh])
+        chosen = [fresh[place] for place in rng.permutation(len(fresh))[: settings.taken]]
+        taken = tuple(
+            (item, _others(item, free, seen_by_others, self._counts, settings.others, rng)) for item in chosen
+        )
+        known = tuple(int(item) for item in rng.choice(recent, size=settings.known, replace=False))
+        return _Target(user, known, taken)
 
 
 def _others(
@@ -188,20 +200,20 @@ def _others(
 class _Watched:
     """The facts between what the attacker knows and an item, looked at three times."""
 
-    def __init__(self, items: Vocabulary, scene: _Scene, settings: AttackSettings) -> None:
-        self._items, self._scene, self._days = items, scene, settings.trend_days
-        self._known = [items.decode(item) for item in scene.known]
+    def __init__(self, items: Vocabulary, target: _Target, moment: int | None, settings: AttackSettings) -> None:
+        self._items, self._target, self._moment, self._days = items, target, moment, settings.trend_days
+        self._known = [items.decode(item) for item in target.known]
         pairs = list(combinations(self._known, 2))
-        rng = generator(settings.seed, "attacked unions", scene.target, scene.end)
+        rng = generator(settings.seed, "attacked unions", target.user, *self._known)
         chosen = rng.permutation(len(pairs))[: settings.unions]
         self._unions = [pairs[place] for place in chosen] + ([tuple(self._known)] if len(self._known) > 1 else [])
 
     def guesses(self, view: PublicView, looks: tuple[int, int, int]) -> list[Guess]:
         """One for every item that the target took. looks: offsets before, without and with the target's events."""
         found = []
-        for item, others in self._scene.taken:
+        for item, others in self._target.taken:
             risen = np.array([self._risen(view, one, looks) for one in (item, *others)], dtype=np.int64)
-            found.append(Guess(self._scene.target, without=risen[:, 0], given=risen[:, 1]))
+            found.append(Guess(self._target.user, without=risen[:, 0], given=risen[:, 1]))
         return found
 
     def _risen(self, view: PublicView, item: int, looks: tuple[int, int, int]) -> tuple[int, int]:
@@ -219,8 +231,8 @@ class _Watched:
             yield FactId("followed", item, (one,)).text
         for several in self._unions:
             yield FactId("union", item, several).text
-        if self._days and self._scene.moment is not None:
-            yield FactId.trend(self._days, self._scene.moment, item).text
+        if self._days and self._moment is not None:
+            yield FactId.trend(self._days, self._moment, item).text
 
 
 def level(said: Mapping[str, Any] | None) -> float:
