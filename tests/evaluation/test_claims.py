@@ -49,6 +49,19 @@ def test_views_tell_less_the_more_people_must_stand_behind_a_claim() -> None:
     assert operator["told"]["ci95"][0] < operator["told"]["mean"] < operator["told"]["ci95"][1]
 
 
+def test_the_share_that_could_be_told_is_measured_where_it_is_known() -> None:
+    def share(explained: Explained, view: str, k: int) -> float:
+        return 1.0 if view == "operator" else len(explained.evidence) / k
+
+    found = measure_claims(
+        system(), write, all_hold, ASKED, attributes=(), n_items=8, tellable=share, how=HOW
+    ).to_json()["views"]
+    assert found["operator"]["tellable"]["mean"] == 1
+    assert found["public k=20"]["tellable"]["mean"] == pytest.approx((4 + 2 + 1 + 0) / 4 / 20)
+    without = measure_claims(system(), write, all_hold, ASKED, attributes=(), n_items=8, how=HOW).to_json()
+    assert "tellable" not in without["views"]["operator"]
+
+
 def test_claims_that_do_not_recompute_are_counted() -> None:
     def first_alone(rationale: Rationale) -> list[bool]:
         return [place == 0 for place in range(len(rationale.claims))]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynmm.evaluation.explaining import Asked, Explainer, Verifier, Writer
+from dynmm.evaluation.explaining import Asked, Explainer, Tellable, Verifier, Writer
 from dynmm.evaluation.scores import Resampling, Users, intervals, json_ready
 from dynmm.evaluation.variety import variety
 from dynmm.randomness import generator
@@ -25,12 +25,14 @@ SHUFFLED = 50
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """The rationales of one view, with whether each claim recomputes."""
+    """The rationales of one view, with whether each claim recomputes. tellable: the share that could be told, where
+    it was measured."""
 
     view: str
     k: int
     rationales: list[Rationale] = field(default_factory=list)
     recomputed: list[Sequence[bool]] = field(default_factory=list)
+    tellable: list[float] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -74,6 +76,8 @@ class ClaimsFound:
             "told": np.array([one.told for one in spoken.rationales], dtype=float),
             "claims": np.array([len(one.claims) for one in spoken.rationales], dtype=float),
         }
+        if spoken.tellable:
+            columns["tellable"] = np.array(spoken.tellable, dtype=float)
         bounds = intervals(list(columns.values()), users, self.how)
         checks = [held for one in spoken.recomputed for held in one]
         named = [(one.user, rationale) for one, rationale in zip(self.asked, spoken.rationales, strict=True)]
@@ -102,6 +106,7 @@ def measure_claims(
     *,
     attributes: Collection[str],
     n_items: int,
+    tellable: Tellable | None = None,
     views: Sequence[tuple[str, int]] = VIEWS,
     how: Resampling | None = None,
     progress: Callable[[float], None] | None = None,
@@ -122,6 +127,8 @@ def measure_claims(
                 raise ValueError(f"{len(held)} verdicts on {len(rationale.claims)} claims for {rationale.item!r}")
             there.rationales.append(rationale)
             there.recomputed.append(held)
+            if tellable is not None:
+                there.tellable.append(tellable(explained, there.view, there.k))
         if progress is not None:
             progress((number + 1) / (2 * len(asked)))
     again: list[tuple[bool, bool]] = []

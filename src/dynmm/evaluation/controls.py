@@ -1,24 +1,26 @@
 """What is removed in the place of the cited evidence, to tell what the cited evidence is worth.
 
 Every control removes as many facts as were cited, of the same kinds where there are enough of them. A control may
-name a history item that no fact leads from, or a neighbour that the user never took: nothing is removed then, and
-that is what such an explanation is worth.
+say of a history item what does not hold of it, or name a neighbour that the user never took: nothing is removed then,
+and that is what such an explanation is worth.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dynmm.evaluation.explaining import Asked, Surroundings
+from dynmm.factids import FactId
 from dynmm.types import Evidence, Explained
 
-#: The controls by name. `random`: any items of the user's history, as an explanation drawn by lot would name them.
+#: The controls by name. `random`: what was cited, said of any items of the user's history, as drawn by lot.
 #: `random facts`: any of the facts behind this very score, the cited ones among them; the hardest to beat.
-#: `popular`: facts from the most popular items of the history. `nearest`: the item's latent neighbours, whoever asks.
+#: `popular`: what was cited, said of the most popular items of the history. `nearest`: said of the item's latent
+#: neighbours, whoever asks.
 CONTROLS = ("random", "random facts", "popular", "nearest")
 
 
@@ -64,27 +66,38 @@ def items_of(control: str, told: Told, around: Surroundings, rng: np.random.Gene
 
 def _random_items(told: Told, around: Surroundings, rng: np.random.Generator) -> list[str]:
     history = np.unique(told.asked.query.history.items)
-    names = [around.items.decode(int(item)) for item in history]
-    return _from_items(told, lambda n: [names[place] for place in rng.permutation(len(names))[:n]], rng)
+    return _of_others(told, lambda: [int(item) for item in rng.permutation(history)], around, rng)
+
+
+def _popular(told: Told, around: Surroundings, rng: np.random.Generator) -> list[str]:
+    history = np.unique(told.asked.query.history.items)
+    order = np.argsort(-around.counts[history], kind="stable")
+    return _of_others(told, lambda: [int(item) for item in history[order]], around, rng)
 
 
 def _nearest(told: Told, around: Surroundings, rng: np.random.Generator) -> list[str]:
-    def named(n: int) -> list[str]:
-        return [around.items.decode(item) for item in around.neighbours(told.asked.item, n)]
+    n = sum(len(one.sources) for one in told.cited)
+    near = around.neighbours(told.asked.item, n) if n else []
+    return _of_others(told, lambda: near, around, rng)
 
-    return _from_items(told, named, rng)
 
+def _of_others(
+    told: Told, ordered: Callable[[], Sequence[int]], around: Surroundings, rng: np.random.Generator
+) -> list[str]:
+    """What was cited, said of other items: the first of `ordered`, which is asked once for each sort of fact.
 
-def _from_items(told: Told, named: Callable[[int], Sequence[str]], rng: np.random.Generator) -> list[str]:
-    """For each kind that was cited, facts of that kind from the items named, where there are any."""
-    alone = [one for one in told.cited if len(one.sources) == 1]
-    removed = []
-    for kind, n in Counter(one.kind for one in alone).items():
-        for name in named(n):
-            there = [one.id for one in told.explained.evidence if one.kind == kind and one.sources == (name,)]
-            if there:
-                removed.append(there[int(rng.integers(len(there)))])
-    others = Counter(one.kind for one in told.cited if len(one.sources) != 1)
+    Facts that start from no item are replaced by any other.
+    """
+    removed: list[str] = []
+    cited = [FactId.parse(one.id) for one in told.cited]
+    left: dict[tuple[str, str, str], list[int]] = {}
+    for fact in (one for one in cited if one.sources):
+        items = left.setdefault((fact.kind, fact.name, fact.value), list(ordered()))
+        sources = tuple(around.items.decode(item) for item in items[: len(fact.sources)])
+        del items[: len(fact.sources)]
+        if sources:
+            removed.append(replace(fact, sources=sources).text)
+    others = Counter(fact.kind for fact in cited if not fact.sources)
     return removed + _drawn(told, others, rng, taken=removed)
 
 
@@ -102,17 +115,6 @@ def _drawn(told: Told, wanted: Mapping[str, int], rng: np.random.Generator, *, t
         pool = same if sum(one.kind == kind for one in told.explained.evidence) > cited[kind] else left
         drawn += [pool[place].id for place in rng.permutation(len(pool))[:n]]
     return drawn
-
-
-def _popular(told: Told, around: Surroundings, _: np.random.Generator) -> list[str]:
-    def popularity(one: Evidence) -> int:
-        return max((int(around.counts[around.items.encode(source)]) for source in one.sources), default=0)
-
-    removed = []
-    for kind, n in Counter(one.kind for one in told.cited).items():
-        same = [one for one in told.explained.evidence if one.kind == kind]
-        removed += [one.id for one in sorted(same, key=lambda one: (-popularity(one), one.id))[:n]]
-    return removed
 
 
 _FACTS: Mapping[str, Callable[[Told, Surroundings, np.random.Generator], list[str]]] = {

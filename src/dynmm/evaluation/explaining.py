@@ -30,7 +30,7 @@ class Explainer(Protocol):
     def explain_without(self, query: Query, item: int, evidence: Sequence[str], sources: Sequence[int]) -> Explained:
         """The same with everything recomputed (shortlist, user vector, evidence, rank) as if these were not there.
 
-        evidence: ids of facts. sources: items of the history.
+        evidence: ids of facts; those that are no part of the score change nothing. sources: items of the history.
         """
         ...
 
@@ -40,6 +40,9 @@ Writer = Callable[[Query, Explained, str, int], Rationale]
 
 #: Recomputes a rationale: for each of its claims, whether the stores bear it out.
 Verifier = Callable[[Rationale], Sequence[bool]]
+
+#: The share of the evidence term's positive part that could be told in one view at one k, if all were told; 0 to 1.
+Tellable = Callable[[Explained, str, int], float]
 
 #: The ids of the facts that an explanation cites, among those of `Explained.evidence`; none where it abstains.
 Citing = Callable[[Query, Explained], Sequence[str]]
