@@ -157,7 +157,7 @@ def test_the_curves_start_at_nothing_and_end_alike(found: Faithfulness) -> None:
     strongest = [point["mean"] for point in told["orders"][STRONGEST]]
     assert strongest == pytest.approx([0, 8, 12, 14, 15])
     at_random = [point["mean"] for point in told["orders"][RANDOM]]
-    assert at_random == pytest.approx([0, 15 / 4, 15 / 2, 45 / 4, 15], rel=0.15)
+    assert at_random == pytest.approx([0, 15 / 4, 15 / 2, 45 / 4, 15], abs=0.9)
     assert told["area"]["mean"] == pytest.approx(np.mean(strongest) - np.mean(at_random))
 
 
