@@ -14,8 +14,10 @@ from dynmm.backbone.settings import BackboneSettings
 from dynmm.configuration import Settings
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.errors import ConfigError
+from dynmm.evidence.settings import EvidenceSettings
 from dynmm.fusion.settings import FusionSettings
 from dynmm.interactions.splits import SplitConfig
+from dynmm.rationale.settings import RationaleSettings
 from dynmm.retrieval.settings import RetrievalSettings
 
 _WORDS: dict[Any, str] = {str: "text", float: "number", int: "int", bool: "true | false", NoneType: "null"}
@@ -39,6 +41,8 @@ class Config(Settings):
         default_factory=EncoderSettings, description="What reads texts, looks at pictures and listens to sounds."
     )
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="The joint latent of an item.")
+    evidence: EvidenceSettings = Field(default_factory=EvidenceSettings, description="Facts that carry the score.")
+    rationale: RationaleSettings = Field(default_factory=RationaleSettings, description="How reasons are told.")
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description="How candidates are found.")
 
     @classmethod

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dynmm.assembly.evidencing import facts_of, inputs_key, learned, strengthened, terms_of
 from dynmm.assembly.searching import Search, index_of
 from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device
 from dynmm.backbone.settings import DataShape, resolve
@@ -22,13 +23,18 @@ from dynmm.config import Config, DataSettings
 from dynmm.encoders.running import encode_catalogue
 from dynmm.errors import ConfigError, DataError
 from dynmm.evaluation import protocols
+from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.weights import Weights
 from dynmm.fusion.content import usable
 from dynmm.fusion.diagnostics import diagnose
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.system import fit_joint
+from dynmm.interactions.cases import Cases
 from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, make_split
+from dynmm.interactions.splits.cut import cut_last
+from dynmm.protocols import VectorSpace
 from dynmm.recommender import Recommender
 from dynmm.stages import StageCache
 from dynmm.system import System
@@ -117,26 +123,65 @@ class _Stages:
         self._options.stage("backbone")
         settings = resolve(self._config.backbone, DataShape.of(train))
         backbone = self._fit_backbone(train, settings, self._seed)
-        return self._joined(train, backbone, None, "")
+        joint = self._joint(train, backbone, None, "")
+        weights = self._weights(train, backbone, joint)
+        return self._whole(train, backbone, joint, weights, train.validation)
 
     def refit(self, train: Dataset, selected: Whole) -> Whole:
-        """Every stage again on more events, for as many epochs as were selected."""
+        """Every stage again on more events, for as many epochs as were selected; what facts are worth stays."""
         self._options.stage("backbone again, on all events")
         fitted = selected.backbone.pretrained
         backbone = self._fit_backbone(train, fitted.settings, self._seed, epochs=fitted.best_epoch, fold="refit")
         epochs = None if selected.joint is None else selected.joint.joined.best_epoch
-        return self._joined(train, backbone, epochs, "refit")
+        joint = self._joint(train, backbone, epochs, "refit")
+        whole = self._whole(train, backbone, joint, None, None)
+        if selected.evidence is not None:
+            weights = selected.evidence.weights
+            whole.equip(EvidenceScore(terms_of(train, joint, self._config.evidence), weights))
+        return whole
 
-    def _joined(self, train: Dataset, backbone: Backbone, epochs: int | None, fold: str) -> Whole:
+    def _weights(self, train: Dataset, backbone: Backbone, joint: Joint | None) -> Weights | None:
+        """What facts are worth, learned on events that neither the latent nor the counts have seen."""
+        settings = self._config.evidence
+        if settings.variant == "off":
+            return None
+        cut = cut_last(train)
+        if len(cut.asked) < settings.least_users:
+            return None
+        self._options.stage("backbone before the cut")
+        fitted = backbone.pretrained
+        below = self._fit_backbone(cut.before, fitted.settings, self._seed, epochs=fitted.best_epoch, fold="cut")
+        space: VectorSpace = below
+        over = None
+        if joint is not None:
+            over = self._joint(cut.before, below, joint.joined.best_epoch, "cut")
+            assert over is not None, "the same items, so the same features"
+            space = over
+        self._options.stage("what facts are worth")
+        terms = terms_of(cut.before, over, settings)
+        key = inputs_key(cut.before, space)
+        return learned(terms, space, cut.asked, settings, self._seed, self._cache, key)
+
+    def _joint(self, train: Dataset, backbone: Backbone, epochs: int | None, fold: str) -> Joint | None:
         fusion = self._config.fusion
         features = usable(self._features, train.n_items, fusion.modalities)
-        joint = None
-        if fusion.variant != "off" and features:
-            self._options.stage("joint" if epochs is None else "joint again, on all events")
-            joint = self._fit_joint(train, base_of(backbone), features, fusion, self._seed, epochs=epochs, fold=fold)
-        folder = index_of(backbone if joint is None else joint, self._config.retrieval, self._seed, self._cache)
+        if fusion.variant == "off" or not features:
+            return None
+        self._options.stage({"": "joint", "cut": "joint before the cut"}.get(fold, "joint again, on all events"))
+        return self._fit_joint(train, base_of(backbone), features, fusion, self._seed, epochs=epochs, fold=fold)
+
+    def _whole(
+        self, train: Dataset, backbone: Backbone, joint: Joint | None, weights: Weights | None, validation: Cases | None
+    ) -> Whole:
+        space = backbone if joint is None else joint
+        folder = index_of(space, self._config.retrieval, self._seed, self._cache)
         search = None if folder is None else Search(folder)
-        return Whole(backbone, joint, lambda dataset: again(self._config, self._seed, self._options, dataset), search)
+        evidence, settings = None, self._config.evidence
+        if weights is not None:
+            terms = terms_of(train, joint, settings)
+            evidence = strengthened(terms, space, weights, validation, settings, self._seed)
+        refit = partial(again, self._config, self._seed, self._options)
+        return Whole(backbone, joint, refit, search, evidence)
 
 
 def again(config: Config, seed: int, options: FitOptions, dataset: Dataset) -> Whole:
@@ -201,6 +246,7 @@ def _facts(parts: Split, used: Config, seed: int, selected: Whole, final: Whole)
         "notes": [*parts.notes, *_order_note(parts.source)],
         "left_out": dict(parts.source.left_out),
         "joint": None if final.joint is None else diagnose(final.joint),
+        "evidence": facts_of(final.evidence),
         "index": {"kind": "exact"} if final.search is None else final.search.index.facts,
         "config": used.model_dump(mode="json"),
         "seeds": [seed],

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dynmm.evidence.score import EvidenceScore
 from dynmm.fusion.joint import Joint
 from dynmm.protocols import VectorSpace
 from dynmm.retrieval.exact import ExactIndex
@@ -20,10 +21,13 @@ from dynmm.retrieval.requests import Limits
 from dynmm.retrieval.settings import RetrievalSettings
 from dynmm.retrieval.similar import Makings, Similar, similar
 from dynmm.stages import StageCache
-from dynmm.system import Query, Rankings
+from dynmm.system import PADDING, Query, Rankings
 from dynmm.types import UserHistory
 
 CODE_VERSION = 1
+
+#: Candidates from each source, beside an index that finds those of the latent.
+_SHORTLIST = 200
 
 
 def index_of(space: VectorSpace, settings: RetrievalSettings, seed: int, cache: StageCache) -> Path | None:
@@ -68,6 +72,30 @@ class Search:
             raise
         weakref.finalize(larger, shutil.rmtree, held, ignore_errors=True)
         return larger
+
+
+def rank_gathered(
+    space: VectorSpace, search: Search, evidence: EvidenceScore, queries: Sequence[Query], k: int
+) -> Rankings:
+    """The best k items by latent and evidence among those that the index and the facts find.
+
+    Where a query names its candidates, all of them are scored.
+    """
+    found = search.rank(space, queries, max(k, _SHORTLIST))
+    items = np.full((len(queries), k), PADDING, dtype=np.int32)
+    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    for row, query in enumerate(queries):
+        if query.candidates is None:
+            facts = evidence.neighbours(query, _SHORTLIST)
+            own = np.union1d(found.items[row][found.items[row] != PADDING], facts)
+        else:
+            own = np.unique(query.candidates)
+        own = np.setdiff1d(own, query.exclude).astype(np.int64)
+        users = _plain(space.user_vectors([query.history]))[0]
+        worth = _plain(space.item_vectors[torch.from_numpy(own)]) @ users + evidence.on(query, own)
+        order = np.lexsort((own, -worth))[:k]
+        items[row, : len(order)], scores[row, : len(order)] = own[order], worth[order]
+    return Rankings(items, scores)
 
 
 def similar_items(space: VectorSpace, joint: Joint | None, search: Search | None, item: int, k: int) -> list[Similar]:

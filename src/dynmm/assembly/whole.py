@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
 
+import polars as pl
 import torch
 
-from dynmm.assembly.searching import Search, similar_items
+from dynmm.assembly.searching import Search, rank_gathered, similar_items
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.backbone.warm import WarmBackbone
 from dynmm.catalogue.features import Features
 from dynmm.errors import ConfigError, UnsupportedByData
 from dynmm.evaluation.retrained import DAY_MS, Retrained
+from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.system import EvidenceSystem
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.pretraining import Base
 from dynmm.fusion.system import JointSystem
@@ -26,7 +28,7 @@ from dynmm.types import Events
 
 #: The whole of what is built, with shipped defaults; and its rungs.
 WHOLE = "dynmm"
-RUNGS = ("dynmm/backbone", "dynmm/joint")
+RUNGS = ("dynmm/backbone", "dynmm/joint", "dynmm/evidence")
 
 Refit = Callable[[Dataset], "Whole"]
 
@@ -35,18 +37,35 @@ class Whole:
     """Every stage that the data supports. The last of them ranks."""
 
     name = WHOLE
-    learns_online: ClassVar[bool] = False
 
-    def __init__(self, backbone: Backbone, joint: Joint | None, refit: Refit, search: Search | None = None) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        joint: Joint | None,
+        refit: Refit,
+        search: Search | None = None,
+        evidence: EvidenceScore | None = None,
+    ) -> None:
         """joint: None where nothing but interactions is known of the items. refit: fits the same on other data.
 
-        search: the quantised index over the last stage's items, None for exact search.
+        search: the quantised index over the items of the last stage of vectors, None for exact search. evidence: of
+        the fit, None where it adds nothing.
         """
         self.backbone, self.joint, self.search, self._refit = backbone, joint, search, refit
+        self.evidence, self._fitted_evidence = evidence, evidence
+
+    def equip(self, evidence: EvidenceScore) -> None:
+        """Give it the evidence of its fit."""
+        self.evidence = self._fitted_evidence = evidence
+
+    @property
+    def learns_online(self) -> bool:
+        """Whether `learn` changes a ranking."""
+        return self.evidence is not None
 
     @property
     def space(self) -> VectorSpace:
-        """The last stage as vectors."""
+        """The last stage of vectors."""
         return self.backbone if self.joint is None else self.joint
 
     def rungs(self) -> Mapping[str, System]:
@@ -54,41 +73,62 @@ class Whole:
         rungs: dict[str, System] = {RUNGS[0]: BackboneSystem(backbone=self.backbone)}
         if self.joint is not None:
             rungs[RUNGS[1]] = JointSystem(self._joint_of, self.joint)
+        if self.evidence is not None:
+            rungs[RUNGS[2]] = EvidenceSystem(self._evidence_of, (self.space, self.evidence))
         return rungs
 
     def fit(self, dataset: Dataset) -> None:
         """Fit every stage to this data set, as configured."""
         fresh = self._refit(dataset)
         self.backbone, self.joint, self.search = fresh.backbone, fresh.joint, fresh.search
+        self.evidence = self._fitted_evidence = fresh.evidence
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
-        """The best k items by the last stage that there is."""
+        """The best k items by all stages that there are."""
         if self.search is not None:
+            if self.evidence is not None:
+                return rank_gathered(self.space, self.search, self.evidence, queries, k)
             return self.search.rank(self.space, queries, k)
         *_, last = self.rungs().values()
         return last.rank(queries, k)
 
     def learn(self, events: Events) -> None:
-        """Nothing: the stages are frozen, and fresh histories come with each query."""
+        """Count the events in the evidence; all else is frozen, and fresh histories come with each query."""
+        if self.evidence is None:
+            return
+        if self.evidence is self._fitted_evidence:
+            # What is measured and saved is the fit's: it stays as it was.
+            self.evidence = self.evidence.apart()
+        self.evidence.learn(events)
 
-    def with_items(self, features: Sequence[Features]) -> Whole:
-        """The same with items behind the others that nobody has touched yet. See `Joint.with_items`."""
+    def with_items(self, features: Sequence[Features], items: pl.DataFrame) -> Whole:
+        """The same with items behind the others that nobody has touched yet. See `Joint.with_items`.
+
+        items: their rows of the item table.
+        """
         assert self.joint is not None, "items are added to a joint stage"
         joint = self.joint.with_items(features)
         new = joint.item_vectors[self.joint.n_items :]
-        return Whole(self.backbone, joint, self._refit, self.search and self.search.with_items(new))
+        wider = Whole(self.backbone, joint, self._refit, self.search and self.search.with_items(new))
+        wider._fitted_evidence = self._fitted_evidence
+        wider.evidence = self.evidence and self.evidence.with_items(joint.features, items)
+        return wider
 
     def as_fitted(self) -> Whole:
-        """The same without the items that were added since the fit."""
-        if self.joint is None or not self.joint.added:
+        """The same without the items that were added, and the events that were counted, since the fit."""
+        if self.evidence is self._fitted_evidence and (self.joint is None or not self.joint.added):
             return self
-        search = None if self.search is None else Search(self.search.base)
-        return Whole(self.backbone, Joint(self.joint.joined, device=self.joint.device), self._refit, search)
+        joint, search = self.joint, self.search
+        if joint is not None and joint.added:
+            joint = Joint(joint.joined, device=joint.device)
+            search = None if search is None else Search(search.base)
+        return Whole(self.backbone, joint, self._refit, search, self._fitted_evidence)
 
     def with_features(self, features: Sequence[Features]) -> Whole:
         """The same items seen otherwise, searched exactly. See `Joint.with_features`."""
         assert self.joint is not None, "modalities belong to a joint stage"
-        return Whole(self.backbone, self.joint.with_features(features), self._refit)
+        evidence = self.evidence and self.evidence.seen(features)
+        return Whole(self.backbone, self.joint.with_features(features), self._refit, evidence=evidence)
 
     def similar(self, item: int, k: int) -> list[Similar]:
         """The k items most like a dense one, best first, with the reason by modality."""
@@ -98,6 +138,12 @@ class Whole:
     def features(self) -> Sequence[Features]:
         """What the joint stage knows of the items besides interactions; none without one."""
         return self.joint.features if self.joint is not None else ()
+
+    def _evidence_of(self, dataset: Dataset) -> tuple[VectorSpace, EvidenceScore]:
+        fresh = self._refit(dataset)
+        if fresh.evidence is None:
+            raise UnsupportedByData("there are too few events to learn the worth of facts from")
+        return fresh.space, fresh.evidence
 
     def _joint_of(self, dataset: Dataset) -> Joint:
         joint = self._refit(dataset).joint

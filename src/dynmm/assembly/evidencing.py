@@ -1,0 +1,125 @@
+"""The evidence stage put together: facts of a data set, and weights learned on the cut."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dynmm.errors import ArtefactError
+from dynmm.evidence.attributes import AttributeTable
+from dynmm.evidence.items import ItemStatistics
+from dynmm.evidence.likeness import Likeness
+from dynmm.evidence.pairs import PairStatistics
+from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.settings import EvidenceSettings
+from dynmm.evidence.system import latent_scores
+from dynmm.evidence.terms import Column, Terms
+from dynmm.evidence.trend import TrendSettings
+from dynmm.evidence.weights import Weights, choose_strength, learn_weights
+from dynmm.fusion.joint import Joint
+from dynmm.interactions.cases import Cases
+from dynmm.interactions.dataset import Dataset
+from dynmm.protocols import VectorSpace
+from dynmm.stages import StageCache, data_fingerprint
+from dynmm.storage import write_json
+from dynmm.system import Query
+
+WEIGHTS_FILE = "weights.json"
+CODE_VERSION = 1
+
+
+def terms_of(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) -> Terms:
+    """Facts of the data set's events, and of what the joint stage knows of the items of its fit."""
+    return Terms(
+        pairs=PairStatistics.of(dataset, settings.pairs),
+        items=ItemStatistics.of(dataset, TrendSettings(days=settings.trend_days)),
+        likeness=() if joint is None else tuple(Likeness.of(one) for one in joint.joined.features),
+        attributes=AttributeTable.of(dataset.item_table),
+        recencies=settings.recencies,
+        trend_days=settings.trend_days if dataset.has_time else (),
+        n_items=dataset.n_items,
+    )
+
+
+def learned(
+    terms: Terms, space: VectorSpace, asked: Cases, settings: EvidenceSettings, seed: int, cache: StageCache, key: str
+) -> Weights | None:
+    """Weights learned on the cut, from the cache where they are there. None with too few events to learn from.
+
+    terms, space: of the events before the cut. key: names what they follow from.
+    """
+    entry = cache.key("evidence", data=key, settings=settings, seed=seed, code_version=CODE_VERSION)
+    if (found := cache.get(entry)) is not None:
+        return read_weights(found)
+    made = learn_weights(terms, _scores(space), asked, settings, seed)
+    if made is not None:
+        with cache.put(entry) as folder:
+            write_weights(made, folder)
+    return made
+
+
+def strengthened(
+    terms: Terms, space: VectorSpace, weights: Weights, validation: Cases | None, settings: EvidenceSettings, seed: int
+) -> EvidenceScore:
+    """The score with the strength that validation chooses. terms, space: of all training events."""
+    strength = 1.0
+    if validation is not None and len(validation):
+        strength = choose_strength(terms, _scores(space), weights.weights, validation, settings, seed)
+    chosen = Weights(weights.columns, weights.weights, strength, weights.learned_from, weights.latent)
+    return EvidenceScore(terms, chosen)
+
+
+def inputs_key(before: Dataset, space: VectorSpace) -> str:
+    """Names the events before the cut and the latent that was fitted to them."""
+    digest = hashlib.sha256(data_fingerprint(before).encode())
+    digest.update(np.ascontiguousarray(space.item_vectors.cpu().numpy()).tobytes())
+    digest.update(json.dumps(before.item_table.hash_rows(0).to_list()).encode())
+    return digest.hexdigest()
+
+
+def facts_of(score: EvidenceScore | None) -> dict[str, Any] | None:
+    """What the manifest tells of evidence: its strength, and the weight of each column in units of the latent."""
+    if score is None:
+        return None
+    weights = score.weights
+    return {
+        "strength": weights.strength,
+        "learned_from": weights.learned_from,
+        "weights": {one.label: float(w) for one, w in zip(weights.columns, weights.weights, strict=True) if w > 0},
+    }
+
+
+def write_weights(weights: Weights, folder: Path) -> None:
+    """Write what was learned. Raises StorageError."""
+    columns = [[one.fact, one.name, one.recency] for one in weights.columns]
+    card = {
+        "columns": columns,
+        "weights": weights.weights.tolist(),
+        "strength": weights.strength,
+        "learned_from": weights.learned_from,
+        "latent": weights.latent,
+    }
+    write_json(folder / WEIGHTS_FILE, card)
+
+
+def read_weights(folder: Path) -> Weights:
+    """Read what `write_weights` wrote. Raises ArtefactError."""
+    try:
+        card = json.loads((folder / WEIGHTS_FILE).read_bytes())
+        columns = tuple(Column(fact, name, float(recency)) for fact, name, recency in card["columns"])
+        weights = np.asarray(card["weights"], dtype=np.float64)
+        if weights.shape != (len(columns),) or not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError("weights do not fit their columns")
+        return Weights(columns, weights, float(card["strength"]), int(card["learned_from"]), float(card["latent"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"the evidence in {folder} cannot be read: {error}; copy the run again") from error
+
+
+def _scores(space: VectorSpace) -> Callable[..., torch.Tensor]:
+    return lambda histories: latent_scores(space, [Query(history) for history in histories])

@@ -1,0 +1,148 @@
+"""What items share besides who took them: brand, category, year, tags, any further column, words of the title.
+
+I items, V distinct values of all columns together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from dynmm.factids import value_text
+from dynmm.interactions.fields import CATEGORIES, DESCRIPTION, ITEM, TITLE
+
+#: The column under which words of the title stand.
+WORDS = "title word"
+
+#: The singular under which values of a list stand.
+_SINGULAR = {CATEGORIES: "category", "tags": "tag", "genres": "genre"}
+
+#: Never attributes: what names an item, and free text.
+_NOT = frozenset({ITEM, TITLE, DESCRIPTION})
+
+#: A value that more than this share of the items has tells nothing about any.
+COMMON = 0.5
+
+_WORD = re.compile(r"[^\W_]{2,}")
+
+
+@dataclass(frozen=True, eq=False)
+class AttributeTable:
+    """Who has which value. A value counts the more the fewer have it: log(I / items) / log I.
+
+    names: columns in use. values: V of (column, value), JSON values. column: (V,) place of each in `names`. shared:
+    (V,) how many items have it. entries: (I, V) float32; the product of two rows within a column is what they share,
+    sum over shared values of their weight, over the geometric mean of how many values each has.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[str, object], ...]
+    column: NDArray[np.int64]
+    shared: NDArray[np.int64]
+    rarity: NDArray[np.float64]
+    entries: sp.csr_matrix
+
+    @classmethod
+    def of(cls, items: pl.DataFrame) -> AttributeTable:
+        """From an item table, one row per item in dense order. Values of a single item connect nothing."""
+        found: dict[tuple[str, str], list[int]] = {}
+        kept: dict[tuple[str, str], object] = {}
+        for name, column in _columns(items):
+            for item, had in enumerate(column):
+                for value in had:
+                    key = (name, value_text(value))
+                    kept.setdefault(key, value)
+                    found.setdefault(key, []).append(item)
+        most = max(2, int(COMMON * len(items)))
+        keys = [key for key, holders in found.items() if 2 <= len(holders) <= most]
+        names = tuple(dict.fromkeys(name for name, _ in keys))
+        column = np.asarray([names.index(name) for name, _ in keys], dtype=np.int64)
+        shared = np.asarray([len(found[key]) for key in keys], dtype=np.int64)
+        rarity = np.maximum(0.0, np.log(len(items) / np.maximum(shared, 1)) / max(np.log(max(len(items), 1)), 1e-9))
+        rows = np.concatenate([np.empty(0, np.int64), *(np.asarray(found[key]) for key in keys)])
+        places = np.repeat(np.arange(len(keys)), shared)
+        entries = _entries(rows, places, column, rarity, len(items))
+        values = tuple((name, kept[name, text]) for name, text in keys)
+        return cls(names, values, column, shared, rarity, entries)
+
+    def followed_by(self, items: pl.DataFrame) -> AttributeTable:
+        """These items and then new ones. What counts, and how much, stays as it was: a value that is new, too,
+        connects nothing until the next fit."""
+        rows: list[int] = []
+        places: list[int] = []
+        for name, column in _columns(items):
+            for item, had in enumerate(column):
+                known = [self.place(name, value_text(value)) for value in had]
+                own = [place for place in known if place is not None]
+                rows += [item] * len(own)
+                places += own
+        held = np.asarray(places, dtype=np.int64)
+        added = _entries(np.asarray(rows, dtype=np.int64), held, self.column, self.rarity, len(items))
+        return replace(self, entries=sp.csr_matrix(sp.vstack([self.entries, added], format="csr")))
+
+    @cached_property
+    def by_value(self) -> sp.csr_matrix:
+        """(V, I), the entries the other way round."""
+        return sp.csr_matrix(self.entries.T)
+
+    def of_item(self, item: int) -> NDArray[np.int32]:
+        """The values that one item has, as places in `values`."""
+        return self.entries.indices[self.entries.indptr[item] : self.entries.indptr[item + 1]]
+
+    def in_common(self, one: int, other: int) -> list[tuple[int, float]]:
+        """Values that both have, with what each adds to the product of their rows."""
+        both, left, right = np.intersect1d(self.of_item(one), self.of_item(other), return_indices=True)
+        start, end = self.entries.indptr[one], self.entries.indptr[other]
+        amounts = self.entries.data[start + left] * self.entries.data[end + right]
+        return list(zip(both.tolist(), amounts.tolist(), strict=True))
+
+    def place(self, name: str, text: str) -> int | None:
+        """The place of a value, None where no two items share it."""
+        return self._places.get((name, text))
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str], int]:
+        return {(name, value_text(value)): place for place, (name, value) in enumerate(self.values)}
+
+
+def _columns(items: pl.DataFrame) -> Iterable[tuple[str, Iterable[Sequence[object]]]]:
+    """Name and values of each item, column by column."""
+    for name in items.columns:
+        kind = items.schema[name]
+        if name in _NOT or kind.is_float() or kind.is_temporal() or kind in (pl.Binary, pl.Null, pl.Object):
+            continue
+        if isinstance(kind, pl.List):
+            if kind.inner == pl.String:
+                yield _SINGULAR.get(name, name), (_distinct(had) for had in items[name].to_list())
+        elif not kind.is_nested():
+            yield name, ([] if one is None or one == "" else [one] for one in items[name].to_list())
+    if TITLE in items.columns:
+        yield WORDS, (sorted(set(_WORD.findall((one or "").casefold()))) for one in items[TITLE].to_list())
+
+
+def _distinct(had: Sequence[object] | None) -> list[object]:
+    return [one for one in dict.fromkeys(had or ()) if one is not None and one != ""]
+
+
+def _entries(
+    rows: NDArray[np.int64],
+    places: NDArray[np.int64],
+    column: NDArray[np.int64],
+    rarity: NDArray[np.float64],
+    n_items: int,
+) -> sp.csr_matrix:
+    """Row `rows[n]` has the value `places[n]`."""
+    n_names = int(column.max(initial=-1)) + 1
+    owned = np.zeros((n_items, n_names))
+    np.add.at(owned, (rows, column[places]), 1.0)
+    data = np.sqrt(rarity[places]) / np.sqrt(np.maximum(owned[rows, column[places]], 1.0))
+    made = sp.csr_matrix((data.astype(np.float32), (rows, places)), shape=(n_items, len(column)))
+    made.sort_indices()
+    return made

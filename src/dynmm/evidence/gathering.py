@@ -1,0 +1,142 @@
+"""From parts of a score to facts that can be told: the evidence of one item for one user.
+
+Facts about people are told one by one where enough people stand behind each; those of the other history items are
+told together, as a union: so many distinct people took at least one of them and the item.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.terms import Part
+from dynmm.factids import FactId, value_text
+from dynmm.protocols import FactStore
+from dynmm.system import Query
+from dynmm.types import Evidence
+
+#: History items that a union names, at most: the others stay in the remainder.
+_UNITED = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """Outside ids of dense items, and the user who asks, where known."""
+
+    item: Sequence[str]
+    user: str | None = None
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """evidence: what can be told, strongest first. total: the whole evidence term. rest: total less what is told."""
+
+    evidence: tuple[Evidence, ...]
+    total: float
+    rest: float
+
+
+def gather(
+    score: EvidenceScore, query: Query, item: int, names: Names, store: FactStore, told: int, alone: int
+) -> Gathered:
+    """The evidence for one dense item.
+
+    told: at most so many facts. alone: a fact about fewer people is told in the union. Facts that the store does
+    not bear out, and those that lower the score, are in the rest.
+    """
+    parts = score.parts(query, item)
+    total = float(sum(part.amount for part in parts))
+    found = sorted(_named(score, parts, item, names, alone), key=lambda one: (-one[1], one[0].text))
+    evidence = []
+    for fact, amount in found:
+        if len(evidence) == told:
+            break
+        stored = store.fact(fact, store.offset, names.user)
+        if stored is not None:
+            evidence.append(Evidence(fact.text, fact.kind, fact.item, fact.sources, dict(stored), amount))
+    rest = total - sum(one.contribution for one in evidence)
+    return Gathered(tuple(evidence), total, float(rest))
+
+
+def removed(score: EvidenceScore, query: Query, facts: Iterable[FactId], dense: dict[str, int]) -> dict[int, float]:
+    """By dense item: what its score loses when these facts are taken away from it.
+
+    dense: of outside ids. Facts that are none for this query cost nothing.
+    """
+    by_item: dict[int, list[FactId]] = defaultdict(list)
+    for fact in facts:
+        if fact.item in dense:
+            by_item[dense[fact.item]].append(fact)
+    losses = {}
+    for item, gone in by_item.items():
+        parts = score.parts(query, item)
+        losses[item] = sum(part.amount for part in parts if any(_means(fact, part, score, dense) for fact in gone))
+    return losses
+
+
+def _means(fact: FactId, part: Part, score: EvidenceScore, dense: dict[str, int]) -> bool:
+    """Whether a fact is, or a union holds, this part."""
+    sources = {dense.get(source, -1) for source in fact.sources}
+    if fact.kind == "union":
+        return part.kind in ("followed", "together") and part.source in sources
+    if fact.kind != part.kind:
+        return False
+    if fact.kind == "trend":
+        return fact.name == part.name
+    if part.source not in sources:
+        return False
+    if fact.kind == "attribute":
+        value = score.terms.attributes.values[part.value][1]
+        return (fact.name, fact.value) == (part.name, value_text(value))
+    return fact.kind != "alike" or fact.name == part.name
+
+
+def _named(
+    score: EvidenceScore, parts: Sequence[Part], item: int, names: Names, alone: int
+) -> list[tuple[FactId, float]]:
+    """Facts that raise the score, with what they add."""
+    own = names.item[item]
+    found: list[tuple[FactId, float]] = []
+    people: dict[int, dict[str, float]] = defaultdict(dict)
+    for part in parts:
+        if part.kind in ("followed", "together"):
+            people[part.source][part.kind] = part.amount
+        elif part.amount <= 0:
+            continue
+        elif part.kind == "alike":
+            found.append((FactId("alike", own, (names.item[part.source],), part.name), part.amount))
+        elif part.kind == "attribute":
+            value = score.terms.attributes.values[part.value][1]
+            found.append((FactId.attribute(part.name, value, names.item[part.source], own), part.amount))
+    found += _people(score, people, item, names, alone)
+    return found
+
+
+def _people(
+    score: EvidenceScore, people: dict[int, dict[str, float]], item: int, names: Names, alone: int
+) -> list[tuple[FactId, float]]:
+    if not people:
+        return []
+    own, sources = names.item[item], list(people)
+    grid = score.terms.pairs.between(np.asarray(sources), np.asarray([item]))
+    found: list[tuple[FactId, float]] = []
+    united: dict[int, float] = {}
+    for row, source in enumerate(sources):
+        counts = {"followed": int(grid.followed[row, 0]), "together": int(grid.users[row, 0])}
+        if counts["together"] < alone:
+            united[source] = sum(people[source].values())
+            continue
+        found += [(FactId(kind, own, (names.item[source],)), amount) for kind, amount in people[source].items()]
+    strongest = sorted(united, key=lambda source: (-united[source], source))[:_UNITED]
+    strongest = [source for source in strongest if united[source] > 0]
+    if len(strongest) == 1:
+        lone = strongest[0]
+        found += [(FactId(kind, own, (names.item[lone],)), amount) for kind, amount in people[lone].items()]
+    elif strongest:
+        ids = tuple(names.item[source] for source in strongest)
+        found.append((FactId("union", own, ids), sum(united[source] for source in strongest)))
+    return [(fact, amount) for fact, amount in found if amount > 0]

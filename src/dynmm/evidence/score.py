@@ -1,0 +1,69 @@
+"""The evidence score: the latent's score plus what facts add to it, with exact contributions.
+
+B queries, C candidates, I items.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dynmm.catalogue.features import Features
+from dynmm.evidence.terms import Part, Terms
+from dynmm.evidence.weights import Weights
+from dynmm.system import Query
+from dynmm.types import Events, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class EvidenceScore:
+    """What is read (`terms`) and what it is worth (`weights`). `learn` advances the statistics, nothing else does."""
+
+    terms: Terms
+    weights: Weights
+
+    def scores(self, queries: Sequence[Query]) -> NDArray[np.float32]:
+        """(B, I): what facts add to each item, each row the same to the bit whichever others come with it."""
+        return self.terms.total(queries, self.weights.effective)
+
+    def on(self, query: Query, candidates: IntArray) -> NDArray[np.float32]:
+        """(C,): the same for some candidates of one query."""
+        return self.terms.total_on(query, candidates, self.weights.effective)
+
+    def parts(self, query: Query, item: int) -> list[Part]:
+        """What each fact adds to one item; their sum is the item's score, to float tolerance."""
+        return self.terms.parts(query, item, self.weights.effective)
+
+    def neighbours(self, query: Query, k: int) -> NDArray[np.int64]:
+        """The k items to which facts point most strongly: a source of candidates."""
+        return self.terms.neighbours(query, k, self.weights.effective)
+
+    def learn(self, events: Events) -> None:
+        """Count events that have just happened. Items must be known."""
+        self.terms.pairs.append(events)
+        self.terms.items.append(events)
+
+    def seen(self, features: Sequence[Features]) -> EvidenceScore:
+        """The same items seen otherwise: with a modality dropped or corrupted."""
+        by_name = {one.modality: one for one in features}
+        likeness = tuple(one.seen(by_name[one.modality]) for one in self.terms.likeness)
+        return replace(self, terms=replace(self.terms, likeness=likeness))
+
+    def with_items(self, features: Sequence[Features], items: pl.DataFrame) -> EvidenceScore:
+        """The same with items behind the others that nobody has touched yet.
+
+        features: of all items, of the modalities that `terms` reads. items: rows of the new ones.
+        """
+        wider = self.seen(features)
+        table = self.terms.attributes.followed_by(items)
+        return replace(wider, terms=replace(wider.terms, attributes=table, n_items=self.terms.n_items + len(items)))
+
+    def apart(self) -> EvidenceScore:
+        """A copy whose statistics advance by themselves."""
+        terms = self.terms
+        return replace(self, terms=replace(terms, pairs=copy.deepcopy(terms.pairs), items=copy.deepcopy(terms.items)))

@@ -1,0 +1,377 @@
+"""What the evidence score is a sum of: facts between history items and candidates, column by column.
+
+For history item j, h events before the newest, and candidate i, a column is recency^h times one fact of the pair:
+
+    followed   log(1 + sum of 1 / lag over transitions of up to three steps)      over sqrt(n_j n_i)
+    after      log(1 + 2 sum of lag^-1/2, i after j within the window)            the same
+    before     the same with i before j                                           the same
+    users      log(1 + distinct users who had both within the window)             the same
+    alike      cosine in one modality                                             over the sum of recency^h
+    new        the same, times 5 / (n_i + 5): of items that few have taken yet    the same
+    attribute  what the two share in one column, see `AttributeTable`             the same
+
+with n the events of an item, at least 1. Beside them `trend`, which knows no history: log(1 + people who took i in
+the last days). B queries, S history items, I items, K columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+
+from dynmm.evidence.attributes import AttributeTable
+from dynmm.evidence.items import ItemStatistics
+from dynmm.evidence.likeness import Likeness
+from dynmm.evidence.pairrows import PairGrid, PairRows
+from dynmm.evidence.pairs import PairStatistics
+from dynmm.system import Query
+from dynmm.topk import SAME_KERNEL_ROWS
+from dynmm.types import FloatArray, IntArray, UserHistory
+
+#: Facts of pairs, and the kind of evidence that each is told as.
+PAIR_FACTS = {"followed": "followed", "after": "together", "before": "together", "users": "together"}
+
+#: Events from which on an item is half known.
+HALF_KNOWN = 5.0
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the score. fact: see above. name: modality, attribute or days, else empty. recency: of history."""
+
+    fact: str
+    name: str = ""
+    recency: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """E.g. ``alike text 0.9``."""
+        return " ".join(part for part in (self.fact, self.name, f"{self.recency:g}" if self.recency else "") if part)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one fact adds to one item. kind: of evidence. source: dense history item, -1 for a trend. name: modality
+    or days. value: place in the table of attributes, else -1."""
+
+    kind: str
+    source: int
+    amount: float
+    name: str = ""
+    value: int = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """Everything that facts are read from, as of now. Reading changes nothing.
+
+    likeness: one for each modality that items have. recencies, trend_days: see `EvidenceSettings`.
+    """
+
+    pairs: PairStatistics
+    items: ItemStatistics
+    likeness: tuple[Likeness, ...]
+    attributes: AttributeTable
+    recencies: tuple[float, ...]
+    trend_days: tuple[int, ...]
+    n_items: int
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """K columns, always in this order."""
+        histories = [
+            *(Column(fact) for fact in PAIR_FACTS),
+            *(Column(fact, one.modality) for one in self.likeness for fact in ("alike", "new")),
+            *(Column("attribute", name) for name in self.attributes.names),
+        ]
+        listed = [Column(one.fact, one.name, r) for one in histories for r in self.recencies]
+        return (*listed, *(Column("trend", str(days)) for days in self.trend_days))
+
+    def each(self, queries: Sequence[Query]) -> Iterator[NDArray[np.float32]]:
+        """The columns by themselves, (B, I) each, in their order."""
+        past = _Past.of([query.history for query in queries], self.pairs.settings.window)
+        weighed = {r: past.weighed(r) for r in self.recencies}
+        shares = {r: _shares(weighed[r]) for r in self.recencies}
+        facts, offsets, items = self._pair_rows(past.sources)
+        for values in facts.values():
+            kernel = sp.csr_matrix((values, items, offsets), shape=(len(past.sources), self.n_items))
+            for r in self.recencies:
+                yield np.asarray((weighed[r] @ kernel).toarray(), dtype=np.float32)
+        for one in self.likeness:
+            near = {r: _products(shares[r] @ one.vectors[past.sources], one.vectors) for r in self.recencies}
+            yield from (near[r] for r in self.recencies)
+            yield from (near[r] * self._newness() for r in self.recencies)
+        table = self.attributes
+        had = table.entries[past.sources]
+        for place in range(len(table.names)):
+            own = np.flatnonzero(table.column == place)
+            left, right = had[:, own], table.entries[:, own].T.tocsr()
+            for r in self.recencies:
+                yield np.asarray(((shares[r] @ left) @ right).toarray(), dtype=np.float32)
+        for days in self.trend_days:
+            yield np.stack([self._trend(query.as_of, days) for query in queries])
+
+    def total(self, queries: Sequence[Query], weights: FloatArray) -> NDArray[np.float32]:
+        """(B, I): the columns' weighted sum, each row the same to the bit whichever others come with it.
+
+        weights: (K,).
+        """
+        worth = self._worth(weights)
+        past = _Past.of([query.history for query in queries], self.pairs.settings.window)
+        out = np.zeros((len(queries), self.n_items), dtype=np.float32)
+        if not len(past.sources):
+            return self._with_trend(out, queries, worth)
+        facts, offsets, items = self._pair_rows(past.sources)
+        for r in self.recencies:
+            mixed = sum(np.float32(worth[fact, "", r]) * values for fact, values in facts.items())
+            kernel = sp.csr_matrix((mixed, items, offsets), shape=(len(past.sources), self.n_items))
+            out += (past.weighed(r) @ kernel).toarray()
+        shares = {r: _shares(past.weighed(r)) for r in self.recencies}
+        for one in self.likeness:
+            for fact, factor in (("alike", None), ("new", self._newness())):
+                mix = sum(np.float32(worth[fact, one.modality, r]) * shares[r] for r in self.recencies)
+                if not sp.csr_matrix(mix).nnz:
+                    continue
+                near = _products(np.asarray(mix @ one.vectors[past.sources], dtype=np.float32), one.vectors)
+                out += near if factor is None else near * factor
+        self._add_attributes(out, past.sources, shares, worth)
+        return self._with_trend(out, queries, worth)
+
+    def total_on(self, query: Query, candidates: IntArray, weights: FloatArray) -> NDArray[np.float32]:
+        """(C,): the same for some candidates of one query. candidates: (C,) dense."""
+        sources, amounts = self._history(query.history)
+        worth = self._worth(weights)
+        candidates = np.asarray(candidates, dtype=np.int64)
+        out = np.zeros(len(candidates))
+        if len(sources):
+            grid = self.pairs.between(sources, candidates)
+            norms = np.outer(self._norms()[sources], self._norms()[candidates])
+            for fact, values in _facts_of(grid).items():
+                strength = sum(worth[fact, "", r] * amounts[r] for r in self.recencies)
+                out += strength @ (values * norms)
+            for one in self.likeness:
+                near = one.vectors[sources] @ one.vectors[candidates].T
+                plain, new = (
+                    sum(worth[fact, one.modality, r] * amounts[r] / amounts[r].sum() for r in self.recencies)
+                    for fact in ("alike", "new")
+                )
+                out += plain @ near + (new @ near) * self._newness()[candidates]
+            out += self._attributes_on(sources, amounts, candidates, worth)
+        for days in self.trend_days:
+            out += worth["trend", str(days), 0.0] * self._trend(query.as_of, days)[candidates]
+        return out.astype(np.float32)
+
+    def parts(self, query: Query, item: int, weights: FloatArray) -> list[Part]:
+        """What each fact adds to one item, in no order; their sum is the item's `total`."""
+        sources, amounts = self._history(query.history)
+        worth = self._worth(weights)
+        found: list[Part] = []
+        if len(sources):
+            grid = self.pairs.between(sources, np.asarray([item]))
+            norms = self._norms()[sources] * self._norms()[item]
+            told = {kind: np.zeros(len(sources)) for kind in ("followed", "together")}
+            for fact, values in _facts_of(grid).items():
+                strength = sum(worth[fact, "", r] * amounts[r] for r in self.recencies)
+                told[PAIR_FACTS[fact]] += strength * values[:, 0] * norms
+            for kind, sums in told.items():
+                found += [Part(kind, int(j), float(a)) for j, a in zip(sources, sums, strict=True) if a != 0]
+            for one in self.likeness:
+                near = one.vectors[sources] @ one.vectors[item]
+                strength = sum(
+                    (worth["alike", one.modality, r] + worth["new", one.modality, r] * self._newness()[item])
+                    * amounts[r]
+                    / amounts[r].sum()
+                    for r in self.recencies
+                )
+                sums = strength * near
+                found += [
+                    Part("alike", int(j), float(a), one.modality) for j, a in zip(sources, sums, strict=True) if a != 0
+                ]
+            found += self._attribute_parts(sources, amounts, item, worth)
+        for days in self.trend_days:
+            amount = float(worth["trend", str(days), 0.0] * self._trend(query.as_of, days)[item])
+            if amount != 0:
+                found.append(Part("trend", -1, amount, str(days)))
+        return found
+
+    def neighbours(self, query: Query, k: int, weights: FloatArray) -> NDArray[np.int64]:
+        """The k items to which facts of pairs point most strongly, best first: a source of candidates."""
+        sources, amounts = self._history(query.history)
+        if not len(sources):
+            return np.empty(0, dtype=np.int64)
+        worth = self._worth(weights)
+        facts, offsets, items = self._pair_rows(sources)
+        rows = np.repeat(np.arange(len(sources)), np.diff(offsets))
+        mixed = np.zeros(len(items))
+        for fact, values in facts.items():
+            mixed += sum(worth[fact, "", r] * amounts[r] for r in self.recencies)[rows] * values
+        pointed, places = np.unique(items, return_inverse=True)
+        sums = np.bincount(places, weights=mixed, minlength=len(pointed))
+        return pointed[np.lexsort((pointed, -sums))[:k]].astype(np.int64)
+
+    def _worth(self, weights: FloatArray) -> dict[tuple[str, str, float], float]:
+        columns = self.columns
+        assert len(columns) == len(weights), "weights belong to other columns"
+        return {(one.fact, one.name, one.recency): float(w) for one, w in zip(columns, weights, strict=True)}
+
+    def _history(self, history: UserHistory) -> tuple[NDArray[np.int64], dict[float, FloatArray]]:
+        """Distinct items of the window, newest first, and by recency what each weighs."""
+        recent = np.asarray(history.items[-self.pairs.settings.window :], dtype=np.int64)[::-1]
+        sources, first, places = np.unique(recent, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        back = np.argsort(order)
+        ages = np.arange(len(recent), dtype=np.float64)
+        amounts = {r: np.bincount(back[places], weights=r**ages, minlength=len(sources)) for r in self.recencies}
+        return sources[order], amounts
+
+    def _norms(self) -> FloatArray:
+        """(I,) 1 / sqrt(n), n at least 1."""
+        counts = np.zeros(self.n_items)
+        known = self.items.events[: self.n_items]
+        counts[: len(known)] = known
+        return 1.0 / np.sqrt(np.maximum(counts, 1.0))
+
+    def _newness(self) -> NDArray[np.float32]:
+        """(I,) 5 / (n + 5)."""
+        counts = np.zeros(self.n_items)
+        known = self.items.events[: self.n_items]
+        counts[: len(known)] = known
+        return (HALF_KNOWN / (counts + HALF_KNOWN)).astype(np.float32)
+
+    def _trend(self, as_of: int | None, days: int) -> NDArray[np.float32]:
+        """(I,) log(1 + distinct people within the days before a moment); 0 where there is no moment."""
+        out = np.zeros(self.n_items, dtype=np.float32)
+        if as_of is not None and self.items.trend is not None:
+            # Events at the very moment are those that are asked about.
+            counted = self.items.trend.users(days, as_of - 1)[: self.n_items]
+            out[: len(counted)] = np.log1p(counted)
+        return out
+
+    def _with_trend(
+        self, out: NDArray[np.float32], queries: Sequence[Query], worth: dict[tuple[str, str, float], float]
+    ) -> NDArray[np.float32]:
+        for days in self.trend_days:
+            if weight := worth["trend", str(days), 0.0]:
+                for row, query in enumerate(queries):
+                    out[row] += np.float32(weight) * self._trend(query.as_of, days)
+        return out
+
+    def _pair_rows(
+        self, sources: IntArray
+    ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int64], NDArray[np.int32]]:
+        """Facts of all pairs that start from these items, normalised: (N,) each, row offsets, items."""
+        rows = self.pairs.rows(sources)
+        known = rows.items < self.n_items
+        assert known.all(), "pairs hold items that the catalogue does not"
+        norms = self._norms()
+        scale = np.repeat(norms[sources], np.diff(rows.offsets)) * norms[rows.items]
+        facts = {fact: (values * scale).astype(np.float32) for fact, values in _facts_of(rows).items()}
+        return facts, rows.offsets, rows.items
+
+    def _add_attributes(
+        self,
+        out: NDArray[np.float32],
+        sources: IntArray,
+        shares: dict[float, sp.csr_matrix],
+        worth: dict[tuple[str, str, float], float],
+    ) -> None:
+        table = self.attributes
+        if not table.names:
+            return
+        profile = sp.csr_matrix((out.shape[0], len(table.values)), dtype=np.float32)
+        for r in self.recencies:
+            by_value = self._attribute_worth(worth, r)
+            if by_value.any():
+                profile = profile + (shares[r] @ table.entries[sources]) @ sp.diags(by_value.astype(np.float32))
+        if profile.nnz:
+            out += (sp.csr_matrix(profile) @ table.by_value).toarray()
+
+    def _attribute_worth(self, worth: dict[tuple[str, str, float], float], r: float) -> FloatArray:
+        """(V,) weight of each value's column."""
+        names = self.attributes.names
+        return np.asarray([worth["attribute", name, r] for name in names])[self.attributes.column]
+
+    def _attributes_on(
+        self,
+        sources: IntArray,
+        amounts: dict[float, FloatArray],
+        candidates: IntArray,
+        worth: dict[tuple[str, str, float], float],
+    ) -> FloatArray:
+        table = self.attributes
+        if not table.names:
+            return np.zeros(len(candidates))
+        profile = np.zeros(len(table.values))
+        for r in self.recencies:
+            share = amounts[r] / amounts[r].sum()
+            profile += (table.entries[sources].T @ share) * self._attribute_worth(worth, r)
+        return np.asarray(table.entries[candidates] @ profile)
+
+    def _attribute_parts(
+        self,
+        sources: IntArray,
+        amounts: dict[float, FloatArray],
+        item: int,
+        worth: dict[tuple[str, str, float], float],
+    ) -> list[Part]:
+        table, found = self.attributes, []
+        for place, source in enumerate(sources.tolist()):
+            for value, shared in table.in_common(source, item):
+                name = table.names[table.column[value]]
+                weight = sum(worth["attribute", name, r] * amounts[r][place] / amounts[r].sum() for r in self.recencies)
+                if weight * shared != 0:
+                    found.append(Part("attribute", source, float(weight * shared), name, value))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """The newest events of B histories over their S distinct items. rows, places, ages: of each event."""
+
+    sources: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    places: NDArray[np.int64]
+    ages: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, histories: Sequence[UserHistory], window: int) -> _Past:
+        recent = [np.asarray(one.items[-window:], dtype=np.int64) for one in histories]
+        lengths = np.asarray([len(one) for one in recent])
+        ages = [np.arange(len(one) - 1, -1, -1, dtype=np.float64) for one in recent]
+        sources, places = np.unique(np.concatenate([np.empty(0, np.int64), *recent]), return_inverse=True)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        return cls(sources, starts, places, np.concatenate([np.empty(0), *ages]))
+
+    def weighed(self, recency: float) -> sp.csr_matrix:
+        """(B, S) recency^age, an entry for each event."""
+        values = (recency**self.ages).astype(np.float32)
+        return sp.csr_matrix((values, self.places, self.starts), shape=(len(self.starts) - 1, len(self.sources)))
+
+
+def _facts_of(read: PairRows | PairGrid) -> dict[str, FloatArray]:
+    """The facts of pairs, not yet over the items' counts."""
+    return {
+        "followed": np.log1p(read.first + read.later),
+        "after": np.log1p(2.0 * read.after),
+        "before": np.log1p(2.0 * read.before),
+        "users": np.log1p(read.users),
+    }
+
+
+def _shares(weighed: sp.csr_matrix) -> sp.csr_matrix:
+    """Rows that sum to 1; empty ones stay empty."""
+    sums = np.asarray(weighed.sum(axis=1)).ravel()
+    lengths = np.diff(weighed.indptr)
+    data = weighed.data / np.repeat(np.maximum(sums, 1e-12), lengths).astype(np.float32)
+    return sp.csr_matrix((data, weighed.indices, weighed.indptr), shape=weighed.shape)
+
+
+def _products(users: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(B, I) inner products, the same to the bit whichever other users come with one."""
+    padded = np.pad(users, ((0, max(0, SAME_KERNEL_ROWS - len(users))), (0, 0)))
+    return np.asarray((torch.from_numpy(padded) @ torch.from_numpy(items).t())[: len(users)])

@@ -1,0 +1,206 @@
+"""How much each fact counts: non-negative weights beside the latent, learned on events that nothing below has seen.
+
+B held-back events, C candidates of one, I items, K columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynmm.evidence.settings import EvidenceSettings
+from dynmm.evidence.terms import Column, Terms
+from dynmm.interactions.cases import Cases
+from dynmm.randomness import derive_seed, generator
+from dynmm.system import Query
+from dynmm.types import FloatArray, UserHistory
+
+#: The latent's scores of B histories for every item, (B, I) float32.
+LatentScores = Callable[[Sequence[UserHistory]], Tensor]
+
+#: Bytes of the columns of one block of held-back events.
+_BLOCK_BYTES = 256 * 2**20
+
+#: A weight below this is no fact worth telling.
+_LEAST = 1e-3
+
+#: Scores nearer than this count as partly ahead. Only its ratio to the scores matters, and those may grow.
+_SMOOTH = 0.5
+
+_OUT = -1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """score = latent + strength * sum over columns of weights[k] * column k.
+
+    columns: K. weights: (K,) not negative, in units of the latent. strength: chosen on validation. learned_from:
+    held-back events. latent: what the latent's scores were multiplied by before all was divided by it.
+    """
+
+    columns: tuple[Column, ...]
+    weights: FloatArray
+    strength: float
+    learned_from: int
+    latent: float
+
+    @property
+    def effective(self) -> FloatArray:
+        """(K,) weights times strength."""
+        return self.weights * self.strength
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """facts: (B, C, K), divided by `scales`. latent: (B, C). standing: (B, C), for how many items a candidate stands.
+    out: (B, C) bool, no candidate. Column 0 of C is what was taken. scales: (K,), the mean of each column where it is
+    positive."""
+
+    facts: Tensor
+    latent: Tensor
+    standing: Tensor
+    out: Tensor
+    scales: Tensor
+
+
+def learn_weights(
+    terms: Terms, latent: LatentScores, asked: Cases, settings: EvidenceSettings, seed: int
+) -> Weights | None:
+    """Weights that bring held-back events to the top: the mean of 1 / log2(1 + rank) over the whole catalogue rises.
+
+    terms, latent: of the events before the cut alone. asked: what came next. The rank is smoothed, a sum of sigmoids
+    over the strongest candidates by latent and by facts, and over some drawn from the rest that stand for it. None
+    with too few events to learn from.
+    """
+    examples = examples_of(terms, latent, asked, settings, seed)
+    if examples is None or len(examples.facts) < settings.least_users:
+        return None
+    raw = torch.full((examples.facts.shape[2],), -3.0, requires_grad=True)
+    log_latent = torch.full((1,), -0.5, requires_grad=True)
+    optimiser = torch.optim.Adam([raw, log_latent], lr=0.05)
+    course = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
+    draws = torch.Generator().manual_seed(derive_seed(seed, "evidence weights"))
+    for _ in range(settings.steps):
+        rows = torch.randint(len(examples.facts), (min(settings.batch, len(examples.facts)),), generator=draws)
+        scores = examples.facts[rows] @ torch.nn.functional.softplus(raw) + log_latent.exp() * examples.latent[rows]
+        ahead = torch.sigmoid((scores[:, 1:] - scores[:, :1]) / _SMOOTH).masked_fill(examples.out[rows][:, 1:], 0.0)
+        rank = 1.0 + (ahead * examples.standing[rows][:, 1:]).sum(1)
+        loss = -(1.0 / torch.log2(1.0 + rank)).mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        course.step()
+    learned = torch.nn.functional.softplus(raw).detach()
+    learned = torch.where(learned < _LEAST, torch.zeros_like(learned), learned)
+    factor = float(log_latent.detach().exp())
+    weights = (learned / examples.scales / factor).double().numpy()
+    return Weights(terms.columns, weights, 1.0, len(examples.facts), factor)
+
+
+def examples_of(
+    terms: Terms, latent: LatentScores, asked: Cases, settings: EvidenceSettings, seed: int
+) -> Examples | None:
+    """Held-back events with their candidates. None where there are none."""
+    draws = generator(seed, "evidence examples")
+    chosen = np.sort(draws.permutation(len(asked))[: settings.users])
+    rows = max(1, _BLOCK_BYTES // (4 * max(1, terms.n_items) * (len(terms.columns) + 2)))
+    blocks = []
+    for start in range(0, len(chosen), rows):
+        cases = [int(case) for case in chosen[start : start + rows] if _answerable(asked, int(case))]
+        if cases:
+            blocks.append(_block(terms, latent, asked, cases, settings, draws))
+    if not blocks:
+        return None
+    facts, scores, standing, out = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    positive = facts > 0
+    sums = torch.where(positive, facts, torch.zeros_like(facts)).sum((0, 1))
+    scales = torch.where(sums > 0, sums / positive.sum((0, 1)).clamp(min=1), torch.ones_like(sums))
+    return Examples(facts / scales, scores, standing, out, scales)
+
+
+def choose_strength(
+    terms: Terms, latent: LatentScores, weights: FloatArray, validation: Cases, settings: EvidenceSettings, seed: int
+) -> float:
+    """The factor on all of evidence with the best NDCG@10 on validation, the smallest of equals.
+
+    0 among them means that evidence may choose to add nothing. 1 where there is no validation.
+    """
+    cases = np.sort(generator(seed, "evidence strength").permutation(len(validation))[: settings.users])
+    rows = max(1, _BLOCK_BYTES // (16 * max(1, terms.n_items)))
+    gains = np.zeros(len(settings.strengths))
+    for start in range(0, len(cases), rows):
+        some = [int(case) for case in cases[start : start + rows] if _answerable(validation, int(case))]
+        if not some:
+            continue
+        queries = [validation.query(case) for case in some]
+        known = latent([query.history for query in queries]).cpu()
+        facts = torch.from_numpy(terms.total(queries, weights))
+        _hide(known, queries)
+        targets = torch.tensor([[int(validation.targets(case)[0])] for case in some])
+        for place, strength in enumerate(settings.strengths):
+            scores = known + strength * facts
+            better = (scores >= scores.gather(1, targets)).sum(1) - 1
+            gains[place] += float((1.0 / torch.log2(better[better < 10].double() + 2.0)).sum())
+    if not gains.any():
+        return 1.0
+    return float(settings.strengths[int(np.flatnonzero(gains == gains.max())[0])])
+
+
+def _answerable(asked: Cases, case: int) -> bool:
+    """False where the answer stands in the history, which is no candidate."""
+    return int(asked.targets(case)[0]) not in asked.history(case).items
+
+
+def _block(
+    terms: Terms,
+    latent: LatentScores,
+    asked: Cases,
+    cases: Sequence[int],
+    settings: EvidenceSettings,
+    draws: np.random.Generator,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    queries = [asked.query(case) for case in cases]
+    targets = torch.tensor([[int(asked.targets(case)[0])] for case in cases])
+    known = latent([query.history for query in queries]).cpu()
+    _hide(known, queries)
+    columns = [torch.from_numpy(column) for column in terms.each(queries)]
+    guides = [known, *(columns[place] for place in _guides(terms))]
+    hard = [guide.topk(min(settings.hard, terms.n_items), dim=1).indices for guide in guides]
+    drawn = torch.from_numpy(draws.integers(0, terms.n_items, (len(cases), settings.drawn)))
+    candidates = torch.cat([targets, *hard, drawn], dim=1)
+    repeated = _repeated(candidates)
+    scores = known.gather(1, candidates)
+    out = repeated | (scores < _OUT / 2)
+    # Each drawn candidate stands for as many of those that no guide names as there are for each drawn.
+    named = (~repeated[:, : -settings.drawn]).sum(1)
+    drawn_ones = (~out[:, -settings.drawn :]).sum(1).clamp(min=1)
+    standing = torch.ones_like(scores)
+    standing[:, -settings.drawn :] = ((terms.n_items - named).clamp(min=1) / drawn_ones)[:, None]
+    facts = torch.stack([column.gather(1, candidates) for column in columns], dim=-1)
+    return facts, scores, standing, out
+
+
+def _guides(terms: Terms) -> list[int]:
+    """Columns whose strongest items are hard to tell from what was taken: pairs, and each modality."""
+    longest = max(terms.recencies)
+    wanted = {("after", ""), *(("alike", one.modality) for one in terms.likeness)}
+    return [
+        place for place, one in enumerate(terms.columns) if (one.fact, one.name) in wanted and one.recency == longest
+    ]
+
+
+def _repeated(candidates: Tensor) -> Tensor:
+    """(B, C) bool: an item that stands further left in its row already."""
+    ascending, order = candidates.sort(dim=1, stable=True)
+    again = torch.zeros_like(candidates, dtype=torch.bool)
+    again[:, 1:] = ascending[:, 1:] == ascending[:, :-1]
+    return torch.zeros_like(again).scatter_(1, order, again)
+
+
+def _hide(scores: Tensor, queries: Sequence[Query]) -> None:
+    for row, query in enumerate(queries):
+        scores[row, torch.from_numpy(np.asarray(query.exclude, dtype=np.int64))] = _OUT
