@@ -52,7 +52,7 @@ def events_of(told: Told) -> Events:
     batch=st.integers(1, 7),
     asked=st.lists(st.integers(0, 2_400), min_size=1, max_size=4),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_learning_gives_what_a_build_gives(told: Told, share: float, batch: int, asked: list[int]) -> None:
     fitted = int(share * len(told))
     learned, ledger = ItemStatistics.of(timed(told[:fitted])), Ledger.of(timed(told[:fitted]))

@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from dynmm.evidence.ragged import ranges
 from dynmm.evidence.stretch import Stretch
 
-_Slots = NDArray[np.int64]
+_Places = NDArray[np.int64]
 
 
-def first_of_pair(stretch: Stretch, slots: _Slots, theirs: _Slots, ours: _Slots, window: int) -> NDArray[np.bool_]:
+def first_of_pair(stretch: Stretch, earlier: _Places, later: _Places, window: int) -> NDArray[np.bool_]:
     """(P,) True for one pair of each kind whose user did not have both within the window before, in either order.
 
-    slots: (M,) by event. theirs, ours: (P,) slots of the pairs' earlier and later events.
+    earlier, later: (P,) places of the pairs' events.
     """
-    names = _either_order(theirs, ours)
-    return _one_of_each(names, _made_together(stretch, slots, window))
+    names = _either_order(stretch.slots(earlier), stretch.slots(later))
+    return _one_of_each(names, _made_together(stretch, window))
 
 
-def first_to_follow(stretch: Stretch, slots: _Slots, theirs: _Slots, ours: _Slots, within: int) -> NDArray[np.bool_]:
+def first_to_follow(stretch: Stretch, earlier: _Places, later: _Places, within: int) -> NDArray[np.bool_]:
     """(P,) True for one pair of each kind whose user did not take the one within so many events of the other before."""
-    names = (theirs << 32) | ours
-    return _one_of_each(names, _made_following(stretch, slots, within))
+    names = (stretch.slots(earlier) << 32) | stretch.slots(later)
+    return _one_of_each(names, _made_following(stretch, within))
 
 
 def _one_of_each(names: NDArray[np.int64], made: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -37,13 +37,13 @@ def _one_of_each(names: NDArray[np.int64], made: NDArray[np.int64]) -> NDArray[n
     return chosen
 
 
-def _either_order(one: _Slots, other: _Slots) -> NDArray[np.int64]:
+def _either_order(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
     return (np.minimum(one, other) << 32) | np.maximum(one, other)
 
 
-def _made_together(stretch: Stretch, slots: _Slots, window: int) -> NDArray[np.int64]:
+def _made_together(stretch: Stretch, window: int) -> NDArray[np.int64]:
     """Pairs of older events within the window, with an item that returns among the new ones."""
-    old, before = _returning(stretch, slots)
+    old, slots, before = _returning(stretch)
     if not len(old):
         return old
     # What lies near several events of the same slot is looked at once.
@@ -51,28 +51,33 @@ def _made_together(stretch: Stretch, slots: _Slots, window: int) -> NDArray[np.i
     start = np.where(before >= 0, np.maximum(lowest, before + window + 1), lowest)
     end = np.minimum(old + window + 1, stretch.fresh_begins[old])
     lengths = np.maximum(end - start, 0)
-    own, other = np.repeat(slots[old], lengths), slots[ranges(start, lengths)]
+    own, other = np.repeat(slots, lengths), stretch.slots(ranges(start, lengths))
     others = own != other
-    itself = slots[old[(before >= 0) & (old - before <= window)]]
-    return np.unique(np.concatenate([_either_order(own[others], other[others]), _either_order(itself, itself)]))
+    itself = slots[(before >= 0) & (old - before <= window)]
+    return np.concatenate([_either_order(own[others], other[others]), _either_order(itself, itself)])
 
 
-def _made_following(stretch: Stretch, slots: _Slots, within: int) -> NDArray[np.int64]:
+def _made_following(stretch: Stretch, within: int) -> NDArray[np.int64]:
     """Pairs of older events, the second within so many events of the first and an item that returns."""
-    old, _ = _returning(stretch, slots)
+    old, slots, _ = _returning(stretch)
     start = np.maximum(old - within, stretch.begins[old])
-    lengths = old - start
-    own, other = np.repeat(slots[old], lengths), slots[ranges(start, lengths)]
-    return np.unique((other << 32) | own)
+    own, other = np.repeat(slots, old - start), stretch.slots(ranges(start, old - start))
+    return (other << 32) | own
 
 
-def _returning(stretch: Stretch, slots: _Slots) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places of older events whose slot new events have too, slot by slot; and the one of the slot before, or -1."""
-    returns = np.zeros(int(slots.max(initial=-1)) + 1, dtype=bool)
-    returns[slots[stretch.fresh]] = True
-    older = np.flatnonzero(returns[slots] & (np.arange(len(slots)) < stretch.fresh_begins))
-    order = older[np.argsort(slots[older], kind="stable")]
-    before = np.full(len(order), -1, dtype=np.int64)
-    same = slots[order[1:]] == slots[order[:-1]]
-    before[1:][same] = order[:-1][same]
-    return order, before
+def _returning(stretch: Stretch) -> tuple[_Places, NDArray[np.int64], _Places]:
+    """Older events whose item their user takes again among the new ones, slot by slot.
+
+    Their places, their slots, and the place of the same slot's event before each, or -1.
+    """
+    assert stretch.repeated is not None
+    twice = np.flatnonzero(stretch.repeated)
+    is_new = twice >= stretch.fresh_begins[twice]
+    slots = stretch.slots(twice)
+    back = ~is_new & np.isin(slots, slots[is_new])
+    order = np.argsort(slots[back], kind="stable")
+    old, slots = twice[back][order], slots[back][order]
+    before = np.full(len(old), -1, dtype=np.int64)
+    same = slots[1:] == slots[:-1]
+    before[1:][same] = old[:-1][same]
+    return old, slots, before

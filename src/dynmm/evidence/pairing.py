@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.evidence.firsts import first_of_pair, first_to_follow
-from dynmm.evidence.pairtable import PairTable, grouped, no_pairs, table_of
+from dynmm.evidence.pairtable import PairTable, grouped, no_pairs, runs, table_of
 from dynmm.evidence.ragged import ranges
 from dynmm.evidence.stretch import Stretch
 from dynmm.evidence.weighing import CODE_BITS, NEW_FOLLOWER, NEW_USER, PairSettings, code_table
@@ -55,17 +55,14 @@ def _codes(
 ) -> NDArray[np.int64]:
     """(P,) each pair's lag, and whether it is the one that its user is counted for."""
     near = lags <= settings.within if ordered else np.zeros(len(lags), dtype=bool)
-    slots = stretch.slots()
-    if slots is None:
+    if stretch.repeated is None:
         return lags | NEW_USER | np.where(near, NEW_FOLLOWER, 0)
-    repeated = np.bincount(slots) > 1
-    ours, theirs = slots[later], slots[earlier]
-    doubtful = repeated[ours] | repeated[theirs]
+    doubtful = stretch.repeated[later] | stretch.repeated[earlier]
     together = ~doubtful
-    together[doubtful] = first_of_pair(stretch, slots, theirs[doubtful], ours[doubtful], settings.window)
+    together[doubtful] = first_of_pair(stretch, earlier[doubtful], later[doubtful], settings.window)
     following = near & ~doubtful
     asked = near & doubtful
-    following[asked] = first_to_follow(stretch, slots, theirs[asked], ours[asked], settings.within)
+    following[asked] = first_to_follow(stretch, earlier[asked], later[asked], settings.within)
     return lags | np.where(together, NEW_USER, 0) | np.where(following, NEW_FOLLOWER, 0)
 
 
@@ -74,13 +71,27 @@ def _summed_by_code(
 ) -> PairTable:
     span = int(max(sources.max(), items.max())) + 1
     if (span * span) << CODE_BITS >= 1 << 63:
-        columns = [column[codes] for column in table]
-        return grouped((sources << 32) | items, [*columns, np.zeros_like(codes)])
+        plain = [column[codes] for column in table]
+        return grouped((sources << 32) | items, [*plain, np.zeros_like(codes)])
     # Sorting the codes along within the same integers is several times faster than sorting places.
     packed = ((sources * span + items) << CODE_BITS) | codes
     packed.sort()
     cells, codes = packed >> CODE_BITS, packed & ((1 << CODE_BITS) - 1)
-    begins = np.flatnonzero(np.diff(cells, prepend=-1))
+    begins = runs(cells)
     cells = cells[begins]
-    sums = [np.add.reduceat(column[codes], begins) for column in table]
-    return table_of((cells // span << 32) | cells % span, (*sums, np.zeros_like(cells)))
+    users, _, _, _, after = table
+    together, weights = (np.add.reduceat(column[codes], begins) for column in (users, after))
+    columns = (together, *_near_sums(codes, begins, table), weights, np.zeros_like(cells))
+    return table_of((cells // span << 32) | cells % span, columns)
+
+
+def _near_sums(
+    codes: NDArray[np.int64], begins: NDArray[np.int64], table: tuple[NDArray[np.int64], ...]
+) -> list[NDArray[np.int64]]:
+    """Sums of followed, first and later, to which only the few pairs at small lags add."""
+    _, followed, first, later, _ = table
+    near = np.flatnonzero(((first | later) > 0)[codes])
+    homes = np.searchsorted(begins, near, side="right") - 1
+    # Sums of so few bits are exact in float64.
+    sums = (np.bincount(homes, column[codes[near]], len(begins)) for column in (followed, first, later))
+    return [column.astype(np.int64) for column in sums]

@@ -27,11 +27,11 @@ from dynmm.types import NO_TIME, Events, IntArray
 #: Pairs that are summed at a time while building: some 600 MB at the peak.
 _BLOCK_PAIRS = 8_000_000
 #: Events that the tail holds before they are summed, read or not.
-_TAIL = 1_024
+_TAIL = 4_096
 #: New events that are summed at a time.
 _PORTION = 65_536
 #: A table is put into the one before it unless that one is more than so many times as large.
-_RATIO = 3
+_RATIO = 2
 #: Records of rows that are kept put together: some 20 bytes each.
 _CACHED_RECORDS = 2_000_000
 
@@ -50,6 +50,7 @@ class PairStatistics:
     Learning events, one by one or in portions, gives the statistics that a build over all of them gives: the same
     bits, or the same to rounding where weights fade. Items and users may be new. Where the data has no order, every
     pair within the window counts 1 in `users` (by user), `after` and `before`, and nothing follows anything.
+    Reading sums what waits in the tail and changes no number; it is not meant for several threads at once.
     """
 
     def __init__(
@@ -125,7 +126,8 @@ class PairStatistics:
     def rows(self, items: IntArray, moment: int | None = None) -> PairRows:
         """The pairs of these source items, in the order given. items: (S,), repeats allowed.
 
-        moment: ms UTC as of which fading weights are read, the newest event's by default.
+        moment: ms UTC as of which fading weights are read, the newest event's by default; other sums are the same
+        at any moment. Raises DataError for a moment too far before the newest event.
         """
         return rows_of(self._rows(items), self._units(moment))
 
@@ -157,14 +159,16 @@ class PairStatistics:
         return load_pairs(folder)
 
     def _checked(self, events: Events) -> Events:
-        if len(events) and min(int(events.users.min()), int(events.items.min())) < 0:
+        # Copies: they wait in the tail, and the caller may use its arrays again.
+        users, items = np.array(events.users, dtype=np.int64), np.array(events.items, dtype=np.int64)
+        if ((users | items) < 0).any():
             raise DataError("pair statistics were given an event with a negative user or item; give dense ids from 0")
         if self.fading is None and self.since is None:
-            return Events(events.users, events.items)
-        times = events.timestamps
-        if times is None or (times == NO_TIME).any():
+            return Events(users, items)
+        if events.timestamps is None or (events.timestamps == NO_TIME).any():
             raise DataError("pair statistics that fade or are windowed need the time of every event")
-        events = Events(events.users, events.items, times)
+        times = np.array(events.timestamps, dtype=np.int64)
+        events = Events(users, items, times)
         return events if self.since is None else events.take(np.flatnonzero(times >= self.since))
 
     def _learn(self, events: Events) -> None:

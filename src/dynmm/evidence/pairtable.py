@@ -18,6 +18,8 @@ COLUMNS = ("users", "followed", "first", "later", "after", "before")
 _LOW = (1 << 32) - 1
 #: Below this share of the larger table, the smaller one is put into it rather than sorted together with it.
 _FEW = 0.5
+#: Tables up to this length are sorted together in any case.
+_SMALL = 10_000
 
 #: Whole numbers, or float64.
 Numbers = NDArray[Any]
@@ -80,7 +82,7 @@ class PairTable:
 def table_of(keys: NDArray[np.int64], columns: Columns) -> PairTable:
     """From distinct ascending keys and their columns; whole numbers are kept as narrow as they allow."""
     sources, items = keys >> 32, (keys & _LOW).astype(np.int32)
-    begins = np.flatnonzero(np.diff(sources, prepend=-1))
+    begins = runs(sources)
     starts = np.append(begins, len(keys))
     return PairTable(sources[begins].astype(np.int32), starts, items, tuple(_narrow(column) for column in columns))
 
@@ -94,12 +96,11 @@ def no_pairs(*, fading: bool) -> PairTable:
 
 def summed(tables: Sequence[PairTable]) -> PairTable:
     """The sums of at least one table. Whole numbers do not depend on the order; fading weights do, to rounding."""
-    if len(tables) == 2:
-        small, large = sorted(tables, key=len)
-        if len(small) <= _FEW * len(large):
-            return _put_into(large, small)
-    if len(tables) == 1:
-        return tables[0]
+    *rest, largest = sorted(tables, key=len)
+    if not rest:
+        return largest
+    if sum(map(len, rest)) <= _FEW * len(largest) and len(largest) > _SMALL:
+        return _put_into(largest, summed(rest))
     # Runs that are sorted already: a stable sort only merges them.
     keys = np.concatenate([table.keys() for table in tables])
     return grouped(keys, [np.concatenate(parts) for parts in zip(*(table.columns for table in tables), strict=True)])
@@ -109,7 +110,7 @@ def grouped(keys: NDArray[np.int64], columns: Sequence[Numbers]) -> PairTable:
     """From keys in any order, among them equal ones, whose columns are added."""
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    begins = np.flatnonzero(np.diff(keys, prepend=-1))
+    begins = runs(keys)
     if not len(begins):
         return table_of(keys, tuple(_wide(column) for column in columns))
     return table_of(keys[begins], tuple(np.add.reduceat(_wide(column[order]), begins) for column in columns))
@@ -129,6 +130,13 @@ def mirrored(forward: PairTable) -> PairTable:
     back, counted = back[turned], np.where(sources == items, 0, _wide(users))[turned]
     columns = (counted, zero(followed), zero(first), zero(later), zero(after), after[turned])
     return summed([forward, table_of(back, columns)])
+
+
+def runs(ascending: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each run of equal values starts."""
+    starts = np.ones(len(ascending), dtype=bool)
+    np.not_equal(ascending[1:], ascending[:-1], out=starts[1:])
+    return np.flatnonzero(starts)
 
 
 def _put_into(large: PairTable, small: PairTable) -> PairTable:

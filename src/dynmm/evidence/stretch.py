@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +36,20 @@ class Stretch:
         items[fresh] = new
         return cls(items, np.repeat(starts, lengths), np.repeat(starts + n_past, lengths), fresh)
 
-    def slots(self) -> NDArray[np.int64] | None:
-        """(M,) a number for each pair of user and item; none where no user has an item twice."""
-        keys = (self.begins << 32) | self.items
-        distinct = np.sort(keys)
-        again = distinct[1:] == distinct[:-1]
-        if not again.any():
-            return None
-        distinct = distinct[np.concatenate([[True], ~again])]
-        return np.searchsorted(distinct, keys)
+    @cached_property
+    def _keys(self) -> NDArray[np.int64]:
+        return (self.begins << 32) | self.items
+
+    @cached_property
+    def _sorted(self) -> NDArray[np.int64]:
+        return np.sort(self._keys)
+
+    @cached_property
+    def repeated(self) -> NDArray[np.bool_] | None:
+        """(M,) True for events whose user has the item more than once in here; none where nobody has."""
+        again = self._sorted[1:] == self._sorted[:-1]
+        return np.isin(self._keys, self._sorted[1:][again]) if again.any() else None
+
+    def slots(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A number for the pair of user and item of each of these events. places: (n,)."""
+        return np.searchsorted(self._sorted, self._keys[places])

@@ -6,6 +6,7 @@ a sum has the same bits in whatever order and in whatever portions its events ca
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Self
 
@@ -52,6 +53,7 @@ class PairSettings(Settings):
         return None if self.half_life_days is None else self.half_life_days * _DAY_MS
 
 
+@functools.lru_cache(maxsize=8)
 def code_table(settings: PairSettings, *, ordered: bool) -> tuple[NDArray[np.int64], ...]:
     """What a pair adds to users, followed, first, later and after, each (codes,) whole numbers by its code.
 
