@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import polars as pl
 import pytest
 from tests.evaluation.explainer import Adding, asked, write
 
 from dynmm.evaluation.claims import measure_claims
 from dynmm.evaluation.scores import Resampling
-from dynmm.evaluation.variety import catalogue_attributes, features, variety
+from dynmm.evaluation.variety import features, variety
 from dynmm.factids import FactId
 from dynmm.system import Query
 from dynmm.types import Claim, Explained, Rationale
@@ -149,16 +148,3 @@ def test_variety_is_measured_against_the_catalogue_and_between_users() -> None:
     nothing = variety([(2, rationale())], (), n_items=10)
     assert math.isnan(nothing.coverage)
     assert math.isnan(nothing.between_users)
-
-
-def test_attributes_of_a_catalogue_are_those_that_items_share() -> None:
-    items = pl.DataFrame(
-        {
-            "item_id": ["a", "b", "c"],
-            "title": ["same", "same", "same"],
-            "brand": ["X", "X", None],
-            "categories": [["p", "q"], ["q"], ["r", "r"]],
-            "year": [1999, 2000, 1999],
-        }
-    )
-    assert catalogue_attributes(items) == {"brand=X", "categories=q", "year=1999"}

@@ -7,10 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
-
-from dynmm.factids import FactId, value_text
-from dynmm.interactions.fields import DESCRIPTION, ITEM, TITLE
+from dynmm.factids import FactId
 from dynmm.randomness import generator
 from dynmm.types import Claim, Rationale
 
@@ -45,22 +42,8 @@ class Variety:
         return dict(vars(self))
 
 
-def catalogue_attributes(items: pl.DataFrame) -> frozenset[str]:
-    """``column=value`` of every attribute that at least two items share. items: a data set's item table."""
-    found = set()
-    for column in items.columns:
-        if column in (ITEM, TITLE, DESCRIPTION):
-            continue
-        values = items.select(ITEM, pl.col(column).alias("value"))
-        if isinstance(values["value"].dtype, pl.List):
-            values = values.explode("value")
-        shared = values.drop_nulls().unique().group_by("value").len().filter(pl.col("len") > 1)
-        found |= {f"{column}={value_text(value)}" for value in shared["value"].to_list()}
-    return frozenset(found)
-
-
 def features(claim: Claim) -> frozenset[str]:
-    """What a claim speaks of, by the facts that it cites: attributes as ``column=value``, items, likenesses."""
+    """What a claim speaks of, by the facts that it cites: attributes as ``name=value``, items, likenesses."""
     found = set()
     for fact in map(FactId.parse, claim.evidence):
         found |= {f"{_ITEM}{source}" for source in fact.sources}
@@ -77,8 +60,8 @@ def features(claim: Claim) -> frozenset[str]:
 def variety(
     rationales: Sequence[tuple[int, Rationale]], attributes: Collection[str], n_items: int, *, seed: int = 0
 ) -> Variety:
-    """rationales: (user, rationale). attributes: of the catalogue, see `catalogue_attributes`. Abstentions are left
-    out."""
+    """rationales: (user, rationale); abstentions are left out. attributes: ``name=value`` of those that items of the
+    catalogue share. n_items: of the catalogue."""
     told = [(user, rationale) for user, rationale in rationales if not rationale.abstains]
     spoken = [frozenset().union(*map(features, rationale.claims)) for _, rationale in told]
     used = frozenset().union(*spoken)
