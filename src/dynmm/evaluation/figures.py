@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from dynmm.evaluation.curves import RANDOM, STRONGEST
 from dynmm.evaluation.ladder import order
 from dynmm.types import IntArray
 
@@ -175,7 +176,8 @@ def faithfulness_curves(result: Mapping[str, Any], *, form: Format = "svg") -> b
     curves = result["curves"]
     shares = [100 * share for share in curves["shares"]]
     with _drawing(5.2, 3.2) as (figure, axes):
-        for number, (name, points) in enumerate(curves["orders"].items()):
+        for number, name in enumerate((STRONGEST, RANDOM)):
+            points = curves["orders"][name]
             colour, marker = PALETTE[(number + 1) % len(PALETTE)], _MARKERS[number % len(_MARKERS)]
             means = [-point["mean"] for point in points]
             axes.plot(shares, means, marker, linestyle="-", color=colour, markersize=4, label=_plain(name))
