@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.evidence.ascending import among, runs
 from dynmm.evidence.ragged import ranges
 from dynmm.evidence.stretch import Stretch
 
@@ -31,9 +32,10 @@ def first_to_follow(stretch: Stretch, earlier: _Places, later: _Places, within: 
 
 
 def _one_of_each(names: NDArray[np.int64], made: NDArray[np.int64]) -> NDArray[np.bool_]:
-    distinct, places = np.unique(names, return_index=True)
+    order = np.argsort(names)
+    firsts = order[runs(names[order])]
     chosen = np.zeros(len(names), dtype=bool)
-    chosen[places] = ~np.isin(distinct, made)
+    chosen[firsts] = ~among(names[firsts], np.sort(made))
     return chosen
 
 
@@ -74,7 +76,7 @@ def _returning(stretch: Stretch) -> tuple[_Places, NDArray[np.int64], _Places]:
     twice = np.flatnonzero(stretch.repeated)
     is_new = twice >= stretch.fresh_begins[twice]
     slots = stretch.slots(twice)
-    back = ~is_new & np.isin(slots, slots[is_new])
+    back = ~is_new & among(slots, np.sort(slots[is_new]))
     order = np.argsort(slots[back], kind="stable")
     old, slots = twice[back][order], slots[back][order]
     before = np.full(len(old), -1, dtype=np.int64)

@@ -28,6 +28,10 @@ class Growing:
         self._room[self._used : needed] = values
         self._used = needed
 
+    def shorten(self, length: int) -> None:
+        """Keep so many values."""
+        self._used = length
+
     @property
     def values(self) -> NDArray[np.int64]:
         """(n,) what is there now, not to be written to."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.evidence.ascending import distinct, runs
 from dynmm.evidence.postings import Postings
 from dynmm.interactions.dataset import Dataset
 from dynmm.types import Events
@@ -96,7 +97,8 @@ class Ledger:
         pairs = self.postings.pairs_between(since_ms, until_ms, as_of)
         if without_user is not None:
             pairs = pairs[(pairs & 0xFFFFFFFF) != without_user]
-        _, counts = np.unique(pairs >> 32, return_counts=True)
+        # The pairs stand item by item.
+        counts = np.diff(runs(pairs >> 32), append=len(pairs))
         own = self.trend_users(i, since_ms, until_ms, as_of, without_user=without_user)
         return 1 + int((counts > own).sum())
 
@@ -126,5 +128,5 @@ class Ledger:
 
 
 def _people(users: NDArray[np.int64], without: int | None) -> int:
-    distinct = np.unique(users)
-    return len(distinct) - (0 if without is None else int((distinct == without).sum()))
+    people = distinct(users)
+    return len(people) - (0 if without is None else int((people == without).sum()))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.evidence.ascending import runs
 from dynmm.evidence.firsts import first_of_pair, first_to_follow
-from dynmm.evidence.pairtable import PairTable, grouped, no_pairs, runs, table_of
+from dynmm.evidence.pairtable import PairTable, grouped, no_pairs, table_of
 from dynmm.evidence.ragged import ranges
 from dynmm.evidence.stretch import Stretch
 from dynmm.evidence.weighing import CODE_BITS, NEW_FOLLOWER, NEW_USER, PairSettings, code_table

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dynmm.evidence.pairtable import Columns
+from dynmm.evidence.pairtable import Columns, PairTable
 from dynmm.evidence.ragged import offsets_of
 from dynmm.types import IntArray
 
@@ -69,24 +70,20 @@ def rows_of(rows: Sequence[Row], units: tuple[float, ...]) -> PairRows:
     )
 
 
-def grid_of(rows: Sequence[Row], targets: IntArray, units: tuple[float, ...]) -> PairGrid:
-    """Look the targets up in stored rows. targets: (T,) in any order."""
-    shape = (len(rows), len(targets))
-    users, followed = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    weights = np.zeros((len(units), *shape))
-    order = np.argsort(targets, kind="stable")
-    ascending = targets[order].astype(np.int32)
-    for place, (items, columns) in enumerate(rows):
-        if not len(items):
-            continue
-        found = np.minimum(np.searchsorted(items, ascending), len(items) - 1)
-        known = items[found] == ascending
-        found, where = found[known], order[known]
-        users[place, where], followed[place, where] = columns[0][found], columns[1][found]
-        for number, column in enumerate(columns[2:]):
-            weights[number, place, where] = column[found]
-    weights *= np.array(units)[:, None, None]
-    return PairGrid(users, followed, *weights)
+def grid_of(tables: Sequence[PairTable], sources: IntArray, targets: IntArray, units: tuple[float, ...]) -> PairGrid:
+    """Look pairs up in several tables, whose sums they are. sources: (S,), targets: (T,), both in any order."""
+    distinct, columns = np.unique(targets, return_inverse=True)
+    shape = (len(sources), len(distinct))
+    sums: list[NDArray[Any]] = [np.zeros(shape, dtype=np.int64) for _ in range(2)]
+    sums += [np.zeros(shape) for _ in units]
+    for table in tables:
+        places = table.places(sources, distinct.astype(np.int32))
+        known = places >= 0
+        places = places[known]
+        for total, column in zip(sums, table.columns, strict=True):
+            total[known] += column[places]
+    users, followed, *weights = (total[:, columns] for total in sums)
+    return PairGrid(users, followed, *(weight * unit for weight, unit in zip(weights, units, strict=True)))
 
 
 class RowCache:
@@ -122,6 +119,20 @@ class RowCache:
             if row is not None:
                 self._held -= len(row[0])
 
+    def advance(self, table: PairTable) -> None:
+        """Bring the rows that are held up to date with new sums, which hold a record or more for each source."""
+        for place, source in enumerate(table.sources.tolist()):
+            row = self._rows.get(source)
+            if row is None:
+                continue
+            start, end = table.starts[place : place + 2].tolist()
+            if end - start > 1:
+                self.drop([source])
+                continue
+            items, columns = table.slices(start, end)
+            self._rows[source] = _with_one(row, items, columns)
+            self._held += len(self._rows[source][0]) - len(row[0])
+
     def clear(self) -> None:
         """Forget everything."""
         self._rows.clear()
@@ -134,3 +145,24 @@ class RowCache:
     def nbytes(self) -> int:
         """Bytes of the rows that are held."""
         return sum(items.nbytes + sum(column.nbytes for column in columns) for items, columns in self._rows.values())
+
+
+def _with_one(row: Row, item: NDArray[np.int32], values: Columns) -> Row:
+    """A held row with one more record, in place where the row has the item already. item, values: (1,) each."""
+    items, columns = row
+    place = int(np.searchsorted(items, item[0]))
+    if place < len(items) and items[place] == item[0]:
+        return items, tuple(_plus(column, place, value) for column, value in zip(columns, values, strict=True))
+
+    def put(column: NDArray[Any], value: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate([column[:place], value, column[place:]])
+
+    return put(items, item), tuple(put(column, value) for column, value in zip(columns, values, strict=True))
+
+
+def _plus(column: NDArray[Any], place: int, value: NDArray[Any]) -> NDArray[Any]:
+    total = column[place].item() + value[0].item()
+    if column.dtype != np.float64 and total > np.iinfo(column.dtype).max:
+        column = column.astype(np.uint64)
+    column[place] = total
+    return column

@@ -137,7 +137,8 @@ class PairStatistics:
 
     def between(self, sources: IntArray, targets: IntArray, moment: int | None = None) -> PairGrid:
         """The pairs from each of S sources to each of T targets. sources: (S,), targets: (T,)."""
-        return grid_of(self._rows(sources), np.asarray(targets), self._units(moment))
+        self.settle()
+        return grid_of(self.tables, np.asarray(sources), np.asarray(targets), self._units(moment))
 
     def compact(self) -> None:
         """Put everything into one table, which makes reading fastest and changes nothing that is read."""
@@ -187,7 +188,10 @@ class PairStatistics:
             scale = self.fading.weights(events.timestamps[order])
         table = mirrored(forward_sums(stretch, self.settings, ordered=self.ordered, scale=scale))
         self.sequences.extend(users, new, counts)
-        self._cache.drop(table.sources.tolist())
+        if len(events) == 1:
+            self._cache.advance(table)
+        else:
+            self._cache.drop(table.sources.tolist())
         self._push(table)
 
     def _push(self, table: PairTable) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynmm.evidence.ragged import offsets_of, ranges
+from dynmm.evidence.ascending import runs, starts_of_runs
+from dynmm.evidence.ragged import offsets_of
 from dynmm.types import IntArray
 
 #: The columns of every table, in this order.
 COLUMNS = ("users", "followed", "first", "later", "after", "before")
 
 _LOW = (1 << 32) - 1
-#: Below this share of the larger table, the smaller one is put into it rather than sorted together with it.
+#: Below this share of the largest table, the others are put into it rather than sorted together with it.
 _FEW = 0.5
 #: Tables up to this length are sorted together in any case.
 _SMALL = 10_000
@@ -64,10 +65,23 @@ class PairTable:
     def part(self, sources: IntArray) -> PairTable:
         """The rows of these sources alone. sources: (S,) ascending and distinct."""
         begins, ends = self.spans(sources)
-        lengths = ends - begins
-        places, has = ranges(begins, lengths), lengths > 0
-        columns = tuple(column[places] for column in self.columns)
-        return PairTable(sources[has].astype(np.int32), offsets_of(lengths[has]), self.items[places], columns)
+        has = ends > begins
+        if not has.any():
+            return PairTable(self.sources[:0], self.starts[:1], *self.slices(0, 0))
+        rows = [slice(begin, end) for begin, end in zip(begins[has].tolist(), ends[has].tolist(), strict=True)]
+        columns = tuple(np.concatenate([column[row] for row in rows]) for column in self.columns)
+        items = np.concatenate([self.items[row] for row in rows])
+        return PairTable(sources[has].astype(np.int32), offsets_of((ends - begins)[has]), items, columns)
+
+    def places(self, sources: IntArray, targets: IntArray) -> NDArray[np.int64]:
+        """(S, T) where the pair of each source and target stands, -1 where it does not. targets: (T,) ascending."""
+        found = np.full((len(sources), len(targets)), -1, dtype=np.int64)
+        begins, ends = self.spans(sources)
+        for place in np.flatnonzero(ends > begins).tolist():
+            row = self.items[begins[place] : ends[place]]
+            near = np.minimum(np.searchsorted(row, targets), len(row) - 1)
+            found[place] = np.where(row[near] == targets, begins[place] + near, -1)
+        return found
 
     def slices(self, start: int, end: int) -> tuple[NDArray[np.int32], Columns]:
         """Items and columns of the records start..end-1, without a copy."""
@@ -84,7 +98,7 @@ def table_of(keys: NDArray[np.int64], columns: Columns) -> PairTable:
     sources, items = keys >> 32, (keys & _LOW).astype(np.int32)
     begins = runs(sources)
     starts = np.append(begins, len(keys))
-    return PairTable(sources[begins].astype(np.int32), starts, items, tuple(_narrow(column) for column in columns))
+    return PairTable(sources[begins].astype(np.int32), starts, items, tuple(narrowed(column) for column in columns))
 
 
 def no_pairs(*, fading: bool) -> PairTable:
@@ -100,10 +114,12 @@ def summed(tables: Sequence[PairTable]) -> PairTable:
     if not rest:
         return largest
     if sum(map(len, rest)) <= _FEW * len(largest) and len(largest) > _SMALL:
-        return _put_into(largest, summed(rest))
-    # Runs that are sorted already: a stable sort only merges them.
-    keys = np.concatenate([table.keys() for table in tables])
-    return grouped(keys, [np.concatenate(parts) for parts in zip(*(table.columns for table in tables), strict=True)])
+        tables = [largest, summed(rest)]
+        keys, places = _inserted(largest.keys(), tables[1].keys())
+    else:
+        keys, places = _united([table.keys() for table in tables])
+    columns = zip(*(table.columns for table in tables), strict=True)
+    return table_of(keys, tuple(_added(parts, places, len(keys)) for parts in columns))
 
 
 def grouped(keys: NDArray[np.int64], columns: Sequence[Numbers]) -> PairTable:
@@ -112,8 +128,8 @@ def grouped(keys: NDArray[np.int64], columns: Sequence[Numbers]) -> PairTable:
     keys = keys[order]
     begins = runs(keys)
     if not len(begins):
-        return table_of(keys, tuple(_wide(column) for column in columns))
-    return table_of(keys[begins], tuple(np.add.reduceat(_wide(column[order]), begins) for column in columns))
+        return table_of(keys, tuple(columns))
+    return table_of(keys[begins], tuple(np.add.reduceat(column[order], begins) for column in columns))
 
 
 def mirrored(forward: PairTable) -> PairTable:
@@ -124,53 +140,66 @@ def mirrored(forward: PairTable) -> PairTable:
     """
     keys = forward.keys()
     users, followed, first, later, after, _ = forward.columns
-    sources, items = keys >> 32, keys & _LOW
-    back, zero = (items << 32) | sources, np.zeros_like
+    back = (keys & _LOW) << 32 | keys >> 32
     turned = np.argsort(back)
-    back, counted = back[turned], np.where(sources == items, 0, _wide(users))[turned]
-    columns = (counted, zero(followed), zero(first), zero(later), zero(after), after[turned])
-    return summed([forward, table_of(back, columns)])
-
-
-def runs(ascending: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each run of equal values starts."""
-    starts = np.ones(len(ascending), dtype=bool)
-    np.not_equal(ascending[1:], ascending[:-1], out=starts[1:])
-    return np.flatnonzero(starts)
-
-
-def _put_into(large: PairTable, small: PairTable) -> PairTable:
-    """The sums of two tables, in time that hardly depends on the large one's number of equal pairs."""
-    keys, more = large.keys(), small.keys()
-    places = np.searchsorted(keys, more)
-    known = np.zeros(len(more), dtype=bool)
-    inside = places < len(keys)
-    known[inside] = keys[places[inside]] == more[inside]
-    new = ~known
-    kept = np.ones(len(keys) + int(new.sum()), dtype=bool)
-    kept[places[new] + np.arange(new.sum())] = False
-    met = places[known]
-
-    def joined(ours: Numbers, theirs: Numbers) -> Numbers:
-        sums: Numbers = _narrow(_wide(ours[met]) + _wide(theirs[known]))
-        result = np.empty(len(kept), dtype=np.result_type(ours, theirs, sums))
-        changed = ours.astype(result.dtype)
-        changed[met] = sums
-        result[kept] = changed
-        result[~kept] = theirs[new]
-        return result
-
-    every = np.empty(len(kept), dtype=np.int64)
-    every[kept], every[~kept] = keys, more[new]
-    columns = tuple(joined(ours, theirs) for ours, theirs in zip(large.columns, small.columns, strict=True))
+    once = np.where(keys == back, 0, users)[turned]
+    every, (ahead, behind) = _united([keys, back[turned]])
+    n = len(every)
+    columns = (
+        _added([users, once], [ahead, behind], n),
+        *(_added([column], [ahead], n) for column in (followed, first, later, after)),
+        _added([after[turned]], [behind], n),
+    )
     return table_of(every, columns)
 
 
-def _wide(column: Numbers) -> Numbers:
-    return column if column.dtype == np.float64 else column.astype(np.int64)
+def narrowed(column: Numbers) -> Numbers:
+    """Whole numbers in two, four or eight bytes, as the largest of them needs; others as they are."""
+    return column if column.dtype == np.float64 else column.astype(_width(int(column.max(initial=0))), copy=False)
 
 
-def _narrow(column: Numbers) -> Numbers:
-    if column.dtype == np.float64:
-        return column
-    return column.astype(np.min_scalar_type(max(int(column.max(initial=0)), 256)))
+def _width(largest: int) -> np.dtype[Any]:
+    return np.min_scalar_type(max(largest, 256))
+
+
+_Places = list[NDArray[np.int64]]
+
+
+def _united(parts: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], _Places]:
+    """Distinct keys of several ascending parts, and where those of each part stand among them."""
+    keys = np.concatenate(parts)
+    # Runs that are sorted already: a stable sort only merges them.
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = starts_of_runs(keys)
+    places = np.empty(len(keys), dtype=np.int64)
+    places[order] = np.cumsum(starts) - 1
+    return keys[starts], np.split(places, np.cumsum([len(part) for part in parts[:-1]]))
+
+
+def _inserted(large: NDArray[np.int64], small: NDArray[np.int64]) -> tuple[NDArray[np.int64], _Places]:
+    """The same for two parts, without sorting the large one again."""
+    met = np.searchsorted(large, small)
+    known = met < len(large)
+    known[known] = large[met[known]] == small[known]
+    new = ~known
+    places = met + np.cumsum(new) - new
+    kept = np.ones(len(large) + int(new.sum()), dtype=bool)
+    kept[places[new]] = False
+    ours = np.flatnonzero(kept)
+    keys = np.empty(len(kept), dtype=np.int64)
+    keys[ours], keys[places[new]] = large, small[new]
+    return keys, [ours, places]
+
+
+def _added(parts: Sequence[Numbers], places: _Places, n: int) -> Numbers:
+    """(n,) the sum of parts that each stand at their own distinct places."""
+    if any(part.dtype == np.float64 for part in parts):
+        total: Numbers = np.zeros(n)
+    else:
+        # No sum is larger than this one, so none overflows.
+        total = np.zeros(n, dtype=_width(sum(int(part.max(initial=0)) for part in parts)))
+    total[places[0]] = parts[0]
+    for part, at in zip(parts[1:], places[1:], strict=True):
+        total[at] += part.astype(total.dtype, copy=False)
+    return total

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.errors import DataError, UnsupportedByData
+from dynmm.evidence.ascending import distinct
 from dynmm.evidence.growing import Growing
 from dynmm.evidence.ragged import offsets_of
 from dynmm.types import NO_TIME, Events, IntArray
@@ -95,14 +96,14 @@ class Postings:
         return np.concatenate([fitted, self._keys.values[learned[(moments > since) & (moments <= until)]] >> 32])
 
     def pairs_between(self, since: int, until: int, as_of: int | None = None) -> NDArray[np.int64]:
-        """Distinct item * 2^32 + user of all events with since < time <= until, ms."""
+        """Distinct item * 2^32 + user, ascending, of all events with since < time <= until, ms."""
         times, n_learned = self._times(), self.learned_before(as_of)
         rows = np.flatnonzero((times > since) & (times <= until))
         moments = self._moments.values[:n_learned]
         learned = np.flatnonzero((moments > since) & (moments <= until))
         items = np.concatenate([self._items[rows].astype(np.int64), self._of.values[learned]])
         users = np.concatenate([self._users[rows].astype(np.int64), self._keys.values[learned] >> 32])
-        return np.unique((items << 32) | users)
+        return distinct((items << 32) | users)
 
     def learned_before(self, as_of: int | None) -> int:
         """Learned events before an offset; all of them by default. Raises DataError where the log has no such offset,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.evidence.ascending import among, distinct
 from dynmm.types import IntArray
 
 #: Fresh pairs that are always tolerated before they join the sorted ones, and the share of these that is.
@@ -22,16 +23,12 @@ class SeenPairs:
     @classmethod
     def of(cls, users: IntArray, items: IntArray) -> SeenPairs:
         """The distinct pairs of these events. users, items: (N,)."""
-        return cls(np.unique(_keys(users, items)))
+        return cls(distinct(_keys(users, items)))
 
     def add(self, users: IntArray, items: IntArray) -> NDArray[np.int64]:
         """Take these pairs in. Returns the items of those that are new, each pair once."""
         keys = _keys(users, items)
-        places = np.searchsorted(self._keys, keys)
-        old = np.zeros(len(keys), dtype=bool)
-        inside = places < len(self._keys)
-        old[inside] = self._keys[places[inside]] == keys[inside]
-        new = set(keys[~old].tolist()) - self._fresh
+        new = set(keys[~among(keys, self._keys)].tolist()) - self._fresh
         self._fresh |= new
         if len(self._fresh) > _SPARE + _SHARE * len(self._keys):
             self._keys, self._fresh = self.keys(), set()

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.evidence.ascending import among, starts_of_runs
 from dynmm.evidence.ragged import offsets_of, ranges
 from dynmm.types import IntArray
 
@@ -47,8 +48,8 @@ class Stretch:
     @cached_property
     def repeated(self) -> NDArray[np.bool_] | None:
         """(M,) True for events whose user has the item more than once in here; none where nobody has."""
-        again = self._sorted[1:] == self._sorted[:-1]
-        return np.isin(self._keys, self._sorted[1:][again]) if again.any() else None
+        again = self._sorted[~starts_of_runs(self._sorted)]
+        return among(self._keys, again) if len(again) else None
 
     def slots(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """A number for the pair of user and item of each of these events. places: (n,)."""

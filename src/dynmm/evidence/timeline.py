@@ -38,17 +38,18 @@ class Timeline:
         return self._times.nbytes + self._pairs.nbytes
 
     def add(self, times: IntArray, pairs: IntArray) -> None:
-        """More events, in any order. Late ones take their place, which costs a copy of all."""
-        order = np.argsort(times, kind="stable")
-        times, pairs = times[order], pairs[order]
-        if len(self) and len(times) and times[0] < self.times[-1]:
-            places = np.searchsorted(self.times, times, side="right")
-            self._times = Growing(np.insert(self.times, places, times))
-            self._pairs = Growing(np.insert(self.pairs, places, pairs))
+        """More events, in any order. Late ones take their place, at a cost that grows with the number of later ones."""
+        if not len(times):
+            return
+        place = self.rows_until(int(times.min()))
+        if place < len(self):
             self.edition += 1
-        else:
-            self._times.extend(times)
-            self._pairs.extend(pairs)
+        times = np.concatenate([self.times[place:], times])
+        pairs = np.concatenate([self.pairs[place:], pairs])
+        order = np.argsort(times, kind="stable")
+        for growing, values in ((self._times, times), (self._pairs, pairs)):
+            growing.shorten(place)
+            growing.extend(values[order])
 
     def rows_until(self, moment: int) -> int:
         """How many events have time <= moment."""

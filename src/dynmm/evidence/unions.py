@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.evidence.ascending import among, distinct
 from dynmm.evidence.ledger import Ledger
 from dynmm.evidence.postings import merged_keys
 from dynmm.types import IntArray
@@ -24,12 +25,12 @@ def union_counts(
     sources: (S,) dense items, repeats allowed. candidates: (C,). A candidate that is a source too counts beside its
     own events only others of them. Raises DataError where the log cannot be read as of that offset.
     """
-    sources, candidates = np.unique(sources), np.asarray(candidates)
+    sources, candidates = distinct(sources), np.asarray(candidates, dtype=np.int64)
     theirs = np.sort(merged_keys(ledger.postings, sources, as_of)[0])
     ours, lengths = merged_keys(ledger.postings, candidates, as_of)
     owners = np.repeat(np.arange(len(candidates)), lengths)
     met = np.searchsorted(theirs, ours + window, side="right") - np.searchsorted(theirs, ours - window)
-    own = np.isin(candidates, sources)[owners]
+    own = among(candidates, sources)[owners]
     counted = met > own
     if without_user is not None:
         counted &= ours >> 32 != without_user
