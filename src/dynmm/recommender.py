@@ -21,12 +21,22 @@ from dynmm.interactions.tables import as_polars
 from dynmm.interactions.validation import check_rows, interaction_rules
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.system import PADDING, Query, Rankings, System
-from dynmm.types import NO_TIME, Events, IntArray, Recommendation, SimilarItem, UserHistory
+from dynmm.types import (
+    NO_TIME,
+    Events,
+    Explanation,
+    IntArray,
+    Rationale,
+    Recommendation,
+    SimilarItem,
+    UserHistory,
+)
 
 if TYPE_CHECKING:
     from dynmm.assembly import FitOptions
     from dynmm.config import Config
     from dynmm.interactions.splits import Split
+    from dynmm.rationale.verification import Verification
 
 
 @dataclass(frozen=True)
@@ -119,13 +129,44 @@ class Recommender:
         *,
         exclude: Iterable[str | int] = (),
         exclude_history: bool = True,
+        explain: bool = False,
+        without: Iterable[str | int] = (),
     ) -> list[Recommendation]:
         """The best k items for one user, best first; fewer where the catalogue runs out.
 
-        Raises UnknownIdError for a user or an excluded item that this run has never seen.
+        explain: take each score apart and say why. without: items of the history, or ids of facts, that are not to
+        be used: everything is computed as if they were not there. Raises UnknownIdError for a user, an item or a
+        fact that this run has never seen, and UnsupportedByData where a published model is to explain.
         """
-        query = self._query(user, exclude, exclude_history)
-        return self._dress(self.system.rank([query], self._depth(k)), 0)
+        from dynmm.assembly import explained_items, ranked_without
+
+        query, unused = self._query(user, exclude, exclude_history), [str(one) for one in without]
+        depth = self._depth(k)
+        found = self._dress(
+            ranked_without(self, query, depth, unused) if unused else self.system.rank([query], depth), 0
+        )
+        return explained_items(self, query, found, str(user), unused) if explain else found
+
+    def explain(
+        self, user: str | int, item: str | int, *, without: Iterable[str | int] = (), view: str | None = None
+    ) -> Explanation:
+        """Why an item stands where it stands for a user: the parts of its score, its facts, and sentences.
+
+        without: items of the history or ids of facts; what would be without them is recomputed in full. view:
+        ``public`` or ``operator``, by default as configured. Raises UnknownIdError, and UnsupportedByData for a
+        published model.
+        """
+        from dynmm.assembly import explanation_of
+
+        query = self._query(user, (), True)
+        dense = self.items.encode(item, what="item")
+        return explanation_of(self, query, dense, str(user), [str(one) for one in without], view)
+
+    def verify(self, rationale: Mapping[str, Any] | Rationale) -> Verification:
+        """Recompute every claim of a rationale from the log. Raises DataError where it cannot be read."""
+        from dynmm.assembly import verified
+
+        return verified(self, rationale.as_json() if isinstance(rationale, Rationale) else rationale)
 
     def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
         """The best k items for each user, as one batch."""
@@ -211,6 +252,11 @@ class Recommender:
         """Make users known who have no event yet, in this order."""
         if users:
             self.users = Vocabulary((*self.users.ids, *users))
+
+    @property
+    def titles(self) -> tuple[str | None, ...]:
+        """(I,) of every item, None where the catalogue has none."""
+        return tuple(self._titles)
 
     @property
     def newcomers(self) -> Sequence[str]:

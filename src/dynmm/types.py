@@ -67,11 +67,16 @@ class Events:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One recommended item, with ids as the outside world writes them."""
+    """One recommended item, with ids as the outside world writes them.
+
+    explained, rationale: where they were asked for, the parts of the score and why the item is recommended.
+    """
 
     item: str
     score: float
     title: str | None = None
+    explained: Explained | None = None
+    rationale: Rationale | None = None
 
 
 @dataclass(frozen=True)
@@ -172,3 +177,43 @@ class Rationale:
             for one in self.claims
         ]
         return {**vars(self), "claims": claims}
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """One item's score as it is, and recomputed from the history and the facts as if some were not there.
+
+    without: ids of facts and of history items that were taken away. before, after: everything recomputed.
+    """
+
+    without: tuple[str, ...]
+    before: Explained
+    after: Explained
+
+    @property
+    def contributes(self) -> float:
+        """What was taken away adds to the score, all stages recomputed."""
+        return self.before.score - self.after.score
+
+    @property
+    def changes_rank(self) -> bool:
+        """Whether the item would stand elsewhere without it. Much may contribute and change no rank."""
+        return self.before.rank != self.after.rank
+
+    @property
+    def text(self) -> str:
+        """The difference in words."""
+        adds = "adds" if self.contributes >= 0 else "takes"
+        where = (
+            f"rank {self.before.rank} would be {self.after.rank}" if self.changes_rank else "the rank would not change"
+        )
+        return f"it {adds} {abs(self.contributes):.4f} of {self.before.score:.4f}; without it {where}"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an item stands where it stands for a user. what_if: where something was to be left out."""
+
+    explained: Explained
+    rationale: Rationale
+    what_if: WhatIf | None = None

@@ -1,6 +1,15 @@
 """Configuration in, concrete parts out; runs saved and loaded. The only package that knows concrete classes."""
 
 from dynmm.assembly.adding import encode_new, gate_of, similar_to
+from dynmm.assembly.explaining import (
+    Explainer,
+    explained_items,
+    explainer_of,
+    explanation_of,
+    ranked_without,
+    store_of,
+    verified,
+)
 from dynmm.assembly.fitting import FitOptions, Fitted, fit
 from dynmm.assembly.hub import push_to_hub
 from dynmm.assembly.loading import load
@@ -19,12 +28,16 @@ from dynmm.assembly.whole import (
 
 __all__ = [
     "WHOLE",
+    "Explainer",
     "FitOptions",
     "Fitted",
     "Whole",
     "as_fitted",
     "check_target",
     "encode_new",
+    "explained_items",
+    "explainer_of",
+    "explanation_of",
     "fit",
     "gate_of",
     "known_events",
@@ -32,9 +45,12 @@ __all__ = [
     "load",
     "pick_device",
     "push_to_hub",
+    "ranked_without",
     "retrained_backbone",
     "rungs",
     "save",
     "similar_to",
+    "store_of",
+    "verified",
     "with_features",
 ]

@@ -45,7 +45,7 @@ def encode_new(
     if not any(one.present.any() for one in encoded):
         wanted = ", ".join(_wanted(modality, encoder) for modality, encoder in sorted(read.items()))
         raise DataError(f"nothing that this run reads is known of the new items; give them one of: {wanted}")
-    return system.with_items(encoded)
+    return system.with_items(encoded, items)
 
 
 def _as_fitted(settings: EncoderSettings, read: Mapping[Modality, str]) -> EncoderSettings:
@@ -73,7 +73,8 @@ def with_added(recommender: Recommender, folder: Path) -> None:
     system = whole_of(recommender)
     if system.joint is None:
         raise ArtefactError(f"{folder} holds added items, and this run has no joint stage; copy the run again")
-    recommender.admit(read_added(folder), system.with_items(load_features(folder)))
+    table = read_added(folder)
+    recommender.admit(table, system.with_items(load_features(folder), table))
 
 
 def similar_to(recommender: Recommender, item: int, k: int) -> list[SimilarItem]:

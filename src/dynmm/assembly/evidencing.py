@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from dynmm.config import Config
 from dynmm.errors import ArtefactError
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.seen import SeenPairs
+from dynmm.evidence.sequences import Sequences
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.evidence.system import latent_scores
 from dynmm.evidence.terms import Column, Terms
@@ -27,7 +30,7 @@ from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
 from dynmm.protocols import VectorSpace
 from dynmm.stages import StageCache, data_fingerprint
-from dynmm.storage import write_json
+from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query
 
 WEIGHTS_FILE = "weights.json"
@@ -123,3 +126,43 @@ def read_weights(folder: Path) -> Weights:
 
 def _scores(space: VectorSpace) -> Callable[..., torch.Tensor]:
     return lambda histories: latent_scores(space, [Query(history) for history in histories])
+
+
+def save_evidence(score: EvidenceScore, folder: Path) -> None:
+    """Weights and base aggregates: sums over pairs and counts of items, nothing of any user. Raises StorageError."""
+    with named_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_weights(score.weights, folder)
+    pairs = score.terms.pairs
+    nobody = Sequences(np.zeros(1, np.int64), np.empty(0, np.int32))
+    pairs.compact()
+    PairStatistics(pairs.settings, pairs.tables, nobody, ordered=pairs.ordered, fading=pairs.fading).save(folder)
+    counts = score.terms.items
+    ItemStatistics(counts.events, counts.users, SeenPairs(np.empty(0, np.int64)), None).save(folder)
+
+
+def load_evidence(
+    folder: Path, catalogue: Dataset, counted: Dataset | None, joint: Joint | None, facts: Mapping[str, Any]
+) -> EvidenceScore:
+    """Read what `save_evidence` wrote. counted: the events that the aggregates count; None for a published model,
+    which has no trend and no users. Raises ArtefactError."""
+    settings = Config.of(facts["config"]).evidence
+    weights, pairs = read_weights(folder), PairStatistics.load(folder)
+    if counted is None:
+        items = ItemStatistics.load(folder)
+    else:
+        own = Sequences(np.array(counted.offsets, np.int64), np.array(counted.events.items, np.int32))
+        pairs = PairStatistics(pairs.settings, pairs.tables, own, ordered=pairs.ordered, fading=pairs.fading)
+        items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days))
+    terms = Terms(
+        pairs=pairs,
+        items=items,
+        likeness=() if joint is None else tuple(Likeness.of(one) for one in joint.joined.features),
+        attributes=AttributeTable.of(catalogue.item_table),
+        recencies=settings.recencies,
+        trend_days=settings.trend_days if any(one.fact == "trend" for one in weights.columns) else (),
+        n_items=catalogue.n_items,
+    )
+    if terms.columns != weights.columns:
+        raise ArtefactError(f"the evidence in {folder} does not fit the items of the run; copy the run again")
+    return EvidenceScore(terms, weights)

@@ -6,11 +6,12 @@ import datetime
 import importlib.metadata
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dynmm.assembly.books import Books
 from dynmm.assembly.evidencing import facts_of, inputs_key, learned, strengthened, terms_of
 from dynmm.assembly.searching import Search, index_of
 from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device
@@ -181,7 +182,7 @@ class _Stages:
             terms = terms_of(train, joint, settings)
             evidence = strengthened(terms, space, weights, validation, settings, self._seed)
         refit = partial(again, self._config, self._seed, self._options)
-        return Whole(backbone, joint, refit, search, evidence)
+        return Whole(backbone, joint, refit, search, evidence, Books(replace(train, validation=None)))
 
 
 def again(config: Config, seed: int, options: FitOptions, dataset: Dataset) -> Whole:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 
 from dynmm.artefact import MODEL, STATE, open_sealed
 from dynmm.assembly.adding import with_added
+from dynmm.assembly.books import Books, counted_in
+from dynmm.assembly.evidencing import load_evidence
 from dynmm.assembly.fitting import FitOptions, again
 from dynmm.assembly.hub import download, is_hub_name
-from dynmm.assembly.saving import ADDED_DIR, BACKBONE_DIR, CONFIG_FILE, INDEX_DIR, JOINT_DIR
+from dynmm.assembly.saving import ADDED_DIR, BACKBONE_DIR, CONFIG_FILE, EVIDENCE_DIR, INDEX_DIR, JOINT_DIR
 from dynmm.assembly.searching import Search
 from dynmm.assembly.whole import Whole, known_events, pick_device
 from dynmm.backbone.system import Backbone
@@ -40,13 +43,19 @@ def load(source: str | Path, *, device: str = "auto") -> Recommender:
     model = folder / MODEL if (folder / MODEL).is_dir() else folder
     facts = {**open_sealed(model), "config": _read_json(model / CONFIG_FILE)}
     system = _read_whole(model, facts, device)
+    catalogue = read_catalogue(model, Vocabulary(()), Events(np.empty(0, np.int32), np.empty(0, np.int32)))
     state = folder / STATE
     if model is folder or not state.is_dir():
-        nobody = Events(np.empty(0, np.int32), np.empty(0, np.int32))
-        return Recommender(system, read_catalogue(model, Vocabulary(()), nobody), facts)
+        if (model / EVIDENCE_DIR).is_dir():
+            system.equip(load_evidence(model / EVIDENCE_DIR, catalogue, None, system.joint, facts))
+        return Recommender(system, catalogue, facts)
     if open_sealed(state)["data_sha256"] != facts["data"]["sha256"]:
         raise TamperedArtefact(f"{state} belongs to another model than {model}; restore the run from a copy")
     split = _read_split(model, state, facts)
+    counted = replace(counted_in(split), validation=None)
+    system.books = Books(counted)
+    if (model / EVIDENCE_DIR).is_dir():
+        system.equip(load_evidence(model / EVIDENCE_DIR, catalogue, counted, system.joint, facts))
     recommender = Recommender(system, known_events(split), facts, split)
     if (state / ADDED_DIR).is_dir():
         with_added(recommender, state / ADDED_DIR)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, STATE, seal
+from dynmm.assembly.evidencing import save_evidence
 from dynmm.assembly.whole import whole_of
 from dynmm.card import card
 from dynmm.errors import ArtefactError, DataError, StorageError
@@ -17,7 +18,7 @@ from dynmm.runfiles import write_added, write_catalogue, write_events, write_lea
 from dynmm.storage import named_disk_errors, new_folder, write_bytes, write_json
 
 CONFIG_FILE = "config.json"
-BACKBONE_DIR, JOINT_DIR, INDEX_DIR, ADDED_DIR = "backbone", "joint", "index", "added"
+BACKBONE_DIR, JOINT_DIR, INDEX_DIR, ADDED_DIR, EVIDENCE_DIR = "backbone", "joint", "index", "added", "evidence"
 CARD_FILE = "README.md"
 #: What may lie in the folder of a run, and goes when another run replaces it.
 _RUN_PARTS = {MODEL, STATE, CANDIDATES, ".DS_Store"}
@@ -67,6 +68,9 @@ def write_model(recommender: Recommender, folder: Path) -> None:
     if system.search is not None:
         with named_disk_errors(folder / INDEX_DIR):
             shutil.copytree(system.search.base, folder / INDEX_DIR)
+    evidence = system.as_fitted().evidence
+    if evidence is not None:
+        save_evidence(evidence, folder / EVIDENCE_DIR)
     write_catalogue(folder, recommender.known)
     write_json(folder / CONFIG_FILE, facts.get("config", {}))
     write_bytes(folder / CARD_FILE, card(facts, recommender.known).encode())

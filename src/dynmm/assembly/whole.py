@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 import polars as pl
 import torch
 
+from dynmm.assembly.books import Books
 from dynmm.assembly.searching import Search, rank_gathered, similar_items
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.backbone.warm import WarmBackbone
 from dynmm.catalogue.features import Features
 from dynmm.errors import ConfigError, UnsupportedByData
 from dynmm.evaluation.retrained import DAY_MS, Retrained
+from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.system import EvidenceSystem
 from dynmm.fusion.joint import Joint
@@ -45,14 +47,16 @@ class Whole:
         refit: Refit,
         search: Search | None = None,
         evidence: EvidenceScore | None = None,
+        books: Books | None = None,
     ) -> None:
         """joint: None where nothing but interactions is known of the items. refit: fits the same on other data.
 
         search: the quantised index over the items of the last stage of vectors, None for exact search. evidence: of
-        the fit, None where it adds nothing.
+        the fit, None where it adds nothing. books: the events that count; None for a published model.
         """
         self.backbone, self.joint, self.search, self._refit = backbone, joint, search, refit
         self.evidence, self._fitted_evidence = evidence, evidence
+        self.books = books
 
     def equip(self, evidence: EvidenceScore) -> None:
         """Give it the evidence of its fit."""
@@ -82,6 +86,7 @@ class Whole:
         fresh = self._refit(dataset)
         self.backbone, self.joint, self.search = fresh.backbone, fresh.joint, fresh.search
         self.evidence = self._fitted_evidence = fresh.evidence
+        self.books = fresh.books
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """The best k items by all stages that there are."""
@@ -94,6 +99,8 @@ class Whole:
 
     def learn(self, events: Events) -> None:
         """Count the events in the evidence; all else is frozen, and fresh histories come with each query."""
+        if self.books is not None:
+            self.books.append(events)
         if self.evidence is None:
             return
         if self.evidence is self._fitted_evidence:
@@ -109,7 +116,7 @@ class Whole:
         assert self.joint is not None, "items are added to a joint stage"
         joint = self.joint.with_items(features)
         new = joint.item_vectors[self.joint.n_items :]
-        wider = Whole(self.backbone, joint, self._refit, self.search and self.search.with_items(new))
+        wider = Whole(self.backbone, joint, self._refit, self.search and self.search.with_items(new), books=self.books)
         wider._fitted_evidence = self._fitted_evidence
         wider.evidence = self.evidence and self.evidence.with_items(joint.features, items)
         return wider
@@ -122,13 +129,20 @@ class Whole:
         if joint is not None and joint.added:
             joint = Joint(joint.joined, device=joint.device)
             search = None if search is None else Search(search.base)
-        return Whole(self.backbone, joint, self._refit, search, self._fitted_evidence)
+        books = None if self.books is None else Books(self.books.counted)
+        return Whole(self.backbone, joint, self._refit, search, self._fitted_evidence, books)
 
     def with_features(self, features: Sequence[Features]) -> Whole:
         """The same items seen otherwise, searched exactly. See `Joint.with_features`."""
         assert self.joint is not None, "modalities belong to a joint stage"
         evidence = self.evidence and self.evidence.seen(features)
-        return Whole(self.backbone, self.joint.with_features(features), self._refit, evidence=evidence)
+        return Whole(
+            self.backbone, self.joint.with_features(features), self._refit, evidence=evidence, books=self.books
+        )
+
+    def attributes(self, items: pl.DataFrame) -> AttributeTable:
+        """What the items share. items: their table, where evidence has not read it already."""
+        return AttributeTable.of(items) if self.evidence is None else self.evidence.terms.attributes
 
     def similar(self, item: int, k: int) -> list[Similar]:
         """The k items most like a dense one, best first, with the reason by modality."""

@@ -7,12 +7,13 @@ told together, as a union: so many distinct people took at least one of them and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.settings import EvidenceSettings
 from dynmm.evidence.terms import Part
 from dynmm.factids import FactId, value_text
 from dynmm.protocols import FactStore
@@ -41,17 +42,27 @@ class Gathered:
 
 
 def gather(
-    score: EvidenceScore, query: Query, item: int, names: Names, store: FactStore, told: int, alone: int
+    score: EvidenceScore,
+    query: Query,
+    item: int,
+    names: Names,
+    store: FactStore,
+    settings: EvidenceSettings,
+    without: Iterable[FactId] = (),
 ) -> Gathered:
     """The evidence for one dense item.
 
-    told: at most so many facts. alone: a fact about fewer people is told in the union. Facts that the store does
-    not bear out, and those that lower the score, are in the rest.
+    without: facts that do not count. Facts that the store does not bear out, and those that lower the score, are in
+    the rest.
     """
-    parts = score.parts(query, item)
+    gone = [fact for fact in without if fact.item == names.item[item]]
+    dense = {names.item[one]: one for one in (*np.unique(query.history.items).tolist(), item)} if gone else {}
+    parts = [part for part in score.parts(query, item) if not any(_means(fact, part, score, dense) for fact in gone)]
     total = float(sum(part.amount for part in parts))
-    found = sorted(_named(score, parts, item, names, alone), key=lambda one: (-one[1], one[0].text))
-    evidence = []
+    named = _named(score, parts, item, names, settings.group_below, query.as_of)
+    found = sorted(named, key=lambda one: (-one[1], one[0].text))
+    told = settings.told
+    evidence: list[Evidence] = []
     for fact, amount in found:
         if len(evidence) == told:
             break
@@ -62,7 +73,7 @@ def gather(
     return Gathered(tuple(evidence), total, float(rest))
 
 
-def removed(score: EvidenceScore, query: Query, facts: Iterable[FactId], dense: dict[str, int]) -> dict[int, float]:
+def removed(score: EvidenceScore, query: Query, facts: Iterable[FactId], dense: Mapping[str, int]) -> dict[int, float]:
     """By dense item: what its score loses when these facts are taken away from it.
 
     dense: of outside ids. Facts that are none for this query cost nothing.
@@ -78,7 +89,7 @@ def removed(score: EvidenceScore, query: Query, facts: Iterable[FactId], dense: 
     return losses
 
 
-def _means(fact: FactId, part: Part, score: EvidenceScore, dense: dict[str, int]) -> bool:
+def _means(fact: FactId, part: Part, score: EvidenceScore, dense: Mapping[str, int]) -> bool:
     """Whether a fact is, or a union holds, this part."""
     sources = {dense.get(source, -1) for source in fact.sources}
     if fact.kind == "union":
@@ -96,9 +107,9 @@ def _means(fact: FactId, part: Part, score: EvidenceScore, dense: dict[str, int]
 
 
 def _named(
-    score: EvidenceScore, parts: Sequence[Part], item: int, names: Names, alone: int
+    score: EvidenceScore, parts: Sequence[Part], item: int, names: Names, alone: int, as_of: int | None
 ) -> list[tuple[FactId, float]]:
-    """Facts that raise the score, with what they add."""
+    """Facts that raise the score, with what they add. alone: a fact about fewer people is told in the union."""
     own = names.item[item]
     found: list[tuple[FactId, float]] = []
     people: dict[int, dict[str, float]] = defaultdict(dict)
@@ -107,6 +118,9 @@ def _named(
             people[part.source][part.kind] = part.amount
         elif part.amount <= 0:
             continue
+        elif part.kind == "trend":
+            assert as_of is not None, "without a moment there is no trend"
+            found.append((FactId.trend(int(part.name), as_of, own), part.amount))
         elif part.kind == "alike":
             found.append((FactId("alike", own, (names.item[part.source],), part.name), part.amount))
         elif part.kind == "attribute":

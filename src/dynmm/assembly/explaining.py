@@ -1,0 +1,233 @@
+"""Scores taken apart: the parts of one item's score, the facts behind it, and what would be without some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from dynmm.assembly.books import Books
+from dynmm.assembly.whole import Whole, whole_of
+from dynmm.config import Config
+from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
+from dynmm.evidence.gathering import Names, gather, removed
+from dynmm.evidence.settings import EvidenceSettings
+from dynmm.evidence.store import EvidenceStore
+from dynmm.evidence.system import latent_scores
+from dynmm.factids import FactId
+from dynmm.interactions.fields import BRAND, YEAR
+from dynmm.rationale.settings import RationaleSettings
+from dynmm.rationale.verification import Verification, verify
+from dynmm.rationale.writing import write
+from dynmm.recommender import Recommender
+from dynmm.system import Query, Rankings
+from dynmm.topk import best, mask
+from dynmm.types import Evidence, Explained, Explanation, Recommendation, UserHistory, WhatIf
+
+
+@dataclass(frozen=True)
+class Without:
+    """What is not to be used. facts: as named. sources: dense items of the history."""
+
+    facts: tuple[FactId, ...] = ()
+    sources: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.facts or self.sources)
+
+
+@dataclass(frozen=True, eq=False)
+class Explainer:
+    """A recommender that takes its scores apart. Reading changes nothing."""
+
+    whole: Whole
+    store: EvidenceStore
+    settings: EvidenceSettings
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        """As `System.rank`."""
+        return self.whole.rank(queries, k)
+
+    def explain(self, query: Query, item: int, user: str | None = None) -> Explained:
+        """The parts of one dense item's score. user: who asks, never counted among the people of a fact."""
+        return self._explained(query, item, user, Without())
+
+    def explain_without(
+        self, query: Query, item: int, evidence: Sequence[str], sources: Sequence[int], user: str | None = None
+    ) -> Explained:
+        """The same with everything recomputed as if these were not there.
+
+        evidence: ids of facts. sources: dense items of the history; they stay no candidates. Raises DataError for an
+        id that names no fact.
+        """
+        facts = tuple(FactId.parse(one) for one in evidence)
+        return self._explained(query, item, user, Without(facts, tuple(int(one) for one in sources)))
+
+    def rank_without(self, query: Query, k: int, without: Without) -> Rankings:
+        """The best k items of one query as if some of its facts and history items were not there."""
+        scores = mask(self._scores(query, without), [query])
+        return Rankings(*best(scores, k))
+
+    def _explained(self, query: Query, item: int, user: str | None, without: Without) -> Explained:
+        scores = mask(self._scores(query, without), [query])[0]
+        rest = _less(query, without.sources)
+        latent = float(latent_scores(self.whole.space, [rest])[0, item])
+        names = Names(self.store.items.ids, user)
+        total, remainder = 0.0, 0.0
+        told: tuple[Evidence, ...] = ()
+        if self.whole.evidence is not None:
+            found = gather(self.whole.evidence, rest, item, names, self.store, self.settings, without.facts)
+            total, told, remainder = found.total, found.evidence, found.rest
+        own = float(scores[item])
+        ahead = int(((scores > own) | ((scores == own) & (torch.arange(len(scores)) < item))).sum())
+        return Explained(
+            item=names.item[item],
+            score=latent + total,
+            rank=ahead + 1 if np.isfinite(own) else 0,
+            contributions={"latent": latent, "evidence": total},
+            evidence=told,
+            rest=remainder,
+            as_of_offset=self.store.offset,
+        )
+
+    def _scores(self, query: Query, without: Without) -> torch.Tensor:
+        """(1, I): of every item, the excluded ones too."""
+        rest = _less(query, without.sources)
+        scores = latent_scores(self.whole.space, [rest])
+        if self.whole.evidence is None:
+            return scores
+        scores = scores + torch.from_numpy(self.whole.evidence.scores([rest]))
+        if without.facts:
+            dense = {fact: self.store.items.encode(fact) for fact in _named_items(without.facts, self.store)}
+            for item, lost in removed(self.whole.evidence, rest, without.facts, dense).items():
+                scores[0, item] -= lost
+        return scores
+
+
+def explainer_of(recommender: Recommender) -> Explainer:
+    """How a recommender explains. Raises UnsupportedByData for a published model, which has no log."""
+    whole = whole_of(recommender)
+    settings = Config.of(recommender.facts["config"]).evidence
+    return Explainer(whole, store_of(recommender), settings)
+
+
+def store_of(recommender: Recommender) -> EvidenceStore:
+    """The facts that a run's claims are checked against. Raises UnsupportedByData for a published model."""
+    whole = whole_of(recommender)
+    books = whole.books
+    if books is None:
+        raise UnsupportedByData(
+            "a published model knows no events, so no claim can be checked against them; explain with the run itself"
+        )
+    table = recommender.known.item_table
+    if recommender.added is not None:
+        import polars as pl
+
+        table = pl.concat([table, recommender.added], how="diagonal_relaxed")
+    terms = whole.evidence.terms if whole.evidence is not None else None
+    settings = Config.of(recommender.facts["config"]).evidence
+    return EvidenceStore(
+        ledger=books.ledger,
+        likeness=() if terms is None else terms.likeness,
+        attributes=whole.attributes(table),
+        items=recommender.items,
+        users=recommender.users,
+        taken=_taken(recommender, books),
+        titles=recommender.titles,
+        years=tuple(table[YEAR].to_list()),
+        brands=tuple(table[BRAND].to_list()),
+        pairs=settings.pairs,
+    )
+
+
+def explained_items(
+    recommender: Recommender,
+    query: Query,
+    items: Iterable[Recommendation],
+    user: str | None,
+    without: Sequence[str],
+) -> list[Recommendation]:
+    """The same recommendations with the parts of their scores and with reasons."""
+    explainer, settings = explainer_of(recommender), Config.of(recommender.facts["config"]).rationale
+    gone = without_of(recommender, without)
+    ids = [fact.text for fact in gone.facts]
+    found = []
+    for one in items:
+        item = recommender.items.encode(one.item)
+        explained = explainer.explain_without(query, item, ids, gone.sources, user)
+        told = write(explained, explainer.store, recommender.known.info, settings, user)
+        found.append(replace(one, explained=explained, rationale=told))
+    return found
+
+
+def explanation_of(
+    recommender: Recommender, query: Query, item: int, user: str | None, without: Sequence[str], view: str | None
+) -> Explanation:
+    """Why one dense item stands where it stands, and what would be without some facts or history items."""
+    explainer = explainer_of(recommender)
+    settings = Config.of(recommender.facts["config"]).rationale
+    if view is not None:
+        settings = RationaleSettings.model_validate(settings.model_dump() | {"view": view})
+    explained = explainer.explain(query, item, user)
+    told = write(explained, explainer.store, recommender.known.info, settings, user)
+    gone = without_of(recommender, without)
+    if not gone:
+        return Explanation(explained, told)
+    ids = [fact.text for fact in gone.facts]
+    after = explainer.explain_without(query, item, ids, gone.sources, user)
+    return Explanation(explained, told, WhatIf(tuple(without), explained, after))
+
+
+def ranked_without(recommender: Recommender, query: Query, k: int, without: Sequence[str]) -> Rankings:
+    """The best k items as if some facts and history items were not there."""
+    gone = without_of(recommender, without)
+    if not gone.facts:
+        return whole_of(recommender).rank([_less(query, gone.sources)], k)
+    return explainer_of(recommender).rank_without(query, k, gone)
+
+
+def verified(recommender: Recommender, rationale: Mapping[str, object]) -> Verification:
+    """Every claim of a RATIONALE recomputed from the log. Raises DataError where it cannot be read."""
+    settings = Config.of(recommender.facts["config"]).rationale
+    return verify(rationale, store_of(recommender), recommender.known.info, settings)
+
+
+def without_of(recommender: Recommender, named: Sequence[str]) -> Without:
+    """Items of the catalogue and ids of facts, told apart. Raises UnknownIdError for what is neither."""
+    facts, sources = [], []
+    for one in named:
+        if one in recommender.items:
+            sources.append(recommender.items.encode(one, what="item"))
+            continue
+        try:
+            facts.append(FactId.parse(one))
+        except DataError as error:
+            raise UnknownIdError(f"{one!r} is neither an item of this run nor the id of a fact: {error}") from error
+    return Without(tuple(facts), tuple(sources))
+
+
+def _less(query: Query, sources: Sequence[int]) -> Query:
+    """The query without some items in its history; they stay no candidates."""
+    if not len(sources):
+        return query
+    history = query.history
+    kept = ~np.isin(history.items, np.asarray(sources))
+    times = None if history.timestamps is None else history.timestamps[kept]
+    return replace(query, history=UserHistory(history.items[kept], times))
+
+
+def _named_items(facts: Iterable[FactId], store: EvidenceStore) -> set[str]:
+    named = {one for fact in facts for one in (fact.item, *fact.sources)}
+    return {one for one in named if one in store.items}
+
+
+def _taken(recommender: Recommender, books: Books) -> Callable[[int, int], frozenset[int]]:
+    known = recommender.known
+
+    def taken(user: int, as_of: int) -> frozenset[int]:
+        fitted = known.history(user).items.tolist() if user < known.n_users else []
+        return frozenset(fitted) | books.taken(user, as_of)
+
+    return taken
