@@ -87,8 +87,8 @@ def shown_titles(items: Iterable[str], store: FactStore) -> dict[str, str]:
             marks = {item: clean(str(distinction(item) or ""), 40) for item in group}
             if all(marks.values()) and len(set(marks.values())) > 1:
                 names.update({item: f"{plain[item]} ({marks[item]})" for item in group})
-    for group in _namesakes(names):  # a title that looks like another's mark, or ids that look alike
-        names.update({item: f"{plain[item]} [{quote(item, safe='')}]" for item in group})
+    if _namesakes(names):  # a title that is written like another's mark, or ids that look alike
+        return {item: f"{plain[item]} [{quote(item, safe='')}]" for item in ids}
     return names
 
 

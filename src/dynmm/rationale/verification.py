@@ -84,8 +84,8 @@ def verify(
     """Recompute a rationale's claims as of its offset, and its sentences from its claims.
 
     data: the JSON object. settings: those under which rationales are written here; view and k are the rationale's
-    own, and a public k must not be lower than theirs. explained: the same score computed anew, where that can be had; without
-    it, `told` and the remark on how small a part the facts are cannot be recomputed, only held to what they may be.
+    own, and a public k must not be lower than theirs. explained: the same score computed anew, where that can be
+    had. Without it, `told` and the remark that the facts are a small part are only held to what they may be.
     Raises RationaleUnreadable.
     """
     settings = settings or RationaleSettings()

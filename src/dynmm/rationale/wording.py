@@ -43,9 +43,8 @@ def rationale_text(claims: Sequence[Claim], words: Words, *, small_part: bool) -
         return ABSTENTION
     sourced = [claim for claim in claims if claim.facts.get("titles")]
     parts = [sourced[start : start + PER_SENTENCE] for start in range(0, len(sourced), PER_SENTENCE)]
-    sentences = [_because(part, words) for part in parts]
-    others = [claim.text for claim in claims if not claim.facts.get("titles")]
-    sentences += [text[:1].upper() + text[1:] + "." for text in others]
+    parts += [[claim] for claim in claims if not claim.facts.get("titles")]
+    sentences = [_sentence(part, words, first=place == 0) for place, part in enumerate(parts)]
     return " ".join([*sentences, SMALL_PART] if small_part else sentences)
 
 
@@ -55,10 +54,13 @@ def sentences_of(kinds: Sequence[str]) -> int:
     return trends + -(-(len(kinds) - trends) // PER_SENTENCE)
 
 
-def _because(claims: Sequence[Claim], words: Words) -> str:
-    titles = dict.fromkeys(title for claim in claims for title in claim.facts["titles"])
-    named = listed([quoted(title) for title in titles])
-    return f"Because you {words.verb} {named}: {'; '.join(claim.text for claim in claims)}."
+def _sentence(claims: Sequence[Claim], words: Words, *, first: bool) -> str:
+    """Claims side by side. The first sentence opens with the user's own items, where its claims start from such."""
+    told = "; ".join(claim.text for claim in claims)
+    titles = dict.fromkeys(title for claim in claims for title in claim.facts.get("titles", ()))
+    if first and titles:
+        return f"Because you {words.verb} {listed([quoted(title) for title in titles])}: {told}."
+    return f"{told[:1].upper()}{told[1:]}." if first else f"Also, {told}."
 
 
 def _sources(facts: Facts, words: Words, *further: str) -> list[str]:
