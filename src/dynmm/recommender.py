@@ -131,21 +131,25 @@ class Recommender:
         exclude_history: bool = True,
         explain: bool = False,
         without: Iterable[str | int] = (),
+        view: str | None = None,
     ) -> list[Recommendation]:
         """The best k items for one user, best first; fewer where the catalogue runs out.
 
         explain: take each score apart and say why. without: items of the history, or ids of facts, that are not to
-        be used: everything is computed as if they were not there. Raises UnknownIdError for a user, an item or a
-        fact that this run has never seen, and UnsupportedByData where a published model is to explain.
+        be used: everything is computed as if they were not there. view: who reads the reasons, ``public`` or
+        ``operator``, by default as configured. Raises UnknownIdError for a user, an item or a fact that this run has
+        never seen, and UnsupportedByData where a published model is to explain.
         """
-        from dynmm.assembly import explained_items, ranked_without
+        from dynmm.assembly import explained_items, need_log, ranked_without
 
+        if explain:
+            need_log(self)
         query, unused = self._query(user, exclude, exclude_history), [str(one) for one in without]
         depth = self._depth(k)
         found = self._dress(
             ranked_without(self, query, depth, unused) if unused else self.system.rank([query], depth), 0
         )
-        return explained_items(self, query, found, str(user), unused) if explain else found
+        return explained_items(self, query, found, str(user), unused, view) if explain else found
 
     def explain(
         self, user: str | int, item: str | int, *, without: Iterable[str | int] = (), view: str | None = None
@@ -156,8 +160,9 @@ class Recommender:
         ``public`` or ``operator``, by default as configured. Raises UnknownIdError, and UnsupportedByData for a
         published model.
         """
-        from dynmm.assembly import explanation_of
+        from dynmm.assembly import explanation_of, need_log
 
+        need_log(self)
         query = self._query(user, (), True)
         dense = self.items.encode(item, what="item")
         return explanation_of(self, query, dense, str(user), [str(one) for one in without], view)
@@ -252,6 +257,11 @@ class Recommender:
         """Make users known who have no event yet, in this order."""
         if users:
             self.users = Vocabulary((*self.users.ids, *users))
+
+    @property
+    def now(self) -> int | None:
+        """The moment of the newest event, ms UTC; None where the data has no time."""
+        return self._now
 
     @property
     def titles(self) -> tuple[str | None, ...]:

@@ -115,12 +115,7 @@ def explainer_of(recommender: Recommender) -> Explainer:
 
 def store_of(recommender: Recommender) -> EvidenceStore:
     """The facts that a run's claims are checked against. Raises UnsupportedByData for a published model."""
-    whole = whole_of(recommender)
-    books = whole.books
-    if books is None:
-        raise UnsupportedByData(
-            "a published model knows no events, so no claim can be checked against them; explain with the run itself"
-        )
+    whole, books = whole_of(recommender), need_log(recommender)
     table = recommender.known.item_table
     if recommender.added is not None:
         import polars as pl
@@ -142,15 +137,32 @@ def store_of(recommender: Recommender) -> EvidenceStore:
     )
 
 
+def need_log(recommender: Recommender) -> Books:
+    """The log that claims are checked against. Raises UnsupportedByData for a published model, which has none."""
+    books = whole_of(recommender).books
+    if books is None:
+        raise UnsupportedByData(
+            "a published model knows no events, so no claim can be checked against them; explain with the run itself"
+        )
+    return books
+
+
+def offset_of(recommender: Recommender) -> int | None:
+    """Events in the log now; None for a published model, which has none."""
+    books = whole_of(recommender).books
+    return None if books is None else books.ledger.offset
+
+
 def explained_items(
     recommender: Recommender,
     query: Query,
     items: Iterable[Recommendation],
     user: str | None,
     without: Sequence[str],
+    view: str | None = None,
 ) -> list[Recommendation]:
-    """The same recommendations with the parts of their scores and with reasons."""
-    explainer, settings = explainer_of(recommender), Config.of(recommender.facts["config"]).rationale
+    """The same recommendations with the parts of their scores and with reasons. view: None as configured."""
+    explainer, settings = explainer_of(recommender), _told_to(recommender, view)
     gone = without_of(recommender, without)
     ids = [fact.text for fact in gone.facts]
     found = []
@@ -166,10 +178,7 @@ def explanation_of(
     recommender: Recommender, query: Query, item: int, user: str | None, without: Sequence[str], view: str | None
 ) -> Explanation:
     """Why one dense item stands where it stands, and what would be without some facts or history items."""
-    explainer = explainer_of(recommender)
-    settings = Config.of(recommender.facts["config"]).rationale
-    if view is not None:
-        settings = RationaleSettings.model_validate(settings.model_dump() | {"view": view})
+    explainer, settings = explainer_of(recommender), _told_to(recommender, view)
     explained = explainer.explain(query, item, user)
     told = write(explained, explainer.store, recommender.known.info, settings, user)
     gone = without_of(recommender, without)
@@ -206,6 +215,14 @@ def without_of(recommender: Recommender, named: Sequence[str]) -> Without:
         except DataError as error:
             raise UnknownIdError(f"{one!r} is neither an item of this run nor the id of a fact: {error}") from error
     return Without(tuple(facts), tuple(sources))
+
+
+def _told_to(recommender: Recommender, view: str | None) -> RationaleSettings:
+    """How rationales are written for a view. Raises ConfigError for none, or one that the configured k forbids."""
+    config = Config.of(recommender.facts["config"])
+    if view is None:
+        return config.rationale
+    return Config.of({"rationale": config.rationale.model_dump(mode="json") | {"view": view}}).rationale
 
 
 def _less(query: Query, sources: Sequence[int]) -> Query:
