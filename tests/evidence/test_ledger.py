@@ -45,7 +45,7 @@ def people(histories: list[list[int]], sources: set[int], item: int, before: int
 
 
 @given(log=LOGS, share=st.floats(0, 1), ask=st.integers(0, 40), left_out=st.none() | st.integers(0, 4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_the_ledger_counts_people_as_of_any_offset(log: Log, share: float, ask: int, left_out: int | None) -> None:
     fitted = int(share * len(log))
     ledger, _, histories = started(log, fitted)
@@ -70,7 +70,7 @@ def test_the_ledger_counts_people_as_of_any_offset(log: Log, share: float, ask: 
 
 
 @given(log=LOGS, share=st.floats(0, 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_the_aggregates_are_the_ledger_s_counts(log: Log, share: float) -> None:
     ledger, pairs, _ = started(log, int(share * len(log)))
     items = np.arange(9)

@@ -60,7 +60,7 @@ def told(histories: list[list[int]], log: Log) -> list[list[int]]:
 
 
 @given(log=LOGS, time=st.sampled_from(["second", "order", "none"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_build_counts_what_the_definition_says(log: Log, time: TinyTime) -> None:
     statistics, histories = fitted_on(log, SMALL, time)
     assert same(read(statistics), counted(histories, SMALL, ordered=time != "none"))
@@ -74,7 +74,7 @@ def test_a_build_counts_what_the_definition_says(log: Log, time: TinyTime) -> No
     how=st.sampled_from([SMALL, PairSettings(window=20, within=3), PairSettings(window=1, within=1)]),
     time=st.sampled_from(["order", "none"]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_learning_gives_what_a_build_gives(
     log: Log, share: float, batch: int, reads: list[int], how: PairSettings, time: TinyTime
 ) -> None:

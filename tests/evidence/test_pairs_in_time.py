@@ -33,7 +33,7 @@ def events_of(told: list[tuple[int, int, int]]) -> Events:
 
 
 @given(told=TOLD, batch=st.integers(1, 8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_faded_weights_are_their_definition(told: list[tuple[int, int, int]], batch: int) -> None:
     statistics = base()
     for start in range(0, len(told), batch):

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dynmm.errors import DataError
 from dynmm.evidence.seen import SeenPairs
+from dynmm.evidence.tail import Tail
 from dynmm.evidence.trend import ItemTrend, TrendSettings
 from dynmm.interactions.dataset import Dataset
 from dynmm.types import Events
+
+#: Events that wait before they are counted, read or not.
+_TAIL = 4_096
 
 
 class ItemStatistics:
@@ -22,7 +25,8 @@ class ItemStatistics:
 
     def __init__(self, events: NDArray[np.int64], users: NDArray[np.int64], seen: SeenPairs, trend: ItemTrend | None):
         """For `of` and `load`. events, users: (I,)."""
-        self._events, self._users, self.seen, self.trend = events, users, seen, trend
+        self._events, self._users, self._seen, self.trend = events, users, seen, trend
+        self._tail = Tail("item statistics", timed=False)
 
     @classmethod
     def of(cls, dataset: Dataset, settings: TrendSettings | None = None) -> ItemStatistics:
@@ -35,16 +39,19 @@ class ItemStatistics:
     @property
     def n_items(self) -> int:
         """I: the data set's items, and more where events had more."""
+        self._settle()
         return len(self._events)
 
     @property
     def events(self) -> NDArray[np.int64]:
         """(I,) events of each item; a copy."""
+        self._settle()
         return self._events.copy()
 
     @property
     def users(self) -> NDArray[np.int64]:
         """(I,) distinct users of each item; a copy."""
+        self._settle()
         return self._users.copy()
 
     def users_of(self, item: int) -> int:
@@ -52,25 +59,37 @@ class ItemStatistics:
         return int(self._users[item]) if 0 <= item < self.n_items else 0
 
     @property
+    def seen(self) -> SeenPairs:
+        """Which user has had which item."""
+        self._settle()
+        return self._seen
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the state."""
         trend = 0 if self.trend is None else self.trend.nbytes
-        return self._events.nbytes + self._users.nbytes + self.seen.nbytes + trend
+        return self._events.nbytes + self._users.nbytes + self._seen.nbytes + trend
 
     def append(self, events: Events) -> None:
         """Count these events too. Raises DataError for negative ids, or for times that the trend needs."""
         if not len(events):
             return
-        if min(int(events.users.min()), int(events.items.min())) < 0:
-            raise DataError("item statistics were given an event with a negative user or item; give dense ids from 0")
         if self.trend is not None:
             self.trend.append(events)
-        more = int(events.items.max()) + 1 - self.n_items
+        self._tail.add(events)
+        if len(self._tail) >= _TAIL:
+            self._settle()
+
+    def _settle(self) -> None:
+        if not len(self._tail):
+            return
+        events = self._tail.take()
+        more = int(events.items.max()) + 1 - len(self._events)
         if more > 0:
             # Some room to spare would show as items that do not exist; new items are rare.
             self._events, self._users = (np.pad(counts, (0, more)) for counts in (self._events, self._users))
         np.add.at(self._events, events.items, 1)
-        np.add.at(self._users, self.seen.add(events.users, events.items), 1)
+        np.add.at(self._users, self._seen.add(events.users, events.items), 1)
 
     def save(self, folder: Path) -> None:
         """Write everything. Raises StorageError."""

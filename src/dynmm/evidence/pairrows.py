@@ -73,16 +73,15 @@ def rows_of(rows: Sequence[Row], units: tuple[float, ...]) -> PairRows:
 def grid_of(tables: Sequence[PairTable], sources: IntArray, targets: IntArray, units: tuple[float, ...]) -> PairGrid:
     """Look pairs up in several tables, whose sums they are. sources: (S,), targets: (T,), both in any order."""
     distinct, columns = np.unique(targets, return_inverse=True)
-    shape = (len(sources), len(distinct))
-    sums: list[NDArray[Any]] = [np.zeros(shape, dtype=np.int64) for _ in range(2)]
-    sums += [np.zeros(shape) for _ in units]
+    n_cells = len(sources) * len(distinct)
+    sums: list[NDArray[Any]] = [np.zeros(n_cells, dtype=np.int64) for _ in range(2)]
+    sums += [np.zeros(n_cells) for _ in units]
     for table in tables:
-        places = table.places(sources, distinct.astype(np.int32))
-        known = places >= 0
-        places = places[known]
-        for total, column in zip(sums, table.columns, strict=True):
-            total[known] += column[places]
-    users, followed, *weights = (total[:, columns] for total in sums)
+        cells, records = table.find(sources, distinct.astype(np.int32))
+        if len(cells):
+            for total, column in zip(sums, table.columns, strict=True):
+                total[cells] += column[records]
+    users, followed, *weights = (total.reshape(len(sources), len(distinct))[:, columns] for total in sums)
     return PairGrid(users, followed, *(weight * unit for weight, unit in zip(weights, units, strict=True)))
 
 

@@ -7,19 +7,19 @@ put into larger ones (as in log-structured merge trees), so that an event costs 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dynmm.errors import DataError, UnsupportedByData
+from dynmm.errors import UnsupportedByData
 from dynmm.evidence.fading import Fading
 from dynmm.evidence.pairing import forward_sums
 from dynmm.evidence.pairrows import PairGrid, PairRows, Row, RowCache, grid_of, rows_of
 from dynmm.evidence.pairtable import PairTable, mirrored, no_pairs, summed
 from dynmm.evidence.sequences import Sequences, blocks_of_users
 from dynmm.evidence.stretch import Stretch
+from dynmm.evidence.tail import Tail
 from dynmm.evidence.weighing import LAG_UNIT, PairSettings
 from dynmm.interactions.dataset import Dataset
 from dynmm.types import NO_TIME, Events, IntArray
@@ -34,14 +34,6 @@ _PORTION = 65_536
 _RATIO = 2
 #: Records of rows that are kept put together: some 20 bytes each.
 _CACHED_RECORDS = 2_000_000
-
-
-@dataclass
-class _Tail:
-    """Events that are not summed yet."""
-
-    parts: list[Events] = field(default_factory=list)
-    length: int = 0
 
 
 class PairStatistics:
@@ -66,7 +58,8 @@ class PairStatistics:
         """For `of` and `load`. tables: the largest first. since: ms, older events are left out."""
         self.settings, self.ordered, self.since = settings, ordered, since
         self.tables, self.sequences, self.fading = tables, sequences, fading
-        self._tail = _Tail()
+        timed = fading is not None or since is not None
+        self._tail = Tail("pair statistics that fade or are windowed" if timed else "pair statistics", timed=timed)
         self._cache = RowCache(_CACHED_RECORDS)
 
     @classmethod
@@ -93,7 +86,7 @@ class PairStatistics:
 
     def __len__(self) -> int:
         """Events that count."""
-        return len(self.sequences) + self._tail.length
+        return len(self.sequences) + len(self._tail)
 
     @property
     def nbytes(self) -> int:
@@ -107,21 +100,21 @@ class PairStatistics:
 
     def append(self, events: Events) -> None:
         """Advance by these events, in their order. Raises DataError for negative ids, or times that are missing."""
-        events = self._checked(events)
         if not len(events):
             return
-        self._tail.parts.append(events)
-        self._tail.length += len(events)
-        if self._tail.length >= _TAIL:
+        if self.since is not None and events.timestamps is not None:
+            events = events.take(np.flatnonzero((events.timestamps >= self.since) | (events.timestamps == NO_TIME)))
+        self._tail.add(events)
+        if len(self._tail) >= _TAIL:
             self.settle()
 
     def settle(self) -> None:
         """Sum the tail now, which changes nothing that is read."""
-        tail, self._tail = self._tail, _Tail()
-        if not tail.length:
+        if not len(self._tail):
             return
-        for start in range(0, tail.length, _PORTION):
-            self._learn(_joined(tail.parts).take(slice(start, start + _PORTION)))
+        events = self._tail.take()
+        for start in range(0, len(events), _PORTION):
+            self._learn(events.take(slice(start, start + _PORTION)))
 
     def rows(self, items: IntArray, moment: int | None = None) -> PairRows:
         """The pairs of these source items, in the order given. items: (S,), repeats allowed.
@@ -158,19 +151,6 @@ class PairStatistics:
         from dynmm.evidence.pairkeeping import load_pairs
 
         return load_pairs(folder)
-
-    def _checked(self, events: Events) -> Events:
-        # Copies: they wait in the tail, and the caller may use its arrays again.
-        users, items = np.array(events.users, dtype=np.int64), np.array(events.items, dtype=np.int64)
-        if ((users | items) < 0).any():
-            raise DataError("pair statistics were given an event with a negative user or item; give dense ids from 0")
-        if self.fading is None and self.since is None:
-            return Events(users, items)
-        if events.timestamps is None or (events.timestamps == NO_TIME).any():
-            raise DataError("pair statistics that fade or are windowed need the time of every event")
-        times = np.array(events.timestamps, dtype=np.int64)
-        events = Events(users, items, times)
-        return events if self.since is None else events.take(np.flatnonzero(times >= self.since))
 
     def _learn(self, events: Events) -> None:
         order = np.argsort(events.users, kind="stable")
@@ -254,17 +234,6 @@ def _fading_at_the_end(settings: PairSettings, times: IntArray | None) -> Fading
         return None
     newest = int(times.max(initial=0))
     return Fading(settings.half_life_ms, float(newest), newest)
-
-
-def _joined(parts: list[Events]) -> Events:
-    if len(parts) == 1:
-        return parts[0]
-    times = [part.timestamps for part in parts if part.timestamps is not None]
-    return Events(
-        np.concatenate([part.users for part in parts]),
-        np.concatenate([part.items for part in parts]),
-        np.concatenate(times) if times else None,
-    )
 
 
 def _built(dataset: Dataset, settings: PairSettings, fading: Fading | None) -> PairTable:

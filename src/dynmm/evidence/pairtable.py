@@ -73,15 +73,20 @@ class PairTable:
         items = np.concatenate([self.items[row] for row in rows])
         return PairTable(sources[has].astype(np.int32), offsets_of((ends - begins)[has]), items, columns)
 
-    def places(self, sources: IntArray, targets: IntArray) -> NDArray[np.int64]:
-        """(S, T) where the pair of each source and target stands, -1 where it does not. targets: (T,) ascending."""
-        found = np.full((len(sources), len(targets)), -1, dtype=np.int64)
+    def find(self, sources: IntArray, targets: IntArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which of S x T pairs there are, as places in the flat (S, T), and their records. targets: (T,) ascending."""
         begins, ends = self.spans(sources)
-        for place in np.flatnonzero(ends > begins).tolist():
-            row = self.items[begins[place] : ends[place]]
-            near = np.minimum(np.searchsorted(row, targets), len(row) - 1)
-            found[place] = np.where(row[near] == targets, begins[place] + near, -1)
-        return found
+        has = np.flatnonzero(ends > begins)
+        if not len(has):
+            return has, has
+        begins, ends = begins[has], ends[has]
+        near = np.empty((len(has), len(targets)), dtype=np.int64)
+        for place, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
+            near[place] = self.items[begin:end].searchsorted(targets)
+        # Behind the row's end there is none; its last record is as good as any to find that.
+        near = np.minimum(near + begins[:, None], ends[:, None] - 1)
+        met = np.flatnonzero(self.items[near] == targets)
+        return (has[:, None] * len(targets) + np.arange(len(targets))).ravel()[met], near.ravel()[met]
 
     def slices(self, start: int, end: int) -> tuple[NDArray[np.int32], Columns]:
         """Items and columns of the records start..end-1, without a copy."""

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dynmm.configuration import Settings
-from dynmm.errors import ConfigError, DataError, UnsupportedByData
+from dynmm.errors import ConfigError, UnsupportedByData
 from dynmm.evidence.fading import Fading
 from dynmm.evidence.lately import LatelyCounts
+from dynmm.evidence.tail import Tail
 from dynmm.evidence.timeline import Timeline
 from dynmm.interactions.dataset import Dataset
-from dynmm.types import NO_TIME, Events, IntArray
+from dynmm.types import Events, IntArray
 
 _DAY_MS = 86_400_000
+#: Events that wait before they are counted, read or not.
+_TAIL = 4_096
 
 
 class TrendSettings(Settings):
@@ -35,7 +38,8 @@ class ItemTrend:
 
     def __init__(self, settings: TrendSettings, timeline: Timeline, n_items: int) -> None:
         """timeline: all events. n_items: I, at least as many as there are in it."""
-        self.settings, self.timeline, self._n_items = settings, timeline, n_items
+        self.settings, self._timeline, self._n_items = settings, timeline, n_items
+        self._tail = Tail("statistics of the trend", timed=True)
         newest = int(timeline.times[-1]) if len(timeline) else 0
         items = timeline.pairs >> 32
         self._fading = {days: Fading(days * _DAY_MS, float(newest), newest) for days in settings.half_lives_days}
@@ -55,6 +59,12 @@ class ItemTrend:
         return cls(settings or TrendSettings(), Timeline(times, pairs), dataset.n_items)
 
     @property
+    def timeline(self) -> Timeline:
+        """All events by time."""
+        self._settle()
+        return self._timeline
+
+    @property
     def newest(self) -> int | None:
         """Time of the newest event in ms, the moment at which things are read by default."""
         return int(self.timeline.times[-1]) if len(self.timeline) else None
@@ -62,23 +72,29 @@ class ItemTrend:
     @property
     def n_items(self) -> int:
         """I."""
+        self._settle()
         return self._n_items
 
     @property
     def nbytes(self) -> int:
         """Bytes of the state."""
         masses = sum(mass.nbytes for mass in self._masses.values())
-        return self.timeline.nbytes + masses + sum(one.nbytes for one in self._lately.values())
+        return self._timeline.nbytes + masses + sum(one.nbytes for one in self._lately.values())
 
     def append(self, events: Events) -> None:
-        """Take in more events, late ones too. Raises DataError where times are missing."""
-        times = events.timestamps
-        if times is None or (times == NO_TIME).any():
-            raise DataError("the trend needs the time of every event")
-        if not len(events):
+        """Take in more events, late ones too. Raises DataError for negative ids, or where times are missing."""
+        self._tail.add(events)
+        if len(self._tail) >= _TAIL:
+            self._settle()
+
+    def _settle(self) -> None:
+        if not len(self._tail):
             return
+        events = self._tail.take()
+        times = events.timestamps
+        assert times is not None
         self._n_items = max(self._n_items, int(events.items.max()) + 1)
-        self.timeline.add(times, _pairs(events.items, events.users))
+        self._timeline.add(times, _pairs(events.items, events.users))
         for days, fading in self._fading.items():
             moved = fading.meet(int(times.max()))
             mass = self._masses[days]
@@ -92,6 +108,7 @@ class ItemTrend:
 
         Every event counts, those after the moment more than once. Raises ConfigError for a half-life that is not kept.
         """
+        self._settle()
         if half_life_days not in self._masses:
             raise ConfigError(f"no counts with a half-life of {half_life_days} days: {self.settings.half_lives_days}")
         counts: NDArray[Any] = self._masses[half_life_days] * self._fading[half_life_days].unit(moment)
@@ -99,7 +116,7 @@ class ItemTrend:
 
     def users(self, days: int, moment: int | None = None) -> NDArray[np.int64]:
         """(I,) distinct users in the last `days` before a moment. Raises ConfigError for days that are not kept."""
-        return self._window(days).users(self._moment(moment), self._n_items)
+        return self._window(days).users(self._moment(moment), self.n_items)
 
     def ranks(self, days: int, moment: int | None = None) -> NDArray[np.int64]:
         """(I,) 1 and the number of items that more people took in the last `days`; equals share a rank."""
@@ -109,7 +126,7 @@ class ItemTrend:
 
     def users_and_rank(self, item: int, days: int, moment: int | None = None) -> tuple[int, int]:
         """The same two of one item."""
-        return self._window(days).users_and_rank(item, self._moment(moment), self._n_items)
+        return self._window(days).users_and_rank(item, self._moment(moment), self.n_items)
 
     def _moment(self, moment: int | None) -> int:
         return moment if moment is not None else self.newest or 0
