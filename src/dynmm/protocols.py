@@ -74,7 +74,8 @@ class FactStore(Protocol):
     def fact(self, fact: FactId, as_of: int, user: str | None = None) -> Mapping[str, Any] | None:
         """What was stored of a fact, JSON values by name; None where there was no such fact.
 
-        user: who asks; they are never among `users`. None where nobody known asks.
+        user: who asks; they are never among `users`. None where nobody known asks. Raises DataError where the log
+        cannot be read as of that offset.
 
             followed    users, within (events), source_users
             together    users, window (events), source_users

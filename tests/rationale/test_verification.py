@@ -218,6 +218,16 @@ def test_an_offset_to_come_cannot_be_recomputed() -> None:
     assert found.claims == 0
 
 
+def test_an_offset_before_the_log_begins_is_named() -> None:
+    world = fact_world(5)
+    user, item = questions(world, 1, 1)[0]
+    data = as_json(write(world.explained(user, item), world, FILMS, OPERATOR, user))
+    data["as_of_offset"] = world.fitted - 1
+    (problem,) = verify(data, world, FILMS).problems
+    assert (problem.claim, problem.field) == (None, "as_of_offset")
+    assert f"from offset {world.fitted}" in problem.text
+
+
 def test_the_share_told_is_recomputed_where_the_score_is() -> None:
     store = Told({f"followed:{j}>i": FOLLOWED for j in "abcd"})
     parts = explained(store, latent=1.0)

@@ -95,12 +95,15 @@ def verify(
     problems = list(_of_the_frame(against, settings.k))
     if rationale.as_of_offset > store.offset:
         return Verification(tuple(problems), 0)
-    expected: list[Claim] = []
     titles = _titles(rationale, store)
-    for place, claim in enumerate(rationale.claims):
-        found, recomputed = _recompute(claim, titles, against)
+    try:
+        recomputed = [_recompute(claim, titles, against) for claim in rationale.claims]
+    except DataError as error:  # the log does not reach back to it
+        problems.append(Problem(None, "as_of_offset", str(error), rationale.as_of_offset))
+        return Verification(tuple(problems), 0)
+    for place, (found, _) in enumerate(recomputed):
         problems += [Problem(place, *one) for one in found]
-        expected.append(recomputed or claim)
+    expected = [new or claim for (_, new), claim in zip(recomputed, rationale.claims, strict=True)]
     problems += _twice_cited(rationale)
     problems += _of_the_whole(expected, against, explained)
     return Verification(tuple(problems), len(rationale.claims))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dynmm.errors import DataError
 from dynmm.factids import FactId, value_text
 from dynmm.types import Evidence, Explained
 
@@ -18,7 +19,7 @@ class LoggedFacts:
 
     events: (user, item) in the order of the log, one an hour. items: what is known of each: `title`, `year`, `brand`,
     `categories` and any other attribute, one value or several. likenesses: (modality, item, item) to the cosine and
-    the words that hold for both, either order. fitted: events of the fit, which count at every offset.
+    the words that hold for both, either order. fitted: events of the fit, the first offset that can be asked about.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class LoggedFacts:
         moment = (as_of, len(self.events))
         if moment not in self._histories:
             found: dict[str, list[str]] = {user: [] for user, _ in self.events}
-            for user, item in self.events[: max(as_of, self.fitted)]:
+            for user, item in self.events[:as_of]:
                 found[user].append(item)
             self._histories[moment] = found
         return self._histories[moment]
@@ -67,6 +68,8 @@ class LoggedFacts:
         return item in histories[user] if user in histories else None
 
     def fact(self, fact: FactId, as_of: int, user: str | None = None) -> Mapping[str, Any] | None:
+        if not self.fitted <= as_of <= self.offset:
+            raise DataError(f"the log can be read from offset {self.fitted} to {self.offset}, not as of {as_of}")
         if fact.item not in self.items or not set(fact.sources) <= set(self.items):
             return None
         if fact.kind in ("followed", "together", "union"):
@@ -115,7 +118,7 @@ class LoggedFacts:
 
     def _trend(self, fact: FactId, as_of: int, asking: str | None) -> dict[str, Any] | None:
         takers: dict[str, set[str]] = {item: set() for item in self.items}
-        for place, (user, item) in enumerate(self.events[: max(as_of, self.fitted)]):
+        for place, (user, item) in enumerate(self.events[:as_of]):
             if user != asking and fact.moment - fact.days * DAY_MS < moment(place) <= fact.moment:
                 takers[item].add(user)
         users = len(takers[fact.item])
