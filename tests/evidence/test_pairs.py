@@ -12,7 +12,7 @@ from tests.evidence.counted import LOGS, Counts, Log, counted, histories_of
 from dynmm.errors import DataError
 from dynmm.evidence.pairrows import RowCache
 from dynmm.evidence.pairs import PairStatistics
-from dynmm.evidence.pairtable import COLUMNS
+from dynmm.evidence.pairtable import COLUMNS, table_of
 from dynmm.evidence.weighing import PairSettings
 from dynmm.randomness import generator
 from dynmm.testing.data import TinyTime, dataset_of
@@ -163,6 +163,42 @@ def test_what_touches_a_row_and_nothing_else_drops_it() -> None:
     assert 5 not in cache
     cache.clear()
     assert cache.nbytes == 0
+
+
+def test_rows_that_are_kept_stay_up_to_date() -> None:
+    random = generator(5)
+    items = np.arange(200)
+    log = Events(np.repeat(np.arange(60), 60), random.integers(0, 200, 3_600))
+    base = dataset_of([[0, 1]], n_items=200, time="order")
+    statistics, afresh = PairStatistics.of(base), PairStatistics.of(base)
+    statistics.append(log)
+    afresh.append(log)
+    more = Events(random.integers(0, 80, 150), random.integers(0, 210, 150))
+    for place in range(len(more)):
+        statistics.append(more.take(slice(place, place + 1)))
+        statistics.rows(items)
+    afresh.append(more)
+    afresh.compact()
+    assert len(statistics.tables) > 1
+    kept, found = vars(statistics.rows(items)), vars(afresh.rows(items))
+    looked_up, expected = vars(statistics.between(items, items)), vars(afresh.between(items, items))
+    assert all(np.array_equal(kept[name], found[name]) for name in found)
+    assert all(np.array_equal(looked_up[name], expected[name]) for name in expected)
+
+
+def test_a_kept_row_takes_what_is_new_and_more_than_fits() -> None:
+    cache = RowCache(records=9)
+    narrow = np.array([65_535, 1], dtype=np.uint16)
+    cache.put(7, (np.array([2, 5], dtype=np.int32), tuple(narrow.copy() for _ in COLUMNS)))
+    one = np.array([1], dtype=np.uint16)
+    for item in (2, 4):
+        cache.advance(table_of(np.array([(7 << 32) | item]), (one,) * 6))
+    row = cache.get(7)
+    assert row is not None
+    assert row[0].tolist() == [2, 4, 5]
+    assert [column.tolist() for column in row[1]] == [[65_536, 1, 1]] * 6
+    cache.advance(table_of(np.array([7 << 32, (7 << 32) | 1]), (np.ones(2, dtype=np.uint16),) * 6))
+    assert 7 not in cache
 
 
 def test_bad_events_are_refused_and_change_nothing() -> None:
