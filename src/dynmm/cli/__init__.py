@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("dynmm.cli.evaluate", "Measure a run beside the comparison systems, with intervals."),
     "stream": ("dynmm.cli.stream", "Replay the last 30 % of a run's data, scoring before learning."),
     "recommend": ("dynmm.cli.recommend", "Recommend items for one user of a run."),
+    "explain": ("dynmm.cli.explain", "Say why an item is recommended to a user, and what would be without a fact."),
+    "verify": ("dynmm.cli.verify", "Recompute every claim of a rationale from the log of a run."),
     "simulate": ("dynmm.cli.simulate", "Make a data set from a seeded world with known tastes."),
 }
 

@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -71,11 +72,22 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
+def visible(text: str) -> str:
+    """Text of unknown origin for a terminal: what cannot be seen, or turns the direction, is written as an escape."""
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join(ascii(one)[1:-1] if unicodedata.category(one) in hidden else one for one in text)
+
+
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
     help="Where to compute; auto takes CUDA, then the CPU.",
+)
+view_option = click.option(
+    "--view",
+    type=click.Choice(["public", "operator"]),
+    help="Who reads: public tells of people in buckets, operator all exactly. By default rationale.view of the run.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")

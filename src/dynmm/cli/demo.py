@@ -48,8 +48,10 @@ def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) ->
     info = made.fitted.split.source.info
     for example in made.examples:
         click.echo(f"\nUser {example.user} {info.verb}, newest first: {', '.join(example.history)}")
-        for place, title in enumerate(example.recommended, start=1):
-            click.echo(f"  {place}. {title}")
+        for place, one in enumerate(example.recommended, start=1):
+            click.echo(f"  {place}. {one.title}")
+            click.echo(f"     {one.rationale.text}")
+    click.echo(f"\n{made.checked}")
     for sensed in made.sensed:
         click.echo(f"\n{sensed.title}")
         for sentence in sensed.sentences:

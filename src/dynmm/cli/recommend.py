@@ -2,38 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynmm.cli.common import command, device_option, json_option, note, print_json
+from dynmm.cli.common import command, device_option, json_option, note, print_json, view_option, visible
+
+if TYPE_CHECKING:
+    from dynmm.rationale.settings import RationaleSettings
+    from dynmm.types import Recommendation
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--user", required=True, help="The user's id, as in the data set.")
 @click.option("-k", "k", type=click.IntRange(min=1), default=10, show_default=True, help="How many items.")
+@click.option("--explain", is_flag=True, help="Take each score apart and say why.")
+@click.option(
+    "--without",
+    "without",
+    multiple=True,
+    metavar="ITEM|FACT",
+    help="An item of the history, or the id of a fact, that is not to be used; repeatable.",
+)
 @click.option("--exclude", "exclude", multiple=True, metavar="ITEM", help="An item to leave out; repeatable.")
+@view_option
 @device_option
 @json_option
 @command
-def recommend(run: Path, user: str, k: int, exclude: tuple[str, ...], device: str, as_json: bool) -> None:
+def recommend(
+    run: Path,
+    user: str,
+    k: int,
+    explain: bool,
+    without: tuple[str, ...],
+    exclude: tuple[str, ...],
+    view: str | None,
+    device: str,
+    as_json: bool,
+) -> None:
     """Recommend items for one user of RUN, best first.
 
     \b
     Example:
       dynmm recommend runs/films --user 42 -k 5
+      dynmm recommend runs/films --user 42 --explain --without 260
     """
+    from dynmm.assembly import offset_of
+    from dynmm.cli.telling import settings_of
     from dynmm.recommender import Recommender
 
+    if view is not None and not explain:
+        raise click.UsageError("--view is about reasons; add --explain")
     recommender = Recommender.from_pretrained(run, device=device)
-    items = recommender.recommend(user, k, exclude=exclude)
+    items = recommender.recommend(user, k, exclude=exclude, explain=explain, without=without, view=view)
     if not items:
         note(f"nothing is left to recommend: user {user!r} had every item that is not excluded")
+    settings = settings_of(recommender)
     if as_json:
-        listed = [{"item": one.item, "title": one.title, "score": one.score} for one in items]
-        print_json({"user": user, "items": listed})
+        listed = [_as_json(one, settings) for one in items]
+        print_json({"user": user, "as_of_offset": offset_of(recommender), "items": listed})
         return
-    width = max((len(one.item) for one in items), default=0)
+    for line in _lines(items, settings):
+        click.echo(line)
+
+
+def _as_json(one: Recommendation, settings: RationaleSettings) -> dict[str, Any]:
+    from dynmm.cli.telling import Reasons
+
+    told: dict[str, Any] = {"item": one.item, "title": one.title, "score": one.score}
+    if one.explained is None or one.rationale is None:
+        return {**told, "contributions": None, "rationale": None}
+    return told | Reasons(one.explained, one.rationale, settings).as_json()
+
+
+def _lines(items: Sequence[Recommendation], settings: RationaleSettings) -> Iterator[str]:
+    """A line for each item, and where they were asked for its reasons under it."""
+    from dynmm.cli.telling import Reasons, title_of
+
+    width = max((len(visible(one.item)) for one in items), default=0)
     for place, one in enumerate(items, start=1):
-        click.echo(f"{place:3d}. {one.item:<{width}}  {one.score:8.4f}  {one.title or ''}".rstrip())
+        yield f"{place:3d}. {visible(one.item):<{width}}  {one.score:8.4f}  {title_of(one.title)}".rstrip()
+        if one.explained is not None and one.rationale is not None:
+            yield from (f"     {line}" for line in Reasons(one.explained, one.rationale, settings).lines())

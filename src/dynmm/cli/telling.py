@@ -1,0 +1,152 @@
+"""Scores and reasons as the command line tells them: exact to the operator, in words and coarse bars to the public."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dynmm.cli.common import visible
+from dynmm.rationale.privacy import Part, coarse, public_json
+from dynmm.rationale.shown import clean
+from dynmm.types import Evidence, Explained, Rationale, WhatIf
+
+if TYPE_CHECKING:
+    from dynmm.rationale.settings import RationaleSettings
+    from dynmm.recommender import Recommender
+
+#: Blocks in a bar.
+_BLOCKS = 5
+
+#: An attribute's value is shown so far.
+_VALUE = 60
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why one item is recommended, for the view that its rationale was written for."""
+
+    explained: Explained
+    rationale: Rationale
+    settings: RationaleSettings
+
+    @property
+    def exact(self) -> bool:
+        """True for the operator."""
+        return self.rationale.view == "operator"
+
+    def as_json(self) -> dict[str, Any]:
+        """`contributions` and `rationale`, and for the operator the facts by name with what each adds."""
+        exact = {
+            "contributions": dict(self.explained.contributions),
+            "rationale": self.rationale.as_json(),
+            "evidence": [one.as_json() for one in self.explained.evidence],
+            "rest": self.explained.rest,
+        }
+        parts = public_json(coarse(self.explained.contributions, self.settings))
+        return exact if self.exact else {"contributions": parts, "rationale": self.rationale.as_json()}
+
+    def lines(self) -> Iterator[str]:
+        """The parts of the score, the sentences, and under them the facts with what each adds."""
+        if self.exact:
+            yield ", ".join(f"{name} {part:+.4f}" for name, part in self.explained.contributions.items())
+        else:
+            parts = coarse(self.explained.contributions, self.settings)
+            yield ", ".join(f"{name} {_bar(part)}" for name, part in parts.items())
+        yield self.rationale.text
+        yield from (f"  {line}" for line in (self._facts() if self.exact else self._claims()))
+
+    def _facts(self) -> Iterator[str]:
+        yield from (_fact(one) for one in self.explained.evidence)
+        yield f"{self.explained.rest:+.4f}  the rest of the evidence"
+
+    def _claims(self) -> Iterator[str]:
+        """Each claim with the share that the facts it cites have in all that raises the score."""
+        adds = {one.id: one.contribution for one in self.explained.evidence}
+        amounts = [sum(adds.get(cited, 0.0) for cited in claim.evidence) for claim in self.rationale.claims]
+        rest = self.explained.contributions["evidence"] - sum(amounts)
+        others = {name: part for name, part in self.explained.contributions.items() if name != "evidence"}
+        told = {str(place): amount for place, amount in enumerate(amounts)}
+        parts = coarse({**others, **told, "rest": rest}, self.settings)
+        for place, claim in enumerate(self.rationale.claims):
+            yield f"{_bar(parts[str(place)]):<{_BLOCKS + 14}}  {claim.text}"
+        yield f"{_bar(parts['rest']):<{_BLOCKS + 14}}  the rest of the evidence"
+
+
+def settings_of(recommender: Recommender) -> RationaleSettings:
+    """How the rationales of a run are written."""
+    from dynmm.config import Config
+
+    return Config.of(recommender.facts["config"]).rationale
+
+
+def title_of(title: str | None) -> str:
+    """A title as one line of visible text; empty where there is none."""
+    return clean(title or "")
+
+
+def what_if_json(found: WhatIf, reasons: Reasons) -> dict[str, Any]:
+    """The score and the rank without some facts or history items."""
+    adds: Any = found.contributes
+    if not reasons.exact:
+        adds = public_json({"it": _taken_away(found, reasons.settings)})["it"]
+    return {
+        "without": list(found.without),
+        "contributes": adds,
+        "changes_rank": found.changes_rank,
+        "rank": found.after.rank,
+        "score": found.after.score,
+        "text": " ".join(_what_if(found, reasons)),
+    }
+
+
+def what_if_lines(found: WhatIf, reasons: Reasons) -> Iterator[str]:
+    """What was taken away, what it contributes, and whether the rank would be another without it."""
+    yield f"without {visible(', '.join(found.without))}:"
+    yield from (f"  {line}" for line in _what_if(found, reasons))
+
+
+def _what_if(found: WhatIf, reasons: Reasons) -> tuple[str, str]:
+    """Two sentences: what it contributes, and what would change."""
+    before, after = found.before, found.after
+    if not reasons.exact:
+        contributes = f"It contributes {_taken_away(found, reasons.settings).word} of the score."
+    elif found.contributes >= 0:
+        contributes = f"It contributes {found.contributes:.4f} of the score {before.score:.4f}."
+    else:
+        contributes = (
+            f"It contributes nothing: the score would be {-found.contributes:.4f} more than {before.score:.4f}."
+        )
+    if not before.rank:
+        return contributes, "The item has no rank with or without it."
+    if found.changes_rank:
+        return contributes, f"Without it the rank would change, from {before.rank} to {after.rank}."
+    return contributes, f"Without it the rank would not change: it stays {before.rank}."
+
+
+def _taken_away(found: WhatIf, settings: RationaleSettings) -> Part:
+    """What was taken away as its share of all that raises the score."""
+    whole = sum(max(0.0, part) for part in found.before.contributions.values())
+    return coarse({"it": found.contributes, "others": whole - found.contributes}, settings)["it"]
+
+
+def _bar(part: Part) -> str:
+    return f"{'█' * part.bar}{'░' * (_BLOCKS - part.bar)} {part.word}"
+
+
+def _fact(one: Evidence) -> str:
+    """`+0.5120  followed:31>260  users 22, within 3, source_users 25`."""
+    return f"{one.contribution:+.4f}  {one.id}  {_stored(one.facts)}"
+
+
+def _stored(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{visible(name)} {_value(value)}" for name, value in facts.items() if value != [])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return clean(value, _VALUE)
+    if isinstance(value, Sequence):
+        return " ".join(map(_value, value))
+    return json.dumps(value)

@@ -1,0 +1,109 @@
+"""`dynmm verify`: every claim of rationales recomputed from the log of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dynmm.cli.common import command, device_option, json_option, print_json, visible
+from dynmm.errors import RationaleUnreadable
+
+if TYPE_CHECKING:
+    from dynmm.rationale.verification import Verification
+
+_MEND = "give what `dynmm recommend --explain --json` or `dynmm explain --json` printed, or one rationale of it"
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", metavar="RATIONALE.json", type=click.Path(path_type=Path, allow_dash=True))
+@device_option
+@json_option
+@command
+def verify(run: Path, file: Path, device: str, as_json: bool) -> None:
+    """Recompute every claim of RATIONALE.json from the log of RUN; `-` reads it from stdin.
+
+    Takes one rationale, or what recommend and explain print as JSON, and then every rationale in it. Exit code 0:
+    all recompute. 1: some do not, and each is named. 2: it cannot be read.
+
+    \b
+    Example:
+      dynmm verify runs/films reasons.json
+      dynmm recommend runs/films --user 42 --explain --json | dynmm verify runs/films -
+    """
+    from dynmm.recommender import Recommender
+
+    rationales = list(_rationales(_read(file)))
+    if not rationales:
+        raise RationaleUnreadable(f"{file}: no rationale in it; {_MEND}")
+    recommender = Recommender.from_pretrained(run, device=device)
+    found: list[tuple[Mapping[str, Any], Verification]] = []
+    for where, rationale in rationales:
+        try:
+            found.append((rationale, recommender.verify(rationale)))
+        except RationaleUnreadable as error:
+            raise RationaleUnreadable(f"{file}: {where}{error}") from None
+    holds = all(one.holds for _, one in found)
+    if as_json:
+        told = [{"user": of["user"], "item": of["item"], **one.as_json()} for of, one in found]
+        print_json({"holds": holds, "rationales": told})
+    else:
+        for of, one in found:
+            _tell(of, one)
+    if not holds:
+        sys.exit(1)
+
+
+def _tell(rationale: Mapping[str, Any], found: Verification) -> None:
+    user = "a session" if rationale["user"] is None else f"user {rationale['user']}"
+    claims = "1 claim recomputes" if found.claims == 1 else f"{found.claims} claims recompute"
+    said = claims if found.claims else "makes no claim"
+    click.echo(visible(f"item {rationale['item']} for {user}: {said if found.holds else 'does not recompute'}"))
+    for problem in found.problems:
+        click.echo(visible(f"  {problem.text}"))
+
+
+def _read(file: Path) -> Any:
+    """The JSON of a file, or of stdin. Raises RationaleUnreadable."""
+    try:
+        content: bytes = click.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes()
+        value = json.loads(content, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
+        json.dumps(value, ensure_ascii=False).encode()  # refuses halves of characters, which no output can show
+    except (OSError, ValueError, RecursionError) as error:
+        raise RationaleUnreadable(f"{file} is not readable JSON: {error}; {_MEND}") from None
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose names are distinct: of two values, another reader may take the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object names a field twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no JSON number")
+    return number
+
+
+def _rationales(value: Any) -> Iterator[tuple[str, Any]]:
+    """Each rationale with where it stands. Raises RationaleUnreadable for a list of items that is none."""
+    if isinstance(value, dict) and "items" in value:
+        if not isinstance(value["items"], list):
+            raise RationaleUnreadable("items is no list; " + _MEND)
+        for place, one in enumerate(value["items"]):
+            yield from ((f"items[{place}]: {where}", found) for where, found in _rationales(one))
+    elif isinstance(value, dict) and "rationale" in value:
+        if value["rationale"] is not None:
+            yield "", value["rationale"]
+    else:
+        yield "", value
