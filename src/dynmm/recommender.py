@@ -167,6 +167,15 @@ class Recommender:
         dense = self.items.encode(item, what="item")
         return explanation_of(self, query, dense, str(user), [str(one) for one in without], view)
 
+    def importance(self, user: str | int, item: str | int) -> dict[str, float]:
+        """What an item's score for a user loses without each attribute and each modality, most important first.
+
+        Each is taken away and the score recomputed: attention is not asked. Raises UnknownIdError.
+        """
+        from dynmm.assembly import importance_of
+
+        return importance_of(self, self._query(user, (), True), self.items.encode(item, what="item"))
+
     def verify(self, rationale: Mapping[str, Any] | Rationale) -> Verification:
         """Recompute every claim of a rationale from the log. Raises DataError where it cannot be read."""
         from dynmm.assembly import verified

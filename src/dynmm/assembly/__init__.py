@@ -14,6 +14,7 @@ from dynmm.assembly.explaining import (
 )
 from dynmm.assembly.fitting import FitOptions, Fitted, fit
 from dynmm.assembly.hub import push_to_hub
+from dynmm.assembly.importance import importance_of
 from dynmm.assembly.loading import load
 from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.whole import (
@@ -42,6 +43,7 @@ __all__ = [
     "explanation_of",
     "fit",
     "gate_of",
+    "importance_of",
     "known_events",
     "known_features",
     "load",

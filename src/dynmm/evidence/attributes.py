@@ -30,7 +30,7 @@ _NOT = frozenset({ITEM, TITLE, DESCRIPTION})
 #: A value that more than this share of the items has tells nothing about any.
 COMMON = 0.5
 
-_WORD = re.compile(r"[^\W_]{2,}")
+_WORD = re.compile(r"(?=[^\W_]*[^\W\d_])[^\W_]{2,}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,34 @@
+"""How much each attribute and each modality of an item counts in its score: by taking it away, never by attention."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dynmm.assembly.whole import whole_of
+from dynmm.evidence.system import latent_scores
+from dynmm.recommender import Recommender
+from dynmm.system import Query
+
+
+def importance_of(recommender: Recommender, query: Query, item: int) -> dict[str, float]:
+    """By attribute or modality, most important first: what one dense item's score loses without it.
+
+    Attributes (brand, category, ...) speak through evidence alone. A modality is taken from the item in the joint
+    stage, too, and the latent is made again. Negative where the item would stand better without.
+    """
+    whole = whole_of(recommender)
+    parts = [] if whole.evidence is None else whole.evidence.parts(query, item)
+    lost: dict[str, float] = {}
+    for part in parts:
+        if part.kind in ("attribute", "alike"):
+            lost[part.name] = lost.get(part.name, 0.0) + part.amount
+    if whole.joint is not None:
+        before = float(latent_scores(whole.space, [query])[0, item])
+        marked = np.zeros(whole.joint.n_items, np.bool_)
+        marked[item] = True
+        for one in whole.joint.features:
+            if one.present[item]:
+                seen = [each.without(marked) if each is one else each for each in whole.joint.features]
+                after = float(latent_scores(whole.joint.with_features(seen), [query])[0, item])
+                lost[one.modality] = lost.get(one.modality, 0.0) + before - after
+    return dict(sorted(lost.items(), key=lambda entry: (-entry[1], entry[0])))

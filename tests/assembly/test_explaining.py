@@ -1,0 +1,204 @@
+"""Explanations of a fitted run: exact parts, facts that recompute, what would be without, and what is kept."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.assembly.made import BRIEF, write_vectors, write_world
+from tests.worlds import QUICK, circle_data
+
+from dynmm import Recommender
+from dynmm.assembly import FitOptions, explainer_of, rungs, store_of
+from dynmm.assembly.whole import as_fitted, whole_of
+from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
+from dynmm.system import Query
+
+USERS = [f"u{user}" for user in range(0, 60, 7)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
+    return FitOptions(cache=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def told(world: Path, options: FitOptions) -> Recommender:
+    return Recommender.fit(world, {**BRIEF, "evidence": {"strengths": [1.0]}}, split="full", seed=3, options=options)
+
+
+def _query(recommender: Recommender, user: str) -> Query:
+    history = recommender.known.history(recommender.users.encode(user))
+    return Query(history, recommender.now, exclude=np.unique(history.items))
+
+
+def test_the_parts_sum_to_the_score_that_ranks(told: Recommender) -> None:
+    for user in USERS:
+        for place, one in enumerate(told.recommend(user, 5, explain=True), start=1):
+            assert one.explained is not None
+            assert one.explained.rank == place
+            assert one.explained.score == pytest.approx(one.score, abs=1e-4)
+            assert sum(one.explained.contributions.values()) == pytest.approx(one.explained.score, abs=1e-9)
+            facts = sum(fact.contribution for fact in one.explained.evidence)
+            assert facts + one.explained.rest == pytest.approx(one.explained.contributions["evidence"], abs=1e-9)
+            assert all(fact.contribution > 0 for fact in one.explained.evidence)
+
+
+def test_every_rationale_recomputes_and_an_untrue_one_is_named(told: Recommender) -> None:
+    claims = 0
+    for user in USERS:
+        for one in told.recommend(user, 3, explain=True):
+            assert one.rationale is not None
+            assert told.verify(one.rationale).holds
+            claims += len(one.rationale.claims)
+            if one.rationale.claims:
+                untrue = copy.deepcopy(one.rationale.as_json())
+                untrue["claims"][0]["evidence"] = [f"together:i1>{one.item}x"]
+                problems = told.verify(untrue).problems
+                assert any(problem.claim == 0 for problem in problems)
+    assert claims > len(USERS), "the world has facts to tell"
+
+
+def test_what_a_fact_adds_is_what_goes_with_it(told: Recommender) -> None:
+    explainer = explainer_of(told)
+    query = _query(told, "u0")
+    item = int(explainer.rank([query], 1).items[0, 0])
+    before = explainer.explain(query, item)
+    for fact in before.evidence:
+        after = explainer.explain_without(query, item, [fact.id], [])
+        assert before.score - after.score == pytest.approx(fact.contribution, abs=1e-6)
+        assert fact.id not in [one.id for one in after.evidence]
+    every = explainer.explain_without(query, item, [fact.id for fact in before.evidence], [])
+    assert every.contributions["latent"] == pytest.approx(before.contributions["latent"])
+    assert every.contributions["evidence"] == pytest.approx(before.rest, abs=1e-6)
+
+
+def test_a_history_item_that_is_not_used_leaves_everything(told: Recommender) -> None:
+    newest = told.history("u0")[-1]
+    item = told.recommend("u0", 1)[0].item
+    what_if = told.explain("u0", item, without=[newest]).what_if
+    assert what_if is not None
+    assert all(newest not in fact.sources for fact in what_if.after.evidence)
+    assert what_if.after.contributions["latent"] != what_if.before.contributions["latent"]
+    again = told.recommend("u0", 5, without=[newest], explain=True)
+    assert newest not in [one.item for one in again], "what was taken is still no candidate"
+    for one in again:
+        assert one.explained is not None
+        assert one.explained.score == pytest.approx(one.score, abs=1e-4)
+        assert all(newest not in fact.sources for fact in one.explained.evidence)
+
+
+def test_a_fact_that_is_not_used_is_not_used_by_recommend(told: Recommender) -> None:
+    first = told.recommend("u0", 1, explain=True)[0]
+    assert first.explained is not None
+    ids = [fact.id for fact in first.explained.evidence]
+    others = {one.item: one for one in told.recommend("u0", 10, without=ids, explain=True)}
+    lost = sum(fact.contribution for fact in first.explained.evidence)
+    assert others[first.item].score == pytest.approx(first.score - lost, abs=1e-4)
+
+
+def test_a_what_if_tells_adding_from_changing_the_rank(told: Recommender) -> None:
+    item = told.recommend("u0", 1, explain=True)[0]
+    assert item.explained is not None
+    every = told.explain("u0", item.item, without=told.history("u0")).what_if
+    assert every is not None
+    assert every.changes_rank
+    assert "would be" in every.text
+    none = told.explain("u0", item.item, without=["i29" if item.item != "i29" else "i28"]).what_if
+    assert none is not None
+    if none.contributes == 0:
+        assert "would not change" in none.text
+
+
+def test_what_is_neither_item_nor_fact_is_named(told: Recommender) -> None:
+    with pytest.raises(UnknownIdError, match="neither an item"):
+        told.recommend("u0", without=["nothing"])
+    with pytest.raises(UnknownIdError):
+        told.explain("u0", "nothing")
+    with pytest.raises(DataError):
+        told.verify({"text": "so"})
+
+
+def test_a_saved_run_explains_alike(told: Recommender, tmp_path: Path) -> None:
+    told.save_pretrained(tmp_path / "run")
+    again = Recommender.from_pretrained(tmp_path / "run", device="cpu")
+    for user in USERS[:3]:
+        before, after = (one.recommend(user, 3, explain=True) for one in (told, again))
+        assert [(one.item, one.score, one.rationale) for one in before] == [
+            (one.item, one.score, one.rationale) for one in after
+        ]
+        assert all(again.verify(one.rationale).holds for one in before if one.rationale is not None)
+
+
+def test_a_published_model_recommends_alike_and_cannot_explain(told: Recommender, tmp_path: Path) -> None:
+    told.save_pretrained(tmp_path / "run")
+    published = Recommender.from_pretrained(tmp_path / "run" / "model", device="cpu")
+    history = told.history("u0")
+    assert [one.item for one in published.recommend_session(history, 5)] == [
+        one.item for one in told.recommend_session(history, 5)
+    ]
+    with pytest.raises(UnsupportedByData, match="published model"):
+        store_of(published)
+    held = b"".join(path.read_bytes() for path in (tmp_path / "run" / "model").rglob("*") if path.is_file())
+    assert b"u17" not in held, "no user in what is published"
+
+
+def test_learned_events_are_counted_at_once_and_measured_runs_stay(world: Path, options: FitOptions) -> None:
+    run = Recommender.fit(world, BRIEF, split="full", seed=3, options=options)
+    store, whole = store_of(run), whole_of(run)
+    offset = store.offset
+    fitted = as_fitted(run)
+    query = _query(run, "u3")
+    before = fitted.rank([query], 5).scores
+    learned = [{"user_id": f"new{n}", "item_id": item} for n in range(6) for item in ("i1", "i20")]
+    times = {"timestamp": run.now} if run.known.has_time else {}
+    run.learn([event | times for event in learned])
+    assert store_of(run).offset == offset + len(learned)
+    assert whole.evidence is not None
+    pair = [np.asarray([run.items.encode(item)]) for item in ("i1", "i20")]
+    grid = whole.evidence.terms.pairs.between(*pair)
+    assert int(grid.users[0, 0]) >= 6
+    assert np.array_equal(as_fitted(run).rank([query], 5).scores, before)
+
+
+def test_a_new_item_has_facts_of_its_content_alone(told: Recommender, tmp_path: Path) -> None:
+    run = copy.copy(told)
+    folder = write_vectors(tmp_path / "new", {"brand-new": 3})
+    run.add_items([{"item_id": "brand-new", "title": "place three"}], features=folder)
+    explained = run.explain("u0", "brand-new").explained
+    assert {fact.kind for fact in explained.evidence} <= {"alike", "attribute"}
+    assert explained.rank > 0
+
+
+def test_importance_is_what_the_score_loses(told: Recommender) -> None:
+    item = told.recommend("u0", 1)[0].item
+    found = told.importance("u0", item)
+    assert "text" in found
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_without_evidence_there_is_nothing_to_tell(world: Path, options: FitOptions) -> None:
+    run = Recommender.fit(world, {**BRIEF, "evidence": {"variant": "off"}}, split="full", seed=3, options=options)
+    assert "dynmm/evidence" not in rungs(run)
+    one = run.recommend("u0", 1, explain=True)[0]
+    assert one.explained is not None
+    assert one.rationale is not None
+    assert one.explained.contributions["evidence"] == 0.0
+    assert one.rationale.abstains
+
+
+def test_interactions_alone_give_evidence_too(options: FitOptions) -> None:
+    config = {**QUICK, "fusion": {"variant": "off"}}
+    run = Recommender.fit(circle_data(), config, split="full", seed=3, options=options)
+    assert whole_of(run).joint is None
+    assert "dynmm/evidence" in rungs(run)
+    for one in run.recommend("u0", 3, explain=True):
+        assert one.rationale is not None
+        assert run.verify(one.rationale).holds
