@@ -24,14 +24,22 @@ import numpy as np
 import polars as pl
 
 from dynmm import Dataset, DatasetInfo
+from dynmm.catalogue.features import Features
+from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.ledger import Ledger
+from dynmm.evidence.likeness import Likeness
 from dynmm.evidence.pairs import PairStatistics
+from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.settings import EvidenceSettings
+from dynmm.evidence.terms import Terms
 from dynmm.evidence.unions import union_counts
+from dynmm.evidence.weights import Weights
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.randomness import generator
 from dynmm.storage import write_json
-from dynmm.types import Events, IntArray
+from dynmm.system import Query
+from dynmm.types import Events, IntArray, UserHistory
 
 ITEMS, USERS, EVENTS = 12_000, 25_000, 1_000_000
 HISTORY, CANDIDATES, SHOWN, WINDOW, WITHIN = 50, 100, 10, 50, 3
@@ -46,6 +54,7 @@ class Stores:
     pairs: PairStatistics
     items: ItemStatistics
     ledger: Ledger
+    score: EvidenceScore
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +63,26 @@ class Asked:
 
     history: IntArray
     candidates: IntArray
+    moment: int | None
+
+    @property
+    def query(self) -> Query:
+        """The same as a question."""
+        return Query(UserHistory(self.history), self.moment)
 
 
-#: Name -> what is read for one user. What gathers evidence for 100 candidates is one more line here.
+#: Name -> what is read for one user.
 READS: dict[str, Callable[[Stores, Asked], object]] = {
     "rows of 50 history items": lambda stores, asked: stores.pairs.rows(asked.history),
     "50 history items x 100 candidates": lambda stores, asked: stores.pairs.between(asked.history, asked.candidates),
     "unions for 10 shown items": lambda stores, asked: union_counts(
         stores.ledger, asked.history, asked.candidates[:SHOWN], WINDOW
     ),
+    "evidence for 100 candidates": lambda stores, asked: stores.score.on(asked.query, asked.candidates),
+    "evidence for 10 shown items, fact by fact": lambda stores, asked: [
+        stores.score.parts(asked.query, int(item)) for item in asked.candidates[:SHOWN]
+    ],
+    "evidence for the whole catalogue": lambda stores, asked: stores.score.scores([asked.query]),
 }
 
 
@@ -107,7 +127,7 @@ def measured(dataset: Dataset, learn: int, requests: int) -> dict[str, Any]:
     seconds: dict[str, Any] = {}
     for name, build in builds.items():
         made[name], seconds[name] = _timed(build)
-    stores = Stores(**made)
+    stores = Stores(**made, score=_score(made["pairs"], made["items"], dataset))
     millions = len(dataset.events) / 1e6
     sizes = {"pairs": stores.pairs.nbytes, "items": stores.items.nbytes, "ledger": stores.ledger.postings.nbytes}
     result: dict[str, Any] = {
@@ -124,6 +144,28 @@ def measured(dataset: Dataset, learn: int, requests: int) -> dict[str, Any]:
     result["row_after_event_milliseconds"] = _row_after_event(stores.pairs, dataset, requests)
     result["claims_milliseconds"] = _claims(stores.ledger, dataset)
     return result
+
+
+def _moment(dataset: Dataset) -> int | None:
+    times = dataset.events.timestamps
+    return None if times is None or not dataset.has_time else int(times.max()) + 1
+
+
+def _score(pairs: PairStatistics, items: ItemStatistics, dataset: Dataset) -> EvidenceScore:
+    """Every kind of fact, each with the weight 1: titles of eight words, 384 numbers of a text encoder, a brand."""
+    random = generator(0, "evidence items")
+    n = dataset.n_items
+    titles = [" ".join(f"word{word}" for word in row) for row in random.integers(0, 5_000, (n, 8)).tolist()]
+    brands = [f"brand{one}" for one in random.integers(0, 500, n).tolist()]
+    table = pl.DataFrame({"item_id": list(dataset.items.ids), "title": titles, "brand": brands})
+    vectors = random.standard_normal((n, 384)).astype(np.float32)
+    everything = np.ones(n, np.bool_)
+    text = Features("text", "drawn", "drawn", vectors, everything, everything.astype(np.float32))
+    settings = EvidenceSettings()
+    days = settings.trend_days if dataset.has_time else ()
+    terms = Terms(pairs, items, (Likeness.of(text),), AttributeTable.of(table), settings.recencies, days, n)
+    weights = np.ones(len(terms.columns))
+    return EvidenceScore(terms, Weights(terms.columns, weights, 1.0, 0, 1.0))
 
 
 def simulated(n: int, seed: int = 0) -> Dataset:
@@ -195,7 +237,11 @@ def _reads(stores: Stores, dataset: Dataset, requests: int, *, learning: bool) -
         took = []
         for place in range(requests):
             user = int(random.choice(long))
-            asked = Asked(dataset.history(user).items[-HISTORY:], random.integers(0, dataset.n_items, CANDIDATES))
+            history, candidates = (
+                dataset.history(user).items[-HISTORY:],
+                random.integers(0, dataset.n_items, CANDIDATES),
+            )
+            asked = Asked(history, candidates, _moment(dataset))
             if learning:
                 event = events.take(slice(place, place + 1))
                 stores.pairs.append(Events(np.array([user]), event.items, event.timestamps))

@@ -11,12 +11,16 @@ import dynmm
 from dynmm import errors
 
 NAMES = {
+    "Claim",
     "Config",
     "Dataset",
     "DatasetInfo",
     "Events",
+    "Evidence",
+    "Explanation",
     "Query",
     "Rankings",
+    "Rationale",
     "Recommendation",
     "Recommendations",
     "Recommender",
@@ -34,6 +38,7 @@ ERRORS = {
     "MissingExtraError",
     "NewerArtefact",
     "ProtocolMismatch",
+    "RationaleUnreadable",
     "StorageError",
     "TamperedArtefact",
     "TrainingDiverged",
@@ -49,6 +54,8 @@ SIGNATURES = {
     "Recommender.recommend_many": ["users", "k"],
     "Recommender.rank": ["user", "items"],
     "Recommender.learn": ["events"],
+    "Recommender.explain": ["user", "item"],
+    "Recommender.verify": ["rationale"],
     "Dataset.from_frames": ["interactions", "items", "media"],
     "Dataset.load": ["folder"],
     "System.fit": ["dataset"],

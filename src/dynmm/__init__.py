@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     from dynmm.interactions.dataset import Dataset, DatasetInfo
     from dynmm.recommender import Recommendations, Recommender
     from dynmm.system import Query, Rankings, System
-    from dynmm.types import Events, Recommendation, UserHistory
+    from dynmm.types import Claim, Events, Evidence, Explanation, Rationale, Recommendation, UserHistory
 
 _HOMES = {
+    "Claim": "dynmm.types",
     "Config": "dynmm.config",
     "Dataset": "dynmm.interactions.dataset",
     "DatasetInfo": "dynmm.interactions.dataset",
     "Events": "dynmm.types",
+    "Evidence": "dynmm.types",
+    "Explanation": "dynmm.types",
     "Query": "dynmm.system",
     "Rankings": "dynmm.system",
+    "Rationale": "dynmm.types",
     "Recommendation": "dynmm.types",
     "Recommendations": "dynmm.recommender",
     "Recommender": "dynmm.recommender",
@@ -31,12 +35,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "Claim",
     "Config",
     "Dataset",
     "DatasetInfo",
     "Events",
+    "Evidence",
+    "Explanation",
     "Query",
     "Rankings",
+    "Rationale",
     "Recommendation",
     "Recommendations",
     "Recommender",

@@ -162,8 +162,8 @@ def test_learned_events_are_counted_at_once_and_measured_runs_stay(world: Path, 
     run.learn([event | times for event in learned])
     assert store_of(run).offset == offset + len(learned)
     assert whole.evidence is not None
-    pair = [np.asarray([run.items.encode(item)]) for item in ("i1", "i20")]
-    grid = whole.evidence.terms.pairs.between(*pair)
+    one, other = (np.asarray([run.items.encode(item)]) for item in ("i1", "i20"))
+    grid = whole.evidence.terms.pairs.between(one, other)
     assert int(grid.users[0, 0]) >= 6
     assert np.array_equal(as_fitted(run).rank([query], 5).scores, before)
 
