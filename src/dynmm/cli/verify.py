@@ -72,7 +72,7 @@ def _tell(rationale: Mapping[str, Any], found: Verification) -> None:
 def _read(file: Path) -> Any:
     """The JSON of a file, or of stdin. Raises RationaleUnreadable."""
     try:
-        content: bytes = click.get_binary_stream("stdin").read() if str(file) == "-" else file.read_bytes()
+        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         value = json.loads(content, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
         json.dumps(value, ensure_ascii=False).encode()  # refuses halves of characters, which no output can show
     except (OSError, ValueError, RecursionError) as error:
