@@ -30,11 +30,11 @@ _DAY_MS = 86_400_000
 class PairSettings(Settings):
     """What counts as a pair of items, and whether pairs fade."""
 
-    window: int = Field(50, ge=1, lt=1 << LAG_BITS, description="an event pairs with this many events before it")
-    within: int = Field(3, ge=1, le=10, description="an item follows another when it comes within so many events")
-    distance_power: float = Field(0.5, ge=0, description="a pair d events apart weighs d^-distance_power")
+    window: int = Field(50, ge=1, lt=1 << LAG_BITS, description="An event pairs with this many events before it.")
+    within: int = Field(3, ge=1, le=10, description="An item follows another when it comes within so many events.")
+    distance_power: float = Field(0.5, ge=0, description="A pair d events apart weighs d^-distance_power.")
     half_life_days: float | None = Field(
-        None, gt=0, description="days after which a pair's weights count half; none: they do not fade"
+        None, gt=0, description="Days after which a pair's weights count half; null: they do not fade."
     )
 
     @model_validator(mode="after")
