@@ -17,7 +17,7 @@ import datetime
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import torch
 from dynmm import Dataset, Recommender
 from dynmm.assembly import FitOptions, explainer_of, fit
 from dynmm.config import read_config
-from dynmm.encoders.text import MINILM_NAME, SentenceEncoder
+from dynmm.encoders.text import MiniLM
 from dynmm.evaluation import figures
 from dynmm.evaluation.claims import measure_claims
 from dynmm.evaluation.explaining import Asked, Explainer, Surroundings, cited_by, recommended
@@ -51,6 +51,9 @@ from dynmm.types import Explained, Rationale
 
 DATA_SETS = ("amazon14-beauty", "ml-1m", "ml-latest-small")
 REFERENCES = "xrec-amazon-books"
+
+#: More than there are behind any score.
+ALL_FACTS = 100_000
 
 
 def main() -> None:
@@ -104,8 +107,7 @@ def _measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"part": arguments.part, "split": split}
     stage("faithfulness")
     plan = FaithfulnessPlan(draws=arguments.draws, seed=arguments.seed)
-    cite, around = cited_by(parts.write), parts.around
-    found["faithfulness"] = measure_faithfulness(parts.explainer, cite, asked, around, plan).to_json()
+    found["faithfulness"] = measure_faithfulness(parts.thorough, parts.cite, asked, parts.around, plan).to_json()
     stage("claims")
     found["claims"] = measure_claims(
         parts.explainer,
@@ -125,9 +127,13 @@ def _measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """A fitted recommender as the evaluation of explanations asks for it."""
+    """A fitted recommender as the evaluation of explanations asks for it.
+
+    thorough: the same as explainer, but it names every fact behind a score, so that controls draw from all of them.
+    """
 
     explainer: Explainer
+    thorough: Explainer
     store: FactStore
     info: DatasetInfo
     around: Surroundings
@@ -142,7 +148,13 @@ class Parts:
             return [items.encode(one.item) for one in recommender.similar(items.decode(item), n)]
 
         around = Surroundings(items, recommender.known.item_counts(), neighbours)
-        return cls(explainer, explainer.store, recommender.known.info, around)
+        thorough = replace(explainer, settings=explainer.settings.model_copy(update={"told": ALL_FACTS}))
+        return cls(explainer, thorough, explainer.store, recommender.known.info, around)
+
+    def cite(self, query: Query, explained: Explained) -> Sequence[str]:
+        """As `explaining.Citing`: what the shipped rationale cites, however many facts the explanation names."""
+        item = self.around.items.encode(explained.item)
+        return cited_by(self.write)(query, self.explainer.explain(query, item))
 
     def write(self, _: Query, explained: Explained, view: str, k: int) -> Rationale:
         """As `explaining.Writer`."""
@@ -205,7 +217,7 @@ def _question(train: Dataset, user: int, item: int) -> Asked:
 
 
 def _embedding() -> Callable[[Sequence[str]], Any]:
-    encoder = SentenceEncoder(MINILM_NAME)
+    encoder = MiniLM()
     return lambda texts: np.concatenate(
         [encoder.encode(texts[start : start + 64]).vectors for start in range(0, len(texts), 64)]
     )
