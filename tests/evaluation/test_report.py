@@ -13,11 +13,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from tests.evaluation.fakes import Counting, Fixed, cases, dataset, events, random_rows
+from tests.evaluation.test_examples import recommended
 
 from dynmm.evaluation import figures
+from dynmm.evaluation.examples import Example
 from dynmm.evaluation.protocols import full, run
 from dynmm.evaluation.replay import Stream
-from dynmm.evaluation.report import Example, ReportData, accuracy_table, render, write_report
+from dynmm.evaluation.report import ReportData, accuracy_table, render, write_report
 from dynmm.evaluation.sensed import Exhibit, Sensed
 from dynmm.evaluation.streams import run_stream
 
@@ -94,7 +96,7 @@ def whole(evaluated: dict[str, Any], streamed: dict[str, Any]) -> ReportData:
         results=[dict(evaluated, beside=[beside]), streamed],
         item_counts=np.array([5, 3, 1]),
         training=[figures.Curve("seed 0", [1, 2], [0.1, 0.2])],
-        examples=[Example(NASTY, [NASTY, "卧虎藏龙"], ["Alien", NASTY])],
+        examples=[Example(NASTY, [NASTY, "卧虎藏龙"], [recommended("Alien"), recommended(NASTY)])],
         reproduce=["dynmm fit <DATA> --out run"],
         verb="watched",
     )
@@ -131,7 +133,7 @@ def test_the_report_stands_alone_and_escapes(
     assert all(address.startswith("data:image/svg+xml;base64,") for address in reader.addresses)
     assert reader.text.count(NASTY) >= 8
     assert "12,345" in reader.text
-    assert "Watched last" in reader.text
+    assert "Watched, newest first" in reader.text
     assert "dynmm fit <DATA> --out run" in reader.text
     for word in ("卧虎藏龙", "full", "sampled-99", "stream/event", "event to effect", "Listed apart", "no gain"):
         assert word in reader.text, word

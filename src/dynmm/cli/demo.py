@@ -21,7 +21,7 @@ from dynmm.cli.progress import EpochBar
 @json_option
 @command
 def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) -> None:
-    """Fit, evaluate beside the comparison systems, recommend for three users, and write report.html. Offline.
+    """Fit, evaluate beside the comparison systems, recommend for three users and say why, write report.html. Offline.
 
     The simulated world has pictures and sounds, and some items come after the fit. One recommendation is shown
     that a picture explains, and one that a sound explains, where there are such.
@@ -33,6 +33,7 @@ def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) ->
     from dynmm.assembly import FitOptions
     from dynmm.demo import run_demo
     from dynmm.evaluation.ladder import ladder
+    from dynmm.rationale.words import Words
 
     try:
         with EpochBar() as bar:
@@ -45,9 +46,9 @@ def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) ->
         print_json({"report": str(made.report), "run": str(made.run), "seconds": made.seconds, "result": made.result})
         return
     click.echo(ladder(made.result).to_text())
-    info = made.fitted.split.source.info
+    verb = Words.of(made.fitted.split.source.info).verb
     for example in made.examples:
-        click.echo(f"\nUser {example.user} {info.verb}, newest first: {', '.join(example.history)}")
+        click.echo(f"\nUser {example.user} {verb}, newest first: {', '.join(example.history)}")
         for place, one in enumerate(example.recommended, start=1):
             click.echo(f"  {place}. {one.title}")
             click.echo(f"     {one.rationale.text}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,23 @@ import numpy as np
 from dynmm.assembly import WHOLE, FitOptions, Fitted, check_target, fit, save
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import AUDIO, IMAGE
+from dynmm.demo.reasoning import checked, example
 from dynmm.demo.sensing import search
 from dynmm.demo.telling import nothing_to_sense, sensed
 from dynmm.demo.worlds import Newcomers, world_with_newcomers
+from dynmm.evaluation.examples import Example
 from dynmm.evaluation.figures import Curve
-from dynmm.evaluation.report import Example, ReportData, write_report
+from dynmm.evaluation.report import ReportData, write_report
 from dynmm.evaluation.sensed import Sensed
 from dynmm.interactions.dataset import Dataset
 from dynmm.measurement import evaluate
-from dynmm.recommender import Recommender
+from dynmm.rationale.words import Words
 
 REPORT = "report.html"
 RUN = "run"
 
-#: How many users the report recommends for, and how much of their history it shows.
-USERS, SHOWN = 3, 5
+#: How many users the report recommends for.
+USERS = 3
 
 #: Texts are read as hashed words whatever is installed, so that the demo prints the same everywhere.
 CONFIG: Mapping[str, Mapping[str, Any]] = {"encoders": {"text": "hashed-words"}}
@@ -40,13 +42,15 @@ SHORT_EPOCHS = 4
 class Demo:
     """What the demo made.
 
-    result: JSON of the evaluation. examples: what the report shows of three users. sensed: what pictures and
-    sounds explain, one for each of the two that the run knows; a word on it where it knows neither.
+    result: JSON of the evaluation. examples: what the report shows of three users. checked: a sentence on how the
+    claims in them were checked. sensed: what pictures and sounds explain, one for each of the two that the run knows;
+    a word on it where it knows neither.
     """
 
     fitted: Fitted
     result: Mapping[str, Any]
     examples: tuple[Example, ...]
+    checked: str
     sensed: tuple[Sensed, ...]
     report: Path
     run: Path
@@ -72,11 +76,15 @@ def run_demo(
     if new is not None:
         recommender.add_items(new.items, new.media, cache=None if options is None else options.cache)
     save(recommender, out / RUN)
-    examples = tuple(_example(recommender, user) for user in _typical_users(fitted))
+    if told is not None:
+        told("recommending, and recomputing every claim")
+    examples = tuple(example(recommender, user) for user in _typical_users(fitted))
+    held = checked(recommender, examples)
     explained = _sensed(fitted, new, told)
     command = "dynmm demo" + (f" --data {data}" if data is not None else "") + f" --seed {seed} --out {out}"
-    write_report(out / REPORT, _report(fitted, result, examples, explained, command))
-    return Demo(fitted, result, examples, explained, out / REPORT, out / RUN, time.perf_counter() - began)
+    page = replace(_report(fitted, result, command), examples=examples, checked=held, sensed=explained)
+    write_report(out / REPORT, page)
+    return Demo(fitted, result, examples, held, explained, out / REPORT, out / RUN, time.perf_counter() - began)
 
 
 def _data(folder: Path | None, seed: int) -> tuple[Dataset, Newcomers | None]:
@@ -96,7 +104,9 @@ def _sensed(fitted: Fitted, new: Newcomers | None, told: Callable[[str], None] |
     truth = None if new is None else new.owed_to
     found = search(fitted.recommender, (IMAGE, AUDIO))
     if not found:
-        return (nothing_to_sense(fitted.split.source.info.noun, simulated=new is not None),)
+        words = Words.of(fitted.split.source.info)
+        unread = any(one.media is not None for one in catalogues)
+        return (nothing_to_sense(words.noun, simulated=new is not None, unread=unread),)
     return tuple(sensed(fitted.recommender, one, catalogues, truth) for one in found)
 
 
@@ -110,19 +120,8 @@ def _typical_users(fitted: Fitted) -> list[str]:
     return [known.users.decode(int(order[int(place)])) for place in places]
 
 
-def _example(recommender: Recommender, user: str) -> Example:
-    newest = recommender.history(user)[::-1][:SHOWN]
-    names = [recommender.title(item) or item for item in newest]
-    return Example(user, names, [one.title or one.item for one in recommender.recommend(user, SHOWN)])
-
-
-def _report(
-    fitted: Fitted,
-    result: Mapping[str, Any],
-    examples: tuple[Example, ...],
-    explained: tuple[Sensed, ...],
-    command: str,
-) -> ReportData:
+def _report(fitted: Fitted, result: Mapping[str, Any], command: str) -> ReportData:
+    """What the report tells of the data and of the measurement."""
     info, counts = fitted.split.source.info, fitted.split.counts
     curves = [
         Curve(stage, [one.epoch for one in seen], [one.validation or 0.0 for one in seen])
@@ -144,8 +143,6 @@ def _report(
         results=[result],
         item_counts=fitted.split.source.item_counts(),
         training=curves,
-        examples=examples,
-        sensed=explained,
         reproduce=[command],
         noun=info.noun,
         verb=info.verb,

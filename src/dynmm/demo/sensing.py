@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
 
-from dynmm.assembly.whole import whole_of
+from dynmm.assembly.whole import Whole, whole_of
 from dynmm.catalogue.content import Modality
 from dynmm.catalogue.corruption import drop
 from dynmm.recommender import Recommender
 from dynmm.retrieval.similar import shared_attributes
-from dynmm.types import FloatArray, IntArray, UserHistory
+from dynmm.system import PADDING, Query
+from dynmm.types import FloatArray, IntArray
 
 #: Looked at are the first so many recommendations of each user. One is owed to its picture if without the
 #: picture it leaves the first ten, and without each other modality alone it stays among them.
@@ -64,55 +65,77 @@ def search(recommender: Recommender, wanted: Sequence[Modality]) -> list[Search]
     names = [one.modality for one in whole.features]
     if not set(names) & set(wanted):
         return []
-    listed = _listed(recommender)
-    vectors = {name: _plain(whole.with_features(drop(whole.features, name)).space.item_vectors) for name in names}
-    return [_searched(recommender, name, listed, vectors) for name in wanted if name in names]
+    listed = _listed(recommender, _some(recommender))
+    for name in names:
+        _look_without(name, whole, listed)
+    return [_searched(recommender, name, listed) for name in wanted if name in names]
 
 
 @dataclass(frozen=True, eq=False)
 class _Listed:
-    """A user's first recommendations. vector: (D,). scores: (I,), -inf for the history. items: (K,) dense."""
+    """A user's first recommendations. scores: (I,), -inf for the history. items: (K,) dense.
+
+    without: by modality, the scores (K,) that the items would have if they lacked it, each by itself.
+    """
 
     user: str
-    vector: FloatArray
+    query: Query
     scores: FloatArray
     items: IntArray
+    without: dict[Modality, FloatArray] = field(default_factory=dict)
 
     def place(self, item: int, score: float) -> int:
         """Where the item would stand if it had this score; a tie counts against it."""
         return 1 + int((np.delete(self.scores, item) >= score).sum())
 
 
-def _listed(recommender: Recommender) -> list[_Listed]:
-    space = whole_of(recommender).space
-    items = _plain(space.item_vectors)
+def _listed(recommender: Recommender, users: Sequence[str]) -> list[_Listed]:
+    """What every stage together recommends, searched exactly."""
+    whole, known = whole_of(recommender), recommender.known
+    exact = whole.with_features(whole.features)
+    times = known.events.timestamps
+    now = None if times is None or not len(times) else int(times.max())
     found = []
-    for user in _some(recommender):
-        had = np.asarray([recommender.items.encode(one, what="item") for one in recommender.history(user)], np.int32)
-        vector = _plain(space.user_vectors([UserHistory(had)]))[0]
-        scores = items @ vector
-        scores[had] = -np.inf
-        order = np.argsort(-scores, kind="stable")[:FIRST]
-        found.append(_Listed(user, vector, scores, order[scores[order] > -np.inf]))
+    for user in users:
+        history = known.history(known.users.encode(user, what="user"))
+        query = Query(history, now, exclude=np.unique(history.items))
+        ranked = exact.rank([query], len(recommender.items))
+        items = ranked.items[0][ranked.items[0] != PADDING]
+        scores = np.full(len(recommender.items), -np.inf, dtype=np.float32)
+        scores[items] = ranked.scores[0][: len(items)]
+        found.append(_Listed(user, query, scores, items[:FIRST]))
     return found
 
 
+def _look_without(modality: Modality, whole: Whole, listed: Sequence[_Listed]) -> None:
+    """Score what was listed as if each item by itself lacked a modality: its latent and the facts that speak for it.
+
+    The history is read as it is, so the user's vector stays.
+    """
+    lacking = whole.with_features(drop(whole.features, modality))
+    vectors = _plain(lacking.space.item_vectors)
+    for one in listed:
+        user = _plain(whole.space.user_vectors([one.query.history]))[0]
+        scores = vectors[one.items] @ user
+        if lacking.evidence is not None:
+            scores = scores + lacking.evidence.on(one.query, one.items)
+        one.without[modality] = scores
+
+
 def _some(recommender: Recommender) -> list[str]:
-    users = [user for user in recommender.users.ids if recommender.history(user)]
+    users = [user for user in recommender.known.users.ids if recommender.history(user)]
     places = np.linspace(0, len(users) - 1, min(USERS, len(users))).astype(int)
     return [users[place] for place in places.tolist()]
 
 
-def _searched(
-    recommender: Recommender, modality: Modality, listed: Sequence[_Listed], vectors: Mapping[Modality, FloatArray]
-) -> Search:
+def _searched(recommender: Recommender, modality: Modality, listed: Sequence[_Listed]) -> Search:
     owed: list[Pair] = []
     clearest, case = -np.inf, None
     for one in listed:
-        for item in one.items.tolist():
-            scores = {name: float(table[item] @ one.vector) for name, table in vectors.items()}
+        for at, item in enumerate(one.items.tolist()):
+            scores = {name: float(values[at]) for name, values in one.without.items()}
             without = {name: one.place(item, score) for name, score in scores.items()}
-            if without[modality] <= STAYS or any(at > STAYS for name, at in without.items() if name != modality):
+            if without[modality] <= STAYS or any(place > STAYS for name, place in without.items() if name != modality):
                 continue
             owed.append((one.user, recommender.items.decode(item)))
             # How much further it falls than without anything else: places differ in worth along a list.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import mean
 
+from dynmm.assembly import store_of
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
 from dynmm.demo.exhibiting import exhibit
 from dynmm.demo.sensing import FIRST, STAYS, Case, Search
 from dynmm.evaluation.sensed import Exhibit, Sensed
+from dynmm.rationale.shown import clean, shown_titles
+from dynmm.rationale.words import Words, listed
 from dynmm.recommender import Recommender
 
 _NAMES = {TEXT: "text", IMAGE: "picture", AUDIO: "sound"}
@@ -42,28 +45,33 @@ def sensed(recommender: Recommender, found: Search, catalogues: Sequence[Catalog
     return Sensed(title, sentences, places, [one for one in shown if one is not None])
 
 
-def nothing_to_sense(noun: str, *, simulated: bool) -> Sensed:
-    """The section where the run knows neither pictures nor sounds. noun: of the data."""
-    mend = (
-        "this installation decodes neither: pip install '.[vision,audio]' brings what it takes"
-        if simulated
-        else "`dynmm demo` without --data simulates a small world that has both, and shows what they explain"
-    )
-    return Sensed("Pictures and sounds", [f"Here a {noun} has neither a picture nor a sound; {mend}."])
+def nothing_to_sense(noun: str, *, simulated: bool, unread: bool = False) -> Sensed:
+    """The section where the run knows neither pictures nor sounds. noun: of the data. unread: the data has some."""
+    install = "pip install '.[vision,audio]' brings what it takes"
+    if unread:
+        told = f"The data has pictures or sounds, and this run read none of them; {install}."
+    elif simulated:
+        told = f"Here a {noun} has neither a picture nor a sound; this installation decodes neither: {install}."
+    else:
+        told = (
+            f"Here a {noun} has neither a picture nor a sound; `dynmm demo` without --data simulates a small world "
+            "that has both, and shows what they explain."
+        )
+    return Sensed("Pictures and sounds", [told])
 
 
 def _about(recommender: Recommender, case: Case) -> list[str]:
-    info, name = recommender.known.info, _NAMES[case.modality]
-    new = f" It came after the fit, and nobody has {info.verb} it yet." if _is_new(recommender, case.item) else ""
+    words, name = Words.of(recommender.known.info), _NAMES[case.modality]
+    new = f" It came after the fit, and nobody has {words.verb} it yet." if _is_new(recommender, case.item) else ""
     others = "".join(f", without its {_NAMES[one]} {at}" for one, at in case.without.items() if one != case.modality)
     told = [
-        f"User {case.user} is recommended {_title(recommender, case.item)} in place {case.place}.{new}",
+        f"User {clean(case.user)} is recommended {_title(recommender, case, case.item)} in place {case.place}.{new}",
         f"Without its {name} its place would be {case.without[case.modality]}{others}.",
     ]
     if case.like is not None:
-        alike = f"{_title(recommender, case.like)} {_ALIKE[case.modality]} most like it"
-        shared = f": both are {_listed(case.words)}" if case.words else ""
-        told.append(f"Of what the user {info.verb}, {alike}{shared}.")
+        alike = f"{_title(recommender, case, case.like)} {_ALIKE[case.modality]} most like it"
+        shared = f": both are {listed(case.words)}" if case.words else ""
+        told.append(f"Of what the user {words.verb}, {alike}{shared}.")
     return told
 
 
@@ -81,17 +89,15 @@ def _truth(found: Search, case: Case, truth: Truth | None) -> list[str]:
 
 
 def _exhibit(recommender: Recommender, case: Case, item: str, catalogues: Sequence[Catalogue]) -> Exhibit | None:
-    verb = "recommended" if item == case.item else recommender.known.info.verb
-    return exhibit(catalogues, case.modality, item, f"{_title(recommender, item)} ({verb})")
+    verb = "recommended" if item == case.item else Words.of(recommender.known.info).verb
+    return exhibit(catalogues, case.modality, item, f"{_title(recommender, case, item)} ({verb})")
 
 
-def _title(recommender: Recommender, item: str) -> str:
-    return recommender.title(item) or item
+def _title(recommender: Recommender, case: Case, item: str) -> str:
+    """Safe to show, and told apart from the case's other item."""
+    both = [one for one in (case.item, case.like) if one is not None]
+    return shown_titles(both, store_of(recommender))[item]
 
 
 def _is_new(recommender: Recommender, item: str) -> bool:
     return recommender.items.encode(item, what="item") >= recommender.known.n_items
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dynmm.evaluation import figures
+from dynmm.evaluation.examples import STYLE as _OF_EXAMPLES
+from dynmm.evaluation.examples import Example, examples
 from dynmm.evaluation.ladder import Table, ladder
 from dynmm.evaluation.robustness import missing_table, robustness_table
 from dynmm.evaluation.sensed import Sensed, exhibits, sensed_table
@@ -39,15 +41,6 @@ _COLD = {
 }
 
 
-@dataclass(frozen=True)
-class Example:
-    """What one user was recommended. history: titles, newest first. recommended: titles, best first."""
-
-    user: str
-    history: Sequence[str]
-    recommended: Sequence[str]
-
-
 @dataclass(frozen=True, eq=False)
 class ReportData:
     """Everything that the report tells, as plain values; what is empty is left out.
@@ -55,7 +48,8 @@ class ReportData:
     summary: sentences. data: facts on the data, label -> value. results: JSON of evaluations, the headline
     first, what stands beside it after. robustness: JSON of `robustness.Robustness`. item_counts: (I,) events of
     each item, for the long tail. training: validation metric by epoch. sensed: what a picture or a sound explains.
-    reproduce: commands. noun and verb: words of the data, "film", "watched".
+    checked: a sentence on how the claims of the examples were checked. reproduce: commands. noun and verb: words of
+    the data, "film", "watched".
     """
 
     title: str
@@ -66,6 +60,7 @@ class ReportData:
     item_counts: IntArray | None = None
     training: Sequence[figures.Curve] = ()
     examples: Sequence[Example] = ()
+    checked: str = ""
     sensed: Sequence[Sensed] = ()
     reproduce: Sequence[str] = ()
     noun: str = "item"
@@ -88,7 +83,7 @@ def render(data: ReportData) -> str:
         told += _robustness(one)
     if data.training:
         told += ["<h2>Training</h2>", _image(figures.training_curve(data.training), "validation metric by epoch")]
-    told += _examples(data)
+    told += examples(data.examples, data.checked, data.verb)
     for sensed in data.sensed:
         told += _sensed(sensed)
     if data.reproduce:
@@ -96,7 +91,7 @@ def render(data: ReportData) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(data.title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        f"<title>{escape(data.title)}</title><style>{_STYLE}{_OF_EXAMPLES}</style></head>\n<body>\n"
         + "\n".join(told)
         + "\n</body></html>\n"
     )
@@ -191,20 +186,6 @@ def _apart(result: Mapping[str, Any]) -> list[str]:
 def _headline(result: Mapping[str, Any]) -> str:
     scores = next(iter(result["systems"].values()))
     return "ndcg@10" if "ndcg@10" in scores else next(iter(scores))
-
-
-def _examples(data: ReportData) -> list[str]:
-    if not data.examples:
-        return []
-    told = ["<h2>Recommendations for some users</h2>", '<div class="users">']
-    for example in data.examples:
-        had = "".join(f"<li>{escape(title)}</li>" for title in example.history)
-        next_ones = "".join(f"<li>{escape(title)}</li>" for title in example.recommended)
-        told.append(
-            f"<section><h3>User {escape(example.user)}</h3><p>{escape(data.verb.capitalize())} last</p><ul>{had}</ul>"
-            f"<p>Recommended next</p><ol>{next_ones}</ol></section>"
-        )
-    return [*told, "</div>"]
 
 
 def _table(table: Table) -> str:
