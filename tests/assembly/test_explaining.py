@@ -177,6 +177,20 @@ def test_a_new_item_has_facts_of_its_content_alone(told: Recommender, tmp_path: 
     assert explained.rank > 0
 
 
+def test_events_of_an_added_item_leave_the_fit_as_it_was(world: Path, options: FitOptions, tmp_path: Path) -> None:
+    run = Recommender.fit(world, BRIEF, split="full", seed=3, options=options)
+    query = _query(run, "u3")
+    before = as_fitted(run).rank([query], 30).scores
+    folder = write_vectors(tmp_path / "new", {"brand-new": 3})
+    run.add_items([{"item_id": "brand-new", "title": "place three"}], features=folder)
+    times = {"timestamp": run.now} if run.known.has_time else {}
+    run.learn([{"user_id": f"new{n}", "item_id": item} | times for n in range(6) for item in ("i1", "brand-new")])
+    found = {one.kind: one for one in run.explain("u3", "brand-new", view="operator").explained.evidence}
+    if "i1" in run.history("u3"):
+        assert found["together"].facts["users"] == 6
+    assert np.array_equal(as_fitted(run).rank([query], 30).scores, before)
+
+
 def test_importance_is_what_the_score_loses(told: Recommender) -> None:
     item = told.recommend("u0", 1)[0].item
     found = told.importance("u0", item)

@@ -56,11 +56,13 @@ class Whole:
         """
         self.backbone, self.joint, self.search, self._refit = backbone, joint, search, refit
         self.evidence, self._fitted_evidence = evidence, evidence
+        #: Whether `evidence` counts for itself, apart from the fit's.
+        self._apart = False
         self.books = books
 
-    def equip(self, evidence: EvidenceScore) -> None:
+    def equip(self, evidence: EvidenceScore | None) -> None:
         """Give it the evidence of its fit."""
-        self.evidence = self._fitted_evidence = evidence
+        self.evidence, self._fitted_evidence, self._apart = evidence, evidence, False
 
     @property
     def learns_online(self) -> bool:
@@ -85,7 +87,7 @@ class Whole:
         """Fit every stage to this data set, as configured."""
         fresh = self._refit(dataset)
         self.backbone, self.joint, self.search = fresh.backbone, fresh.joint, fresh.search
-        self.evidence = self._fitted_evidence = fresh.evidence
+        self.equip(fresh.evidence)
         self.books = fresh.books
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
@@ -103,9 +105,9 @@ class Whole:
             self.books.append(events)
         if self.evidence is None:
             return
-        if self.evidence is self._fitted_evidence:
+        if not self._apart:
             # What is measured and saved is the fit's: it stays as it was.
-            self.evidence = self.evidence.apart()
+            self.evidence, self._apart = self.evidence.apart(), True
         self.evidence.learn(events)
 
     def with_items(self, features: Sequence[Features], items: pl.DataFrame) -> Whole:
@@ -117,13 +119,13 @@ class Whole:
         joint = self.joint.with_items(features)
         new = joint.item_vectors[self.joint.n_items :]
         wider = Whole(self.backbone, joint, self._refit, self.search and self.search.with_items(new), books=self.books)
-        wider._fitted_evidence = self._fitted_evidence
+        wider._fitted_evidence, wider._apart = self._fitted_evidence, self._apart
         wider.evidence = self.evidence and self.evidence.with_items(joint.features, items)
         return wider
 
     def as_fitted(self) -> Whole:
         """The same without the items that were added, and the events that were counted, since the fit."""
-        if self.evidence is self._fitted_evidence and (self.joint is None or not self.joint.added):
+        if not self._apart and (self.joint is None or not self.joint.added):
             return self
         joint, search = self.joint, self.search
         if joint is not None and joint.added:
