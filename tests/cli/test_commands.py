@@ -49,6 +49,7 @@ def full_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = _dynmm("fit", data, "--out", run, "--split", "full", *QUICK)
     assert result.exit_code == 0, result.output
     assert "validation ndcg@10" in result.stdout
+    assert "evidence: worth of facts learned from 60 users" in result.stdout
     assert "saved" in result.stdout
     return run
 
@@ -77,7 +78,7 @@ def test_recommend_prints_json_that_agrees(full_run: Path) -> None:
     told = json.loads(_dynmm("recommend", full_run, "--user", "u3", "-k", "4", "--json").stdout)
     assert told["user"] == "u3"
     assert len(told["items"]) == 4
-    assert set(told["items"][0]) == {"item", "title", "score"}
+    assert set(told["items"][0]) == {"item", "title", "score", "contributions", "rationale"}
     less = json.loads(
         _dynmm("recommend", full_run, "--user", "u3", "-k", "4", "--exclude", told["items"][0]["item"], "--json").stdout
     )
@@ -106,7 +107,14 @@ def test_evaluate_writes_the_contract_shape(full_run: Path, tmp_path: Path) -> N
     told = json.loads(out.read_text())
     assert told["protocol"] == "full"
     assert told["users"] == 60
-    assert set(told["systems"]) == {"dynmm", "dynmm/backbone", "dynmm/joint", "popularity", "item-knn"}
+    assert set(told["systems"]) == {
+        "dynmm",
+        "dynmm/backbone",
+        "dynmm/joint",
+        "dynmm/evidence",
+        "popularity",
+        "item-knn",
+    }
     cell = told["systems"]["dynmm"]["hit@10"]
     assert cell["ci95"][0] <= cell["mean"] <= cell["ci95"][1]
     assert cell["seeds"] == [cell["mean"]]

@@ -92,7 +92,7 @@ def test_the_public_reads_parts_in_words_and_bars(public: Json) -> None:
     assert (public["user"], public["as_of_offset"], len(public["items"])) == ("u3", EVENTS, 6)
     for one in public["items"]:
         assert set(one) == {"item", "title", "score", "contributions", "rationale"}
-        assert set(one["contributions"]) == {"latent", "evidence"}
+        assert set(one["contributions"]) == {"latent", "evidence", "remainder"}
         assert all(set(part) == {"word", "bar"} and part["bar"] in range(6) for part in one["contributions"].values())
         rationale = one["rationale"]
         assert (rationale["user"], rationale["item"], rationale["view"]) == ("u3", one["item"], "public")
@@ -196,7 +196,7 @@ def test_explain_prints_what_it_says_as_json(run: Path, operator: Json) -> None:
     assert all(told[name] == first[name] for name in set(first) - {"score"})
     assert told["as_of_offset"] == EVENTS
     assert f"{fact['contribution']:+.4f}  {fact['id']}" in shown
-    assert f"It contributes {fact['contribution']:.4f} of the score {first['score']:.4f}." in shown
+    assert f"It contributes {fact['contribution']:.4f} of the score {told['score']:.4f}." in shown
     coarse = _told(*call)
     assert "evidence" not in coarse
     assert set(coarse["what_if"]["contributes"]) == {"word", "bar"}

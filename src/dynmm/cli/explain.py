@@ -42,12 +42,12 @@ def explain(
       dynmm explain runs/films --user 42 --item 260
       dynmm explain runs/films --user 42 --item 260 --without 'followed:1196>260' --view operator
     """
-    from dynmm.cli.telling import Reasons, settings_of, what_if_json
+    from dynmm.cli.telling import Reasons, what_if_json
     from dynmm.recommender import Recommender
 
     recommender = Recommender.from_pretrained(run, device=device)
     found = recommender.explain(user, item, without=without, view=view)
-    title, reasons = recommender.title(item), Reasons(found.explained, found.rationale, settings_of(recommender))
+    title, reasons = recommender.title(item), Reasons.of(found.explained, found.rationale, recommender)
     if as_json:
         print_json(
             {

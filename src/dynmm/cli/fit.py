@@ -98,10 +98,20 @@ def _lines(fitted: Fitted) -> Iterator[str]:
     if facts["joint"] is not None:
         for line in as_lines(facts["joint"]):
             yield f"joint: {line}"
+    yield from _evidence(facts)
     for name in ("hit@10", "ndcg@10"):
         if name in facts["validation"]:
             cell = facts["validation"][name]
             yield f"validation {name}: {cell['mean']:.4f}  [{cell['ci95'][0]:.4f}, {cell['ci95'][1]:.4f}]"
+
+
+def _evidence(facts: Mapping[str, Any]) -> Iterator[str]:
+    """From how many users it was learned what facts are worth, and the strength that validation chose."""
+    told, settings = facts["evidence"], facts["config"]["evidence"]
+    if told is not None:
+        yield f"evidence: worth of facts learned from {told['learned_from']:,} users, strength {told['strength']}"
+    elif settings["variant"] != "off":
+        yield f"evidence: none; fewer than {settings['least_users']:,} users have events to learn its worth from"
 
 
 def _content(told: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import click
 from dynmm.cli.common import command, device_option, json_option, note, print_json, view_option, visible
 
 if TYPE_CHECKING:
-    from dynmm.rationale.settings import RationaleSettings
+    from dynmm.recommender import Recommender
     from dynmm.types import Recommendation
 
 
@@ -51,7 +51,6 @@ def recommend(
       dynmm recommend runs/films --user 42 --explain --without 260
     """
     from dynmm.assembly import offset_of
-    from dynmm.cli.telling import settings_of
     from dynmm.recommender import Recommender
 
     if view is not None and not explain:
@@ -60,25 +59,24 @@ def recommend(
     items = recommender.recommend(user, k, exclude=exclude, explain=explain, without=without, view=view)
     if not items:
         note(f"nothing is left to recommend: user {user!r} had every item that is not excluded")
-    settings = settings_of(recommender)
     if as_json:
-        listed = [_as_json(one, settings) for one in items]
+        listed = [_as_json(one, recommender) for one in items]
         print_json({"user": user, "as_of_offset": offset_of(recommender), "items": listed})
         return
-    for line in _lines(items, settings):
+    for line in _lines(items, recommender):
         click.echo(line)
 
 
-def _as_json(one: Recommendation, settings: RationaleSettings) -> dict[str, Any]:
+def _as_json(one: Recommendation, recommender: Recommender) -> dict[str, Any]:
     from dynmm.cli.telling import Reasons
 
     told: dict[str, Any] = {"item": one.item, "title": one.title, "score": one.score}
     if one.explained is None or one.rationale is None:
         return {**told, "contributions": None, "rationale": None}
-    return told | Reasons(one.explained, one.rationale, settings).as_json()
+    return told | Reasons.of(one.explained, one.rationale, recommender).as_json()
 
 
-def _lines(items: Sequence[Recommendation], settings: RationaleSettings) -> Iterator[str]:
+def _lines(items: Sequence[Recommendation], recommender: Recommender) -> Iterator[str]:
     """A line for each item, and where they were asked for its reasons under it."""
     from dynmm.cli.telling import Reasons, title_of
 
@@ -86,4 +84,4 @@ def _lines(items: Sequence[Recommendation], settings: RationaleSettings) -> Iter
     for place, one in enumerate(items, start=1):
         yield f"{place:3d}. {visible(one.item):<{width}}  {one.score:8.4f}  {title_of(one.title)}".rstrip()
         if one.explained is not None and one.rationale is not None:
-            yield from (f"     {line}" for line in Reasons(one.explained, one.rationale, settings).lines())
+            yield from (f"     {line}" for line in Reasons.of(one.explained, one.rationale, recommender).lines())

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dynmm.cli.common import visible
-from dynmm.rationale.privacy import Part, coarse, public_json
+from dynmm.rationale.parts import shown_parts
+from dynmm.rationale.privacy import Part, coarse
 from dynmm.rationale.shown import clean
 from dynmm.types import Evidence, Explained, Rationale, WhatIf
 
@@ -25,11 +26,21 @@ _VALUE = 60
 
 @dataclass(frozen=True)
 class Reasons:
-    """Why one item is recommended, for the view that its rationale was written for."""
+    """Why one item is recommended, for the view that its rationale was written for. n_items: of the catalogue."""
 
     explained: Explained
     rationale: Rationale
     settings: RationaleSettings
+    n_items: int
+
+    @classmethod
+    def of(cls, explained: Explained, rationale: Rationale, recommender: Recommender) -> Reasons:
+        """As the recommender gave them."""
+        from dynmm.config import Config
+
+        settings = Config.of(recommender.facts["config"]).rationale
+        own = settings.model_copy(update={"view": rationale.view, "k": rationale.k})
+        return cls(explained, rationale, own, len(recommender.items))
 
     @property
     def exact(self) -> bool:
@@ -38,24 +49,24 @@ class Reasons:
 
     def as_json(self) -> dict[str, Any]:
         """`contributions` and `rationale`, and for the operator the facts by name with what each adds."""
-        exact = {
-            "contributions": dict(self.explained.contributions),
-            "rationale": self.rationale.as_json(),
-            "evidence": [one.as_json() for one in self.explained.evidence],
-            "rest": self.explained.rest,
-        }
-        parts = public_json(coarse(self.explained.contributions, self.settings))
-        return exact if self.exact else {"contributions": parts, "rationale": self.rationale.as_json()}
+        parts, rationale = self._parts(), self.rationale.as_json()
+        if not self.exact:
+            return {"contributions": parts, "rationale": rationale}
+        evidence = [one.as_json() for one in self.explained.evidence]
+        return {"contributions": parts, "rationale": rationale, "evidence": evidence, "rest": self.explained.rest}
 
     def lines(self) -> Iterator[str]:
         """The parts of the score, the sentences, and under them the facts with what each adds."""
-        if self.exact:
-            yield ", ".join(f"{name} {part:+.4f}" for name, part in self.explained.contributions.items())
-        else:
-            parts = coarse(self.explained.contributions, self.settings)
-            yield ", ".join(f"{name} {_bar(part)}" for name, part in parts.items())
+        shown = (f"{part:+.4f}" if self.exact else _bar(Part(**part)) for part in self._parts().values())
+        yield ", ".join(f"{name} {part}" for name, part in zip(self._parts(), shown, strict=True))
         yield self.rationale.text
         yield from (f"  {line}" for line in (self._facts() if self.exact else self._claims()))
+
+    def _parts(self) -> dict[str, Any]:
+        """Numbers for the operator; for the public a word and a bar each, what may not be told in one `remainder`."""
+        shown = shown_parts(self.explained, self.settings, self.n_items)
+        found: dict[str, Any] = shown["contributions" if self.exact else "parts"]
+        return found
 
     def _facts(self) -> Iterator[str]:
         yield from (_fact(one) for one in self.explained.evidence)
@@ -74,13 +85,6 @@ class Reasons:
         yield f"{_bar(parts['rest']):<{_BLOCKS + 14}}  the rest of the evidence"
 
 
-def settings_of(recommender: Recommender) -> RationaleSettings:
-    """How the rationales of a run are written."""
-    from dynmm.config import Config
-
-    return Config.of(recommender.facts["config"]).rationale
-
-
 def title_of(title: str | None) -> str:
     """A title as one line of visible text; empty where there is none."""
     return clean(title or "")
@@ -88,9 +92,7 @@ def title_of(title: str | None) -> str:
 
 def what_if_json(found: WhatIf, reasons: Reasons) -> dict[str, Any]:
     """The score and the rank without some facts or history items."""
-    adds: Any = found.contributes
-    if not reasons.exact:
-        adds = public_json({"it": _taken_away(found, reasons.settings)})["it"]
+    adds = found.contributes if reasons.exact else vars(_taken_away(found, reasons.settings))
     return {
         "without": list(found.without),
         "contributes": adds,
