@@ -25,6 +25,7 @@ from tests.rationale.made import (
 )
 
 from dynmm.rationale.claims import tellable_share
+from dynmm.rationale.parts import shown_parts
 from dynmm.rationale.privacy import Part, coarse, counted, told_share
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.rationale.writing import write
@@ -120,8 +121,33 @@ def test_shares_and_contributions_are_coarse_for_the_public() -> None:
     }
 
 
+def test_the_parts_of_a_score_are_exact_for_the_operator_and_coarse_for_the_public() -> None:
+    store = Told({"followed:a>i": FOLLOWED, "together:b>i": {**TOGETHER, "users": 3}})
+    parts = explained(store, {"followed:a>i": 2.0, "together:b>i": 1.5}, latent=6.0, rest=0.5)
+    exact = json.loads(json.dumps(shown_parts(parts, OPERATOR, 100)))
+    assert exact["contributions"] == {"latent": 6.0, "evidence": 4.0}
+    assert [one["facts"]["users"] for one in exact["evidence"]] == [231, 3]
+    assert shown_parts(parts, PUBLIC, 100) == {
+        "item": "i",
+        "rank": 1,
+        "parts": {
+            "latent": {"word": "most", "bar": 3},
+            "evidence": {"word": "a small part", "bar": 1},
+            "remainder": {"word": "a small part", "bar": 1},
+        },
+    }
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"k": 1}, {"buckets": (5, 5)}, {"buckets": (0, 5)}, {"alike": (0.5, 0.3, 0.8)}, {"view": "everyone"}]
+    "wrong",
+    [
+        {"k": 1},
+        {"buckets": (10, 14)},
+        {"buckets": (5, 5)},
+        {"buckets": (0, 5)},
+        {"alike": (0.5, 0.3, 0.8)},
+        {"view": "everyone"},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

@@ -180,6 +180,14 @@ def test_a_lower_k_and_the_other_view_are_named() -> None:
     assert "facts.users" in [one.field for one in problems_of(store, {("view",): "operator"}, PUBLIC).problems]
 
 
+def test_a_lowered_k_makes_verification_tell_no_more() -> None:
+    store = Told({"followed:a>i": {**FOLLOWED, "users": 3}})
+    data = as_json(write(explained(store), store, FILMS, RationaleSettings(k=2)))
+    assert data["claims"][0]["facts"]["users_at_least"] == 2
+    told = [(one.field, one.expected) for one in verify(data, store, FILMS).problems]
+    assert told == [("k", "at least 5"), ("facts.users", "at least 5 distinct people")]
+
+
 def test_merged_claims_cite_what_belongs_together() -> None:
     store = Told({"followed:a>i": FOLLOWED, "together:a>i": TOGETHER, "together:b>i": TOGETHER})
     found = problems_of(store, {(*CLAIM, "evidence", 1): "together:b>i"})
@@ -277,6 +285,8 @@ SOUND = as_json(write(explained(Told({"followed:a>i": FOLLOWED})), Told({"follow
         (("claims", 0, "evidence"), [], "evidence is a list of ids"),
         (("claims", 0, "evidence"), [1], "evidence is a list of ids"),
         (("claims", 0, "facts"), [], "facts is a JSON object"),
+        (("claims", 0, "facts", "users"), float("inf"), "facts is a JSON object"),
+        (("claims", 0, "facts", "titles"), ["\ud800"], "facts is a JSON object"),
         (("claims", 0, "why"), "", r"claims\[0\]: no rationale has the field 'why'"),
     ],
 )

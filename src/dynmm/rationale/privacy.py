@@ -6,7 +6,6 @@ import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from dynmm.rationale.settings import RationaleSettings
 
@@ -58,8 +57,3 @@ def _part(share: float, settings: RationaleSettings) -> Part:
         return Part("none", 0)
     word = "hardly any" if share < small else "a small part" if share < large else "a large part"
     return Part("most" if share >= most else word, max(1, round(5 * share)))
-
-
-def public_json(parts: Mapping[str, Part]) -> dict[str, Any]:
-    """Coarse parts as one JSON object."""
-    return {name: dict(vars(part)) for name, part in parts.items()}

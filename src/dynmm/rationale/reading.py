@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
@@ -11,6 +13,9 @@ from dynmm.rationale.settings import View
 from dynmm.types import Claim, Rationale
 
 VIEWS: tuple[str, ...] = get_args(View)
+
+#: Halves of characters, which JSON can name and no file can hold.
+_HALVES = re.compile("[\ud800-\udfff]")
 
 #: What is longer was not written here.
 _MOST_CLAIMS = 100
@@ -56,7 +61,16 @@ def _brief(value: object) -> str:
 
 def _text(value: object) -> bool:
     """Text that can be written as UTF-8."""
-    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+    return isinstance(value, str) and not _HALVES.search(value)
+
+
+def _facts(value: object) -> bool:
+    """A JSON object that can be written: finite numbers, whole characters, no abyss of brackets."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return isinstance(value, Mapping)
 
 
 def _whole(value: object) -> bool:
@@ -85,5 +99,5 @@ _CLAIM: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, list | tuple) and len(value) > 0 and all(map(_text, value)),
         "a list of ids",
     ),
-    "facts": (lambda value: isinstance(value, Mapping), "a JSON object"),
+    "facts": (_facts, "a JSON object of finite numbers and whole characters"),
 }

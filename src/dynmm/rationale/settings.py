@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -33,7 +34,8 @@ class RationaleSettings(Settings):
     titles: int = Field(3, ge=1, le=20, description="Titles that a claim names, at most; the others are counted.")
     buckets: tuple[int, ...] = Field(
         _BUCKETS,
-        description="Public counts are rounded down to one of these; none below twice k is used but k itself.",
+        description="Public counts are rounded down to one of these; none below twice k is used but k itself, and "
+        "those that are used lie at least k apart.",
     )
     largest_share: float = Field(
         0.2,
@@ -64,7 +66,7 @@ class RationaleSettings(Settings):
     @field_validator("buckets")
     @classmethod
     def _rising(cls, buckets: tuple[int, ...]) -> tuple[int, ...]:
-        if any(low >= high for low, high in zip((0, *buckets), buckets, strict=False)):
+        if any(low >= high for low, high in pairwise((0, *buckets))):
             raise ValueError("buckets are above 0 and rise")
         return buckets
 
@@ -79,4 +81,7 @@ class RationaleSettings(Settings):
     def _nobody_alone(self) -> Self:
         if self.view == "public" and self.k < 2:
             raise ValueError("k is 2 or more in the public view: with 1 it would tell of a single person")
+        used = [bucket for bucket in self.buckets if bucket >= 2 * self.k]
+        if self.view == "public" and any(high - low < self.k for low, high in pairwise(used)):
+            raise ValueError(f"buckets lie at least k = {self.k} apart: a narrow one tells almost the exact count")
         return self

@@ -34,11 +34,15 @@ def clean(text: str, length: int = TITLE_LENGTH) -> str:
     become straight. Empty where nothing visible is left. No letter is cut from its accents.
     """
     line = " ".join(text[:_READ].translate(_STRAIGHT).split())
-    kept = "".join(one for one in line if unicodedata.category(one) not in ("Cc", "Cf", "Cs") or one in _JOINERS)
-    kept = " ".join(kept.split())
+    kept = line if line.isprintable() else _visible(line)
     if all(unicodedata.category(one) in _INVISIBLE for one in kept):
         return ""
     return kept if len(kept) <= length and len(text) <= _READ else _cut(kept, length)
+
+
+def _visible(line: str) -> str:
+    kept = "".join(one for one in line if unicodedata.category(one) not in ("Cc", "Cf", "Cs") or one in _JOINERS)
+    return " ".join(kept.split())
 
 
 def _cut(text: str, length: int) -> str:

@@ -86,11 +86,14 @@ def verify(
     data: the JSON object. settings: those under which rationales are written here; view and k are the rationale's
     own, and a public k must not be lower than theirs. explained: the same score computed anew, where that can be
     had. Without it, `told` and the remark that the facts are a small part are only held to what they may be.
-    Raises RationaleUnreadable.
+    What is expected stands in the view of the rationale. Whether a user took an item shows, too: answer the user
+    themselves or the operator, and nobody else. Raises RationaleUnreadable.
     """
     settings = settings or RationaleSettings()
     rationale = read_rationale(data)
-    own = settings.model_copy(update={"view": rationale.view, "k": rationale.k})
+    # A lowered k must not make the answer tell what the view may not.
+    k = max(rationale.k, settings.k) if rationale.view == "public" else rationale.k
+    own = settings.model_copy(update={"view": rationale.view, "k": k})
     against = _Against(rationale, store, Words.of(info), own)
     problems = list(_of_the_frame(against, settings.k))
     if rationale.as_of_offset > store.offset:

@@ -173,6 +173,8 @@ def moment(place: int) -> int:
 
 
 def _near(history: Sequence[str], source: str, item: str, ordered: bool) -> bool:
+    if source not in history or item not in history:
+        return False
     firsts = [place for place, one in enumerate(history) if one == source]
     seconds = [place for place, one in enumerate(history) if one == item]
     if ordered:

@@ -6,7 +6,7 @@ numbers, ids, attributes and directions, in the facts, in the words, or in both 
 
 from __future__ import annotations
 
-import copy
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def mutations(
 
     rationale: as JSON, true of the store. items, users: ids that the store knows. rng: chooses what is put instead.
     """
-    scene = _Scene(copy.deepcopy(dict(rationale)), store, items, users, rng)
+    scene = _Scene(_copy(rationale), store, items, users, rng)
     made: list[Mutation] = []
     for place in range(len(rationale["claims"])):
         for subject, sort in _OF_A_CLAIM:
@@ -91,7 +91,7 @@ def _names(scene: _Scene, place: int) -> _Changed:
     others = {scene.store.title(item) or item for item in scene.items}
     other = scene.pick(sorted(one for one in others if one.casefold() != titles[number].casefold()))
     for where in ("facts", "text", "both"):
-        new = copy.deepcopy(scene.rationale)
+        new = _copy(scene.rationale)
         if where != "text":
             new["claims"][place]["facts"]["titles"][number] = other
         if where != "facts":
@@ -106,18 +106,18 @@ def _numbers(scene: _Scene, place: int) -> _Changed:
     for name, value in found:
         other = int(value * scene.pick((3, 10))) + int(scene.rng.integers(1, 50))
         for where in ("facts", "text", "both"):
-            new = copy.deepcopy(scene.rationale)
+            new = _copy(scene.rationale)
             if where != "text":
                 new["claims"][place]["facts"][name] = other
             if where != "facts" and not _reword_number(new, place, value, other):
                 continue
             yield f"{name} {value} became {other} in {where}", new
     if shared := facts.get("items"):
-        new = copy.deepcopy(scene.rationale)
+        new = _copy(scene.rationale)
         new["claims"][place]["facts"]["items"][0] = shared[0] + int(scene.rng.integers(1, 50))
         yield "another number of items", new
     if "cosine" in facts:
-        new = copy.deepcopy(scene.rationale)
+        new = _copy(scene.rationale)
         new["claims"][place]["facts"]["cosine"] = round(facts["cosine"] + scene.pick((-0.2, 0.0001, 0.2)), 4)
         yield "another cosine", new
 
@@ -129,22 +129,22 @@ def _ids(scene: _Scene, place: int) -> _Changed:
     fact = FactId.parse(claim["evidence"][number])
     involved = {fact.item, *(one for text in claim["evidence"] for one in FactId.parse(text).sources)}
     stranger = scene.pick([item for item in scene.items if item not in involved])
-    elsewhere = copy.deepcopy(scene.rationale)
+    elsewhere = _copy(scene.rationale)
     elsewhere["claims"][place]["evidence"][number] = FactId(
         fact.kind, stranger, fact.sources, fact.name, fact.value
     ).text
     yield f"the fact speaks for {stranger!r}", elsewhere
     if fact.sources:
         sources = (*fact.sources[:-1], stranger)
-        cited = copy.deepcopy(scene.rationale)
+        cited = _copy(scene.rationale)
         cited["claims"][place]["evidence"][number] = FactId(fact.kind, fact.item, sources, fact.name, fact.value).text
         yield f"the fact starts from {stranger!r}", cited
-        told = copy.deepcopy(scene.rationale)
+        told = _copy(scene.rationale)
         told["claims"][place]["facts"]["sources"][-1] = stranger
         yield f"the claim starts from {stranger!r}", told
     if fact.sources and len(claim["evidence"]) == 1 and len(claim["facts"]["titles"]) == 1:
         yield from _whole_source(scene, place, fact, stranger)
-    held = copy.deepcopy(scene.rationale)
+    held = _copy(scene.rationale)
     held["claims"][place]["facts"]["item"] = stranger
     yield f"the claim speaks for {stranger!r}", held
 
@@ -157,7 +157,7 @@ def _whole_source(scene: _Scene, place: int, fact: FactId, stranger: str) -> _Ch
     exact = scene.rationale["view"] == "operator"
     if had and stored is not None and not (exact and stored != scene.fact(fact)):
         return
-    new = copy.deepcopy(scene.rationale)
+    new = _copy(scene.rationale)
     claim = new["claims"][place]
     old, title = claim["facts"]["titles"][0], scene.store.title(stranger) or stranger
     claim["evidence"] = [other.text]
@@ -180,7 +180,7 @@ def _attributes(scene: _Scene, place: int) -> _Changed:
     wrong = [FactId.parse(text) for text in claim["evidence"]]
     of_value = [number for number, fact in enumerate(wrong) if fact.value == wrong[0].value]
     for where in ("facts", "text", "evidence", "everywhere"):
-        new = copy.deepcopy(scene.rationale)
+        new = _copy(scene.rationale)
         if where in ("facts", "everywhere"):
             new["claims"][place]["facts"]["values"][0] = other
         if where in ("text", "everywhere"):
@@ -192,21 +192,21 @@ def _attributes(scene: _Scene, place: int) -> _Changed:
                 changed = FactId.attribute(fact.name, other, fact.sources[0], fact.item)
                 new["claims"][place]["evidence"][number] = changed.text
         yield f"{claim['facts']['name']} {value!r} became {other!r} in {where}", new
-    renamed = copy.deepcopy(scene.rationale)
+    renamed = _copy(scene.rationale)
     renamed["claims"][place]["facts"]["name"] += " of the sequel"
     yield "another attribute's name", renamed
 
 
 def _likeness(scene: _Scene, place: int) -> _Changed:
     facts = scene.rationale["claims"][place]["facts"]
-    worded = copy.deepcopy(scene.rationale)
+    worded = _copy(scene.rationale)
     worded["claims"][place]["facts"]["attributes"] = [*facts["attributes"], "gold-plated"]
     yield "a word that does not hold", worded
-    sensed = copy.deepcopy(scene.rationale)
+    sensed = _copy(scene.rationale)
     modality = "audio" if facts["modality"] != "audio" else "image"
     sensed["claims"][place]["facts"]["modality"] = modality
     yield f"another sense, {modality}", sensed
-    stronger = copy.deepcopy(scene.rationale)
+    stronger = _copy(scene.rationale)
     stronger["claims"][place]["facts"]["degree"] = "much" if facts["degree"] != "much" else "somewhat"
     yield "another degree of likeness", stronger
 
@@ -219,16 +219,16 @@ def _directions(scene: _Scene, place: int) -> _Changed:
     other = "together" if claim["kind"] == "followed" else "followed"
     number = int(scene.rng.integers(len(claim["evidence"])))
     fact = FactId.parse(claim["evidence"][number])
-    turned = copy.deepcopy(scene.rationale)
+    turned = _copy(scene.rationale)
     turned["claims"][place]["evidence"][number] = FactId(fact.kind, fact.sources[0], (fact.item,)).text
     yield "the fact turned round", turned
-    renamed = copy.deepcopy(scene.rationale)
+    renamed = _copy(scene.rationale)
     renamed["claims"][place]["kind"] = other
     yield f"the claim became {other}", renamed
-    whole = copy.deepcopy(renamed)
+    whole = _copy(renamed)
     whole["claims"][place]["evidence"] = [FactId(other, fact.item, fact.sources).text]
     yield f"the claim and its fact became {other}", whole
-    said = copy.deepcopy(scene.rationale)
+    said = _copy(scene.rationale)
     if claim["kind"] == "together":
         _reword(said, place, claim["text"], f"{claim['text']} within their next three")
     elif "within their next" in claim["text"]:
@@ -239,7 +239,7 @@ def _directions(scene: _Scene, place: int) -> _Changed:
 
 
 def _of_another_item(scene: _Scene) -> _Changed:
-    new = copy.deepcopy(scene.rationale)
+    new = _copy(scene.rationale)
     new["item"] = scene.pick([item for item in scene.items if item != new["item"]])
     yield f"the rationale is about {new['item']!r}", new
 
@@ -253,14 +253,14 @@ def _of_another_user(scene: _Scene) -> _Changed:
     sources = {source for fact in facts for source in fact.sources}
     for user in scene.rng.permutation(np.array(list(scene.users), dtype=object)).tolist():
         if any(scene.store.has(user, source, rationale["as_of_offset"]) is False for source in sources):
-            new = copy.deepcopy(rationale)
+            new = _copy(rationale)
             new["user"] = user
             yield f"the user became {user!r}", new
             return
 
 
 def _as_of_another_time(scene: _Scene) -> _Changed:
-    later = copy.deepcopy(scene.rationale)
+    later = _copy(scene.rationale)
     later["as_of_offset"] = scene.store.offset + int(scene.rng.integers(1, 1_000))
     yield "an offset that is yet to come", later
 
@@ -277,6 +277,11 @@ _OF_THE_WHOLE: tuple[tuple[str, Callable[[_Scene], _Changed]], ...] = (
     ("id", _of_another_user),
     ("number", _as_of_another_time),
 )
+
+
+def _copy(rationale: Mapping[str, Any]) -> Json:
+    new: Json = json.loads(json.dumps(rationale))
+    return new
 
 
 def _is_number(value: object) -> bool:
