@@ -10,10 +10,12 @@ from dynmm.demo.reasoning import SHOWN, checked, clause, example
 from dynmm.demo.worlds import Newcomers
 from dynmm.evaluation.examples import Example
 from dynmm.interactions.dataset import DatasetInfo
+from dynmm.rationale.settings import RationaleSettings
 from dynmm.recommender import Recommender
 from dynmm.types import Evidence
 
 FILMS = DatasetInfo(noun="film", verb="watched")
+OPERATOR = RationaleSettings(view="operator")
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +86,9 @@ def test_where_facts_have_no_weight_that_is_said(fitted: Recommender, shown: lis
 def test_facts_without_words_are_told_as_they_are_stored() -> None:
     stored = {"modality": "image", "cosine": 0.12, "attributes": ["dark\u202e", "plain"]}
     weak = Evidence("alike:image:a>i", "alike", "i", ("a",), stored, 0.1)
-    assert clause(weak, {"a": "Moon"}, FILMS) == "alike: modality image; cosine 0.12; attributes dark, plain"
+    assert clause(weak, {"a": "Moon"}, FILMS, OPERATOR) == "alike: modality image; cosine 0.12; attributes dark, plain"
     counted = Evidence("together:a>i", "together", "i", ("a",), {"users": 3, "window": 50, "source_users": 9}, 0.1)
-    assert clause(counted, {"a": "Moon"}, FILMS) == "3 of the 9 people who watched “Moon” also watched this"
+    assert clause(counted, {"a": "Moon"}, FILMS, OPERATOR) == "3 of the 9 people who watched “Moon” also watched this"
 
 
 def test_hostile_titles_are_made_safe(fitted: Recommender, new: Newcomers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from dynmm.assembly import store_of
+from dynmm.config import Config
 from dynmm.evaluation.examples import Example, Recommended
 from dynmm.factids import FactId
 from dynmm.interactions.dataset import DatasetInfo
 from dynmm.protocols import FactStore
 from dynmm.rationale.claims import tellable_share
 from dynmm.rationale.grounds import Grounds, claim_facts
-from dynmm.rationale.settings import RationaleSettings
+from dynmm.rationale.settings import RationaleSettings, View
 from dynmm.rationale.shown import clean, shown_titles
 from dynmm.rationale.wording import claim_text
 from dynmm.rationale.words import Words
@@ -28,7 +29,7 @@ def example(recommender: Recommender, user: str) -> Example:
     store = store_of(recommender)
     newest = recommender.history(user)[::-1][:SHOWN]
     titles = shown_titles(newest, store)
-    listed = recommender.recommend(user, SHOWN, explain=True)
+    listed = recommender.recommend(user, SHOWN, explain=True, view="public")
     reasoned = [_reasoned(recommender, user, one, store) for one in listed]
     return Example(clean(user) or "?", [titles[item] for item in newest], reasoned)
 
@@ -37,22 +38,30 @@ def _reasoned(recommender: Recommender, user: str, one: Recommendation, store: F
     explained, rationale = one.explained, one.rationale
     assert explained is not None, "explanations were asked for"
     assert rationale is not None, "explanations were asked for"
-    public = RationaleSettings(view="public", k=max(2, rationale.k))
+    public = _settings(recommender, "public")
     named = [one.item, *(source for fact in explained.evidence for source in fact.sources)]
     titles = shown_titles(named, store)
     return Recommended(
         title=titles[one.item],
         explained=explained,
         rationale=rationale,
-        clauses={fact.id: clause(fact, titles, recommender.known.info) for fact in explained.evidence},
+        clauses={
+            fact.id: clause(fact, titles, recommender.known.info, _settings(recommender, "operator"))
+            for fact in explained.evidence
+        },
         tellable=tellable_share(explained, public, store.n_items),
         what_if=what_if(recommender, user, explained, titles),
     )
 
 
-def clause(fact: Evidence, titles: Mapping[str, str], info: DatasetInfo) -> str:
-    """One fact in words, with exact counts; as it is stored where there are no words for it."""
-    settings = RationaleSettings(view="operator")
+def _settings(recommender: Recommender, view: View) -> RationaleSettings:
+    """As the run is configured, for one view."""
+    configured = Config.of(recommender.facts["config"]).rationale
+    return RationaleSettings.model_validate(configured.model_dump() | {"view": view})
+
+
+def clause(fact: Evidence, titles: Mapping[str, str], info: DatasetInfo, settings: RationaleSettings) -> str:
+    """One fact in words; as it is stored where there are no words for it. settings: of who reads it."""
     told = claim_facts(Grounds(fact.kind, (FactId.parse(fact.id),), (fact.facts,)), titles, settings)
     if told is not None:
         return claim_text(fact.kind, told, Words.of(info))
