@@ -66,9 +66,9 @@ KINDS: list[tuple[dict[str, dict[str, Any]], str, str]] = [
     ),
     (
         {"union:a,b,c,d>i": {**UNION, "users": 7}},
-        "Because you watched “Gravity”, “Interstellar” and “Moon”: 7 people who watched at least one of “Gravity”, "
+        "Because of what you watched: 7 people who watched at least one of “Gravity”, "
         "“Interstellar”, “Moon” and 1 more of your films also watched this.",
-        "Because you watched “Gravity”, “Interstellar” and “Moon”: at least 5 people who watched at least one of "
+        "Because of what you watched: at least 5 people who watched at least one of "
         "“Gravity”, “Interstellar”, “Moon” and 1 more of your films also watched this.",
     ),
     (
@@ -118,6 +118,11 @@ def test_each_kind_in_both_views(facts: dict[str, dict[str, Any]], operator: str
             "attribute:brand=A24:a>i",
             {"name": "brand", "value": "A24", "items": 9},
             "“Gravity” and this are both by “A24”",
+        ),
+        (
+            "attribute:title%20word=space:a>i",
+            {"name": "title word", "value": "space", "items": 9},
+            "“Gravity” and this both have “space” in the title",
         ),
         ("attribute:tag=space:a>i", {"name": "tag", "value": "space", "items": 9}, "are both tagged “space”"),
         (

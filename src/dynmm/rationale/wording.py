@@ -19,6 +19,9 @@ SMALL_PART = "These facts are a small part of why it is ranked here."
 #: Claims in a sentence.
 PER_SENTENCE = 2
 
+#: Titles that a sentence opens with, at most.
+_OPENING_TITLES = 2
+
 #: Words of a likeness that a claim names, at most.
 _LIKENESS_WORDS = 3
 
@@ -55,11 +58,15 @@ def sentences_of(kinds: Sequence[str]) -> int:
 
 
 def _sentence(claims: Sequence[Claim], words: Words, *, first: bool) -> str:
-    """Claims side by side. The first sentence opens with the user's own items, where its claims start from such."""
+    """Claims side by side. The first sentence opens with the user's own items, where its claims start from such.
+
+    The claims name them again, so more than two are not listed beforehand.
+    """
     told = "; ".join(claim.text for claim in claims)
     titles = dict.fromkeys(title for claim in claims for title in claim.facts.get("titles", ()))
     if first and titles:
-        return f"Because you {words.verb} {listed([quoted(title) for title in titles])}: {told}."
+        few = listed([quoted(title) for title in titles]) if len(titles) <= _OPENING_TITLES else ""
+        return f"Because {f'you {words.verb} {few}' if few else f'of what you {words.verb}'}: {told}."
     return f"{told[:1].upper()}{told[1:]}." if first else f"Also, {told}."
 
 
@@ -108,6 +115,8 @@ def _attribute(facts: Facts, words: Words) -> str:
         return f"{listed(sources)} are {whole} in the {'categories' if several else 'category'} {shown}"
     if column in _TAGS:
         return f"{listed(sources)} are {whole} tagged {shown}"
+    if column == "title word":
+        return f"{listed(sources)} {whole} have {shown} in the title"
     if column == "brand":
         return f"{listed(sources)} are {whole} by {shown}"
     if column == "year":
