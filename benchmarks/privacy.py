@@ -67,6 +67,10 @@ class Watched:
         self._ledger.append(events)
         return self._ledger.offset
 
+    def released(self, fact: str, every: int, as_of: int) -> int:
+        """The offset as of which the public reads a fact."""
+        return self._store.released(FactId.parse(fact).item, every, as_of)
+
     def _fact(self, fact: str, as_of: int) -> Mapping[str, Any] | None:
         return self._store.fact(FactId.parse(fact), as_of)
 
@@ -79,6 +83,8 @@ class View:
 
     def public_fact(self, fact: str, as_of: int) -> Mapping[str, Any] | None:
         """See `attack.PublicView`."""
+        if self._settings.view == "public":
+            as_of = self._watched.released(fact, self._settings.release_every, as_of)
         stored = self._watched.fact(fact, as_of)
         if stored is None:
             return None
@@ -93,6 +99,7 @@ def main() -> None:
     parser.add_argument("--periods", type=int, nargs="+", default=[1, 100, 3_000], help="events between two looks")
     parser.add_argument("--known", type=int, help="items of a target that the attacker knows")
     parser.add_argument("--targets", type=int, default=200)
+    parser.add_argument("--release-every", type=int, help="takers between two releases of an item; as shipped")
     parser.add_argument("--k", type=int, nargs="+", default=[5, 20])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
@@ -106,7 +113,7 @@ def main() -> None:
         data = Dataset.load(folder)
         known = arguments.known or DATA_SETS.get(folder.name, 10)
         results[data.info.name] = [
-            _attacked(data, _settings(data, period, known, arguments.targets, arguments.seed), arguments.k)
+            _attacked(data, _settings(data, period, known, arguments.targets, arguments.seed), _views(arguments))
             for period in arguments.periods
         ]
     if arguments.out is not None and results:
@@ -127,11 +134,16 @@ def _settings(data: Dataset, period: int, known: int, targets: int, seed: int) -
     return AttackSettings(known=known, period=period, targets=targets, together=together, taken=5, others=10, seed=seed)
 
 
-def _attacked(data: Dataset, settings: AttackSettings, ks: list[int]) -> dict[str, Any]:
+def _views(arguments: argparse.Namespace) -> dict[str, RationaleSettings]:
+    every = {} if arguments.release_every is None else {"release_every": arguments.release_every}
+    told = {f"public k={k}": RationaleSettings(k=k, **every) for k in arguments.k}
+    return {"operator": RationaleSettings(view="operator"), **told}
+
+
+def _attacked(data: Dataset, settings: AttackSettings, told_to: Mapping[str, RationaleSettings]) -> dict[str, Any]:
     past, stream = _parted(data, settings.seed)
     watched = Watched(past)
-    views: dict[str, PublicView] = {"operator": View(watched, RationaleSettings(view="operator"))}
-    views |= {f"public k={k}": View(watched, RationaleSettings(k=k)) for k in ks}
+    views: dict[str, PublicView] = {name: View(watched, one) for name, one in told_to.items()}
 
     def told(done: float) -> None:
         print(f"\r{data.info.name}, period {settings.period:,}: {done:4.0%}", end="", file=sys.stderr, flush=True)

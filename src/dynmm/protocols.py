@@ -88,6 +88,10 @@ class FactStore(Protocol):
         """
         ...
 
+    def released(self, item: str, every: int, as_of: int | None = None) -> int:
+        """The offset as of which facts about an item may be told to the public: once for every so many takers."""
+        ...
+
     def has(self, user: str, item: str, as_of: int) -> bool | None:
         """Whether a user had taken an item; None where the store knows no such user."""
         ...

@@ -45,6 +45,7 @@ class Explainer:
     whole: Whole
     store: EvidenceStore
     settings: EvidenceSettings
+    rationale: RationaleSettings
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """As `System.rank`."""
@@ -73,12 +74,15 @@ class Explainer:
     def _explained(self, query: Query, item: int, user: str | None, without: Without) -> Explained:
         scores = mask(self._scores(query, without), [query])[0]
         rest = _less(query, without.sources)
+        as_of = self.store.offset
+        if self.rationale.view == "public":
+            as_of = self.store.released(self.store.items.decode(item), self.rationale.release_every)
         latent = float(latent_scores(self.whole.space, [rest])[0, item])
         names = Names(self.store.items.ids, user)
         total, remainder = 0.0, 0.0
         told: tuple[Evidence, ...] = ()
         if self.whole.evidence is not None:
-            found = gather(self.whole.evidence, rest, item, names, self.store, self.settings, without.facts)
+            found = gather(self.whole.evidence, rest, item, names, self.store, self.settings, without.facts, as_of)
             total, told, remainder = found.total, found.evidence, found.rest
         own = float(scores[item])
         ahead = int(((scores > own) | ((scores == own) & (torch.arange(len(scores)) < item))).sum())
@@ -89,7 +93,7 @@ class Explainer:
             contributions={"latent": latent, "evidence": total},
             evidence=told,
             rest=remainder,
-            as_of_offset=self.store.offset,
+            as_of_offset=as_of,
         )
 
     def _scores(self, query: Query, without: Without) -> torch.Tensor:
@@ -106,11 +110,15 @@ class Explainer:
         return scores
 
 
-def explainer_of(recommender: Recommender) -> Explainer:
-    """How a recommender explains. Raises UnsupportedByData for a published model, which has no log."""
-    whole = whole_of(recommender)
-    settings = Config.of(recommender.facts["config"]).evidence
-    return Explainer(whole, store_of(recommender), settings)
+def explainer_of(recommender: Recommender, view: str | None = None) -> Explainer:
+    """How a recommender explains to a view, by default to the configured one.
+
+    Raises UnsupportedByData for a published model, which has no log.
+    """
+    told, settings = _told_to(recommender, view), Config.of(recommender.facts["config"]).evidence
+    # What is too small to be told by itself is told together.
+    settings = settings.model_copy(update={"group_below": max(settings.group_below, told.k)})
+    return Explainer(whole_of(recommender), store_of(recommender), settings, told)
 
 
 def store_of(recommender: Recommender) -> EvidenceStore:
@@ -162,14 +170,14 @@ def explained_items(
     view: str | None = None,
 ) -> list[Recommendation]:
     """The same recommendations with the parts of their scores and with reasons. view: None as configured."""
-    explainer, settings = explainer_of(recommender), _told_to(recommender, view)
+    explainer = explainer_of(recommender, view)
     gone = without_of(recommender, without)
     ids = [fact.text for fact in gone.facts]
     found = []
     for one in items:
         item = recommender.items.encode(one.item)
         explained = explainer.explain_without(query, item, ids, gone.sources, user)
-        told = write(explained, explainer.store, recommender.known.info, settings, user)
+        told = write(explained, explainer.store, recommender.known.info, explainer.rationale, user)
         found.append(replace(one, explained=explained, rationale=told))
     return found
 
@@ -178,9 +186,9 @@ def explanation_of(
     recommender: Recommender, query: Query, item: int, user: str | None, without: Sequence[str], view: str | None
 ) -> Explanation:
     """Why one dense item stands where it stands, and what would be without some facts or history items."""
-    explainer, settings = explainer_of(recommender), _told_to(recommender, view)
+    explainer = explainer_of(recommender, view)
     explained = explainer.explain(query, item, user)
-    told = write(explained, explainer.store, recommender.known.info, settings, user)
+    told = write(explained, explainer.store, recommender.known.info, explainer.rationale, user)
     gone = without_of(recommender, without)
     if not gone:
         return Explanation(explained, told)

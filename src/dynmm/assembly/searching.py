@@ -92,7 +92,9 @@ def rank_gathered(
             own = np.unique(query.candidates)
         own = np.setdiff1d(own, query.exclude).astype(np.int64)
         users = _plain(space.user_vectors([query.history]))[0]
-        worth = _plain(space.item_vectors[torch.from_numpy(own)]) @ users + evidence.on(query, own)
+        # Summed row by row, so that no score depends on which other items were found.
+        latent = (_plain(space.item_vectors[torch.from_numpy(own)]) * users).sum(axis=1)
+        worth = latent + evidence.on(query, own)
         order = np.lexsort((own, -worth))[:k]
         items[row, : len(order)], scores[row, : len(order)] = own[order], worth[order]
     return Rankings(items, scores)

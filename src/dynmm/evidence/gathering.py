@@ -49,10 +49,12 @@ def gather(
     store: FactStore,
     settings: EvidenceSettings,
     without: Iterable[FactId] = (),
+    as_of: int | None = None,
 ) -> Gathered:
     """The evidence for one dense item.
 
-    without: facts that do not count. Facts that the store does not bear out, and those that lower the score, are in
+    without: facts that do not count. as_of: the offset as of which facts are looked up, None for now; what they add
+    to the score is of now. Facts that the store does not bear out, and those that lower the score, are in
     the rest.
     """
     gone = [fact for fact in without if fact.item == names.item[item]]
@@ -61,12 +63,12 @@ def gather(
     total = float(sum(part.amount for part in parts))
     named = _named(score, parts, item, names, settings.group_below, query.as_of)
     found = sorted(named, key=lambda one: (-one[1], one[0].text))
-    told = settings.told
+    told, moment = settings.told, store.offset if as_of is None else as_of
     evidence: list[Evidence] = []
     for fact, amount in found:
         if len(evidence) == told:
             break
-        stored = store.fact(fact, store.offset, names.user)
+        stored = store.fact(fact, moment, names.user)
         if stored is not None:
             evidence.append(Evidence(fact.text, fact.kind, fact.item, fact.sources, dict(stored), amount))
     rest = total - sum(one.contribution for one in evidence)

@@ -5,6 +5,7 @@ Nothing in here knows the aggregated statistics, so that the two cannot err toge
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,6 +102,20 @@ class Ledger:
         counts = np.diff(runs(pairs >> 32), append=len(pairs))
         own = self.trend_users(i, since_ms, until_ms, as_of, without_user=without_user)
         return 1 + int((counts > own).sum())
+
+    def released(self, item: int, every: int, as_of: int | None = None) -> int:
+        """The offset at which an item was last released: once for every so many takers, counted from a secret start.
+
+        What is told of an item as of its last release stays as it is while single people take it, so that a change
+        tells of none of them (after Calandrino et al. 2011). The start follows from the events themselves, which
+        nobody outside knows. The end of the fit is the first release of every item.
+        """
+        return self.postings.offset_of_event(item, every, self._phase(item, every), as_of)
+
+    def _phase(self, item: int, every: int) -> int:
+        return (
+            int.from_bytes(hashlib.sha256(self.postings.secret + item.to_bytes(8, "big")).digest()[:8], "big") % every
+        )
 
     def save(self, folder: Path) -> None:
         """Write everything. Raises StorageError."""

@@ -5,7 +5,9 @@ An event's key is user * 2^32 + its place in that user's sequence, so that nearn
 
 from __future__ import annotations
 
+import hashlib
 from array import array
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,21 @@ class Postings:
                 f"{self.n_fitted:,}, where its fit ends, to {len(self):,}"
             )
         return as_of - self.n_fitted
+
+    @cached_property
+    def secret(self) -> bytes:
+        """What only who has the events knows."""
+        digest = hashlib.sha256(b"releases")
+        for column in (self._offsets, self._items):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.digest()
+
+    def offset_of_event(self, item: int, every: int, phase: int, as_of: int | None = None) -> int:
+        """The offset behind the last event of an item whose number, less `phase`, is a multiple of `every`; the end of
+        the fit where that lies within it."""
+        fitted, learned = len(self._fitted_rows(item)), self._learned_rows(item, as_of)
+        number = phase + (fitted + len(learned) - phase) // every * every
+        return self.n_fitted if number <= fitted else self.n_fitted + int(learned[number - fitted - 1]) + 1
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything, to be saved: see `restored`."""

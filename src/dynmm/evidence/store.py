@@ -64,6 +64,12 @@ class EvidenceStore:
         }
         return read[fact.kind]()
 
+    def released(self, item: str, every: int, as_of: int | None = None) -> int:
+        """See `FactStore.released`."""
+        if item not in self.items:
+            return self.ledger.n_fitted
+        return self.ledger.released(self.items.encode(item, what="item"), every, as_of)
+
     def has(self, user: str, item: str, as_of: int) -> bool | None:
         """See `FactStore.has`."""
         if user not in self.users:

@@ -29,6 +29,12 @@ class RationaleSettings(Settings):
         description="So many distinct people must stand behind a public count, 2 or more; 20 is advised for sensitive "
         "domains.",
     )
+    release_every: int = Field(
+        20,
+        ge=1,
+        description="The public reads the facts of an item as they stood at its last release, one for every so many "
+        "people who take it: so no change tells of one of them. 1 is always now.",
+    )
     claims: int = Field(3, ge=1, le=20, description="Claims in a rationale, at most.")
     sentences: int = Field(2, ge=1, le=5, description="Sentences of claims, at most; a sentence holds two.")
     titles: int = Field(3, ge=1, le=20, description="Titles that a claim names, at most; the others are counted.")

@@ -100,6 +100,8 @@ def verify(
         return Verification(tuple(problems), 0)
     titles = _titles(rationale, store)
     try:
+        if rationale.view == "public":
+            problems += _between_releases(rationale, store, own)
         recomputed = [_recompute(claim, titles, against) for claim in rationale.claims]
     except DataError as error:  # the log does not reach back to it
         problems.append(Problem(None, "as_of_offset", str(error), rationale.as_of_offset))
@@ -126,6 +128,13 @@ def _of_the_frame(against: _Against, least_k: int) -> Iterator[Problem]:
         yield Problem(None, "item", "an item of the catalogue", rationale.item)
     if rationale.user is not None and store.has(rationale.user, rationale.item, rationale.as_of_offset) is None:
         yield Problem(None, "user", "a known user", rationale.user)
+
+
+def _between_releases(rationale: Rationale, store: FactStore, settings: RationaleSettings) -> Iterator[Problem]:
+    """The public is told nothing as of a moment between two releases of the item."""
+    released = store.released(rationale.item, settings.release_every, rationale.as_of_offset)
+    if released != rationale.as_of_offset:
+        yield Problem(None, "as_of_offset", f"a release of the item, such as {released}", rationale.as_of_offset)
 
 
 def _titles(rationale: Rationale, store: FactStore) -> dict[str, str]:

@@ -63,6 +63,10 @@ class LoggedFacts:
             self._histories[moment] = found
         return self._histories[moment]
 
+    def released(self, item: str, every: int, as_of: int | None = None) -> int:
+        """Every offset is a release in here."""
+        return self.offset if as_of is None else as_of
+
     def has(self, user: str, item: str, as_of: int) -> bool | None:
         histories = self.histories(as_of)
         return item in histories[user] if user in histories else None
