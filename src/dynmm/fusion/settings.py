@@ -46,7 +46,7 @@ class FusionSettings(Settings):
         0.1, description="Chance that a modality of an item, the collaborative one included, is hidden in a step."
     )
     swap: _Rate = Field(
-        0.2,
+        0.05,
         description="Chance that an item shows another item's content in a step, so that the gate learns to doubt.",
     )
     align_weight: _Weight = Field(0.1, description="Weight of the contrastive loss between modalities (L_mm).")
