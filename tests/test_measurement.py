@@ -42,8 +42,8 @@ def test_every_table_of_a_result_has_the_rung(options: FitOptions) -> None:
     result = evaluate(_run(options, "full", k_core=0), systems=["popularity"])
     group = result["apart"]["target_unseen"]
     assert group["cases"] == 1
-    assert set(group["systems"]) == {"dynmm", "dynmm/joint", "dynmm/backbone", "popularity"}
-    assert group["systems"]["dynmm/joint"] == group["systems"]["dynmm"]
+    assert set(group["systems"]) == {"dynmm", "dynmm/evidence", "dynmm/joint", "dynmm/backbone", "popularity"}
+    assert group["systems"]["dynmm/evidence"] == group["systems"]["dynmm"]
     assert "target unseen" in render(ReportData("a film", results=[result]))
 
 

@@ -62,16 +62,18 @@ def _queries() -> list[Query]:
 
 def test_the_ladder_ends_with_the_whole(fitted: Recommender) -> None:
     ladder = rungs(fitted)
-    assert list(ladder) == ["dynmm/backbone", "dynmm/joint"]
+    assert list(ladder) == ["dynmm/backbone", "dynmm/joint", "dynmm/evidence"]
     assert all(system.name == name for name, system in ladder.items())
-    systems = (fitted.system, ladder["dynmm/joint"], ladder["dynmm/backbone"])
-    ours, top, below = (one.rank(_queries(), 10) for one in systems)
+    ours = fitted.system.rank(_queries(), 10)
+    below, joint, top = (one.rank(_queries(), 10) for one in ladder.values())
     assert np.array_equal(ours.items, top.items)
     assert np.array_equal(ours.scores, top.scores)
-    assert not np.array_equal(ours.scores, below.scores)
+    assert not np.array_equal(joint.scores, below.scores)
+    assert not np.array_equal(top.scores, joint.scores)
 
 
 def test_recommending_moves_nothing(fitted: Recommender) -> None:
+    fitted.recommend_many(USERS, 7)  # what is kept to answer faster is there now
     before = state_hash(fitted)
     backbone, joint = whole_of(fitted).backbone.parameter_hash(), _joint(fitted).parameter_hash()
     fitted.recommend("u9", 3)
@@ -122,6 +124,23 @@ def test_nobody_else_decides_what_one_user_gets(fitted: Recommender) -> None:
         assert fitted.recommend(user, 9) == together[user]
 
 
+def test_what_facts_add_to_an_item_depends_on_no_other_item_or_query(fitted: Recommender) -> None:
+    evidence = whole_of(fitted).evidence
+    assert evidence is not None
+    histories = [[1, 2, 3], [9, 2, 2, 29, 0], [], [5, 4, 3]]
+    asked = [Query(UserHistory(np.asarray(one, np.int32)), fitted.now) for one in histories]
+    every = np.arange(30)
+    together = evidence.scores(asked)
+    for row, query in enumerate(asked):
+        assert np.array_equal(evidence.scores([query])[0], together[row])
+        among = evidence.on(query, every)
+        assert [evidence.on(query, np.asarray([item]))[0] for item in every] == among.tolist()
+        assert among == pytest.approx(together[row], abs=1e-4)
+        sums = [sum(part.amount for part in evidence.parts(query, int(item))) for item in every]
+        assert sums == pytest.approx(among.tolist(), abs=1e-4)
+    assert together[1].any()
+
+
 def test_the_facts_tell_of_content_and_of_the_joint_stage(fitted: Recommender) -> None:
     (text,) = fitted.facts["content"]["modalities"]
     assert (text["modality"], text["items"], text["without"]) == ("text", 29, 1)
@@ -163,9 +182,9 @@ def test_the_papers_form_in_a_whole_run(world: Path, options: FitOptions, tmp_pa
         _fit(world, options, variant="paper", swap=0.3)
 
 
-def test_without_content_there_is_the_backbone_alone(world: Path, options: FitOptions) -> None:
+def test_without_content_there_is_no_joint_stage(world: Path, options: FitOptions) -> None:
     blind = _fit(world, options, variant="off")
-    assert list(rungs(blind)) == ["dynmm/backbone"]
+    assert list(rungs(blind)) == ["dynmm/backbone", "dynmm/evidence"]
     assert blind.facts["joint"] is None
     assert known_features(blind) == ()
     with pytest.raises(UnsupportedByData, match="no modality to drop"):
@@ -174,7 +193,7 @@ def test_without_content_there_is_the_backbone_alone(world: Path, options: FitOp
 
 def test_a_modality_that_is_not_wanted_is_not_read(world: Path, options: FitOptions) -> None:
     blind = _fit(world, options, modalities=["image", "audio"])
-    assert list(rungs(blind)) == ["dynmm/backbone"]
+    assert list(rungs(blind)) == ["dynmm/backbone", "dynmm/evidence"]
     assert blind.facts["content"]["modalities"] == []
 
 

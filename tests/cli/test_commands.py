@@ -119,7 +119,8 @@ def test_evaluate_writes_the_contract_shape(full_run: Path, tmp_path: Path) -> N
     assert cell["ci95"][0] <= cell["mean"] <= cell["ci95"][1]
     assert cell["seeds"] == [cell["mean"]]
     assert {(one["ours"], one["theirs"]) for one in told["comparisons"]} == {
-        ("dynmm", "dynmm/backbone"),
+        ("dynmm", "dynmm/joint"),
+        ("dynmm/joint", "dynmm/backbone"),
         ("dynmm", "popularity"),
         ("dynmm", "item-knn"),
     }

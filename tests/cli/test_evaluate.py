@@ -87,15 +87,15 @@ def test_the_full_condition_is_what_a_plain_evaluation_says(run: Path) -> None:
     asked = _dynmm("evaluate", run, "--drop", "text=1", "--json", "-q")
     assert (plain.exit_code, asked.exit_code, asked.stderr) == (0, 0, "")
     whole, full = json.loads(plain.stdout)["systems"], json.loads(asked.stdout)["systems"]
-    assert full["full"] == whole["dynmm"] == whole["dynmm/joint"]
-    assert list(whole) == ["dynmm", "dynmm/joint", "dynmm/backbone", "popularity"]
-    assert "dynmm is dynmm/joint: nothing is built above it." in json.loads(plain.stdout)["notes"]
+    assert full["full"] == whole["dynmm"] == whole["dynmm/evidence"]
+    assert list(whole) == ["dynmm", "dynmm/evidence", "dynmm/backbone", "dynmm/joint", "popularity"]
+    assert "dynmm is dynmm/evidence: nothing is built above it." in json.loads(plain.stdout)["notes"]
 
 
-def test_a_run_without_content_has_one_rung_and_nothing_to_drop(blind: Path) -> None:
+def test_a_run_without_content_has_no_joint_rung_and_nothing_to_drop(blind: Path) -> None:
     told = json.loads(_dynmm("evaluate", blind, "--system", "popularity", "--json", "-q").stdout)
-    assert list(told["systems"]) == ["dynmm", "dynmm/backbone", "popularity"]
-    assert "dynmm is dynmm/backbone: nothing is built above it." in told["notes"]
+    assert list(told["systems"]) == ["dynmm", "dynmm/evidence", "dynmm/backbone", "popularity"]
+    assert "dynmm is dynmm/evidence: nothing is built above it." in told["notes"]
     assert "no modality to drop or to corrupt" in _refused("evaluate", blind, "--drop", "text")
 
 

@@ -50,7 +50,7 @@ class EvidenceScore:
 
     def seen(self, features: Sequence[Features]) -> EvidenceScore:
         """The same items seen otherwise: with a modality dropped or corrupted."""
-        by_name = {one.modality: one for one in features}
+        by_name: dict[str, Features] = {one.modality: one for one in features}
         likeness = tuple(one.seen(by_name[one.modality]) for one in self.terms.likeness)
         return replace(self, terms=replace(self.terms, likeness=likeness))
 

@@ -16,8 +16,10 @@ the last days). B queries, S history items, I items, K columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -128,13 +130,13 @@ class Terms:
             return self._with_trend(out, queries, worth)
         facts, offsets, items = self._pair_rows(past.sources)
         for r in self.recencies:
-            mixed = sum(np.float32(worth[fact, "", r]) * values for fact, values in facts.items())
+            mixed = _summed(np.float32(worth[fact, "", r]) * values for fact, values in facts.items())
             kernel = sp.csr_matrix((mixed, items, offsets), shape=(len(past.sources), self.n_items))
             out += (past.weighed(r) @ kernel).toarray()
         shares = {r: _shares(past.weighed(r)) for r in self.recencies}
         for one in self.likeness:
             for fact, factor in (("alike", None), ("new", self._newness())):
-                mix = sum(np.float32(worth[fact, one.modality, r]) * shares[r] for r in self.recencies)
+                mix = _summed(np.float32(worth[fact, one.modality, r]) * shares[r] for r in self.recencies)
                 if not sp.csr_matrix(mix).nnz:
                     continue
                 near = _products(np.asarray(mix @ one.vectors[past.sources], dtype=np.float32), one.vectors)
@@ -143,7 +145,10 @@ class Terms:
         return self._with_trend(out, queries, worth)
 
     def total_on(self, query: Query, candidates: IntArray, weights: FloatArray) -> NDArray[np.float32]:
-        """(C,): the same for some candidates of one query. candidates: (C,) dense."""
+        """(C,): the same for some candidates of one query, each the same to the bit whichever others come with it.
+
+        candidates: (C,) dense.
+        """
         sources, amounts = self._history(query.history)
         worth = self._worth(weights)
         candidates = np.asarray(candidates, dtype=np.int64)
@@ -152,15 +157,15 @@ class Terms:
             grid = self.pairs.between(sources, candidates)
             norms = np.outer(self._norms()[sources], self._norms()[candidates])
             for fact, values in _facts_of(grid).items():
-                strength = sum(worth[fact, "", r] * amounts[r] for r in self.recencies)
-                out += strength @ (values * norms)
+                strength = _summed(worth[fact, "", r] * amounts[r] for r in self.recencies)
+                out += np.ascontiguousarray((strength[:, None] * (values * norms)).T).sum(axis=1)
             for one in self.likeness:
-                near = one.vectors[sources] @ one.vectors[candidates].T
                 plain, new = (
-                    sum(worth[fact, one.modality, r] * amounts[r] / amounts[r].sum() for r in self.recencies)
+                    _summed(worth[fact, one.modality, r] * amounts[r] / amounts[r].sum() for r in self.recencies)
                     for fact in ("alike", "new")
                 )
-                out += plain @ near + (new @ near) * self._newness()[candidates]
+                for liked, factor in ((plain, 1.0), (new, self._newness()[candidates])):
+                    out += (one.vectors[candidates] * (liked @ one.vectors[sources])).sum(axis=1) * factor
             out += self._attributes_on(sources, amounts, candidates, worth)
         for days in self.trend_days:
             out += worth["trend", str(days), 0.0] * self._trend(query.as_of, days)[candidates]
@@ -176,13 +181,13 @@ class Terms:
             norms = self._norms()[sources] * self._norms()[item]
             told = {kind: np.zeros(len(sources)) for kind in ("followed", "together")}
             for fact, values in _facts_of(grid).items():
-                strength = sum(worth[fact, "", r] * amounts[r] for r in self.recencies)
+                strength = _summed(worth[fact, "", r] * amounts[r] for r in self.recencies)
                 told[PAIR_FACTS[fact]] += strength * values[:, 0] * norms
             for kind, sums in told.items():
                 found += [Part(kind, int(j), float(a)) for j, a in zip(sources, sums, strict=True) if a != 0]
             for one in self.likeness:
                 near = one.vectors[sources] @ one.vectors[item]
-                strength = sum(
+                strength = _summed(
                     (worth["alike", one.modality, r] + worth["new", one.modality, r] * self._newness()[item])
                     * amounts[r]
                     / amounts[r].sum()
@@ -209,7 +214,7 @@ class Terms:
         rows = np.repeat(np.arange(len(sources)), np.diff(offsets))
         mixed = np.zeros(len(items))
         for fact, values in facts.items():
-            mixed += sum(worth[fact, "", r] * amounts[r] for r in self.recencies)[rows] * values
+            mixed += _summed(worth[fact, "", r] * amounts[r] for r in self.recencies)[rows] * values
         pointed, places = np.unique(items, return_inverse=True)
         sums = np.bincount(places, weights=mixed, minlength=len(pointed))
         return pointed[np.lexsort((pointed, -sums))[:k]].astype(np.int64)
@@ -226,7 +231,8 @@ class Terms:
         order = np.argsort(first)
         back = np.argsort(order)
         ages = np.arange(len(recent), dtype=np.float64)
-        amounts = {r: np.bincount(back[places], weights=r**ages, minlength=len(sources)) for r in self.recencies}
+        weigh = partial(np.bincount, back[places], minlength=len(sources))
+        amounts: dict[float, FloatArray] = {r: np.asarray(weigh(r**ages), dtype=np.float64) for r in self.recencies}
         return sources[order], amounts
 
     def _norms(self) -> FloatArray:
@@ -283,13 +289,15 @@ class Terms:
         table = self.attributes
         if not table.names:
             return
-        profile = sp.csr_matrix((out.shape[0], len(table.values)), dtype=np.float32)
+        profiles = []
         for r in self.recencies:
             by_value = self._attribute_worth(worth, r)
             if by_value.any():
-                profile = profile + (shares[r] @ table.entries[sources]) @ sp.diags(by_value.astype(np.float32))
-        if profile.nnz:
-            out += (sp.csr_matrix(profile) @ table.by_value).toarray()
+                had = sp.csr_matrix((shares[r] @ table.entries[sources]) @ sp.diags(by_value.astype(np.float32)))
+                had.sort_indices()  # or the order of sums would depend on whether all rows happen to be in order
+                profiles.append(had)
+        if profiles:
+            out += (sp.csr_matrix(_summed(profiles)) @ table.by_value).toarray()
 
     def _attribute_worth(self, worth: dict[tuple[str, str, float], float], r: float) -> FloatArray:
         """(V,) weight of each value's column."""
@@ -348,9 +356,16 @@ class _Past:
         return cls(sources, starts, places, np.concatenate([np.empty(0), *ages]))
 
     def weighed(self, recency: float) -> sp.csr_matrix:
-        """(B, S) recency^age, an entry for each event."""
+        """(B, S) recency^age, summed over the events of an item; in order, so that no sum depends on other rows."""
         values = (recency**self.ages).astype(np.float32)
-        return sp.csr_matrix((values, self.places, self.starts), shape=(len(self.starts) - 1, len(self.sources)))
+        made = sp.csr_matrix((values, self.places, self.starts), shape=(len(self.starts) - 1, len(self.sources)))
+        made.sum_duplicates()
+        return made
+
+
+def _summed(parts: Iterable[Any]) -> Any:
+    """Arrays or matrices added up in their order."""
+    return sum(parts)
 
 
 def _facts_of(read: PairRows | PairGrid) -> dict[str, FloatArray]:
