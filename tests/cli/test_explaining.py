@@ -271,6 +271,26 @@ def test_what_was_printed_recomputes(run: Path, view: str, public: Json, operato
     assert _dynmm("verify", run, "-", given=json.dumps(explained)).exit_code == 0
 
 
+@pytest.mark.parametrize("view", ["public", "operator"])
+def test_reasons_given_before_and_after_more_events_recompute(
+    run: Path, view: str, public: Json, tmp_path: Path
+) -> None:
+    recommender = Recommender.from_pretrained(run)
+    rows = [{"user_id": f"u{user}", "item_id": "i19", "timestamp": START + 2 * DAY + user} for user in range(30)]
+    recommender.learn(rows)
+    recommender.save_pretrained(tmp_path / "later")
+    for user in ("u3", "u40"):
+        call = ("recommend", tmp_path / "later", "--user", user, "-k", "6", "--explain", "--view", view)
+        told = _told(*call)
+        assert told["as_of_offset"] == EVENTS + 30
+        assert any(one["rationale"]["claims"] for one in told["items"])
+        result = _dynmm("verify", tmp_path / "later", "-", given=json.dumps(told))
+        assert result.exit_code == 0, result.stdout
+        item = told["items"][0]["item"]
+        assert _told("explain", *call[1:4], "--item", item)["as_of_offset"] == EVENTS + 30
+    assert _dynmm("verify", tmp_path / "later", "-", given=json.dumps(public)).exit_code == 0
+
+
 def _claim(rationale: Json, kind: str) -> Json | None:
     found: list[Json] = [one for one in rationale["claims"] if one["kind"] == kind]
     return found[0] if found else None

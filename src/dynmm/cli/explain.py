@@ -42,6 +42,7 @@ def explain(
       dynmm explain runs/films --user 42 --item 260
       dynmm explain runs/films --user 42 --item 260 --without 'followed:1196>260' --view operator
     """
+    from dynmm.assembly import offset_of
     from dynmm.cli.telling import Reasons, what_if_json
     from dynmm.recommender import Recommender
 
@@ -54,7 +55,7 @@ def explain(
                 "user": user,
                 "item": item,
                 "title": title,
-                "as_of_offset": found.explained.as_of_offset,
+                "as_of_offset": offset_of(recommender),
                 "rank": found.explained.rank,
                 "score": found.explained.score,
                 **reasons.as_json(),

@@ -203,8 +203,10 @@ def _cited(claim: Claim, against: _Against) -> tuple[tuple[FactId, ...], _Differ
 
 
 def _strange_sources(ids: tuple[FactId, ...], against: _Against) -> _Differences:
-    """Sources that the user had not taken."""
+    """Sources that the user had not taken. A public offset is the item's release; the user's own may be newer."""
     user, as_of = against.rationale.user, against.rationale.as_of_offset
+    if against.rationale.view == "public":
+        as_of = against.store.offset
     if user is None:
         return []
     return [
