@@ -208,6 +208,28 @@ def test_without_evidence_there_is_nothing_to_tell(world: Path, options: FitOpti
     assert one.rationale.abstains
 
 
+def test_the_papers_evidence_is_an_items_neighbours_all_alike(world: Path, options: FitOptions, tmp_path: Path) -> None:
+    config = {**BRIEF, "evidence": {"variant": "paper", "neighbours": 3, "strengths": [2.0]}}
+    run = Recommender.fit(world, config, split="full", seed=3, options=options)
+    terms = store_of(run).ledger
+    told = 0
+    for user in USERS:
+        for one in run.recommend(user, 5, explain=True):
+            assert one.explained is not None
+            parts = whole_of(run).evidence.parts(_query(run, user), run.items.encode(one.item))  # type: ignore[union-attr]
+            assert {part.amount for part in parts} <= {2.0}
+            assert len(parts) <= 3
+            assert one.explained.contributions["evidence"] == 2.0 * len(parts)
+            assert one.explained.score == pytest.approx(one.score, abs=1e-4)
+            for part in parts:
+                assert terms.together_users(part.source, run.items.encode(one.item), 50) > 0
+            told += len(parts)
+    assert told > 0
+    run.save_pretrained(tmp_path / "run")
+    again = Recommender.from_pretrained(tmp_path / "run", device="cpu")
+    assert [one.score for one in again.recommend("u0", 5)] == [one.score for one in run.recommend("u0", 5)]
+
+
 def test_interactions_alone_give_evidence_too(options: FitOptions) -> None:
     config = {**QUICK, "fusion": {"variant": "off"}}
     run = Recommender.fit(circle_data(), config, split="full", seed=3, options=options)

@@ -16,13 +16,15 @@ from dynmm.errors import ArtefactError
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
+from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.pairs import PairStatistics
+from dynmm.evidence.parts import Column
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.seen import SeenPairs
 from dynmm.evidence.sequences import Sequences
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.evidence.system import latent_scores
-from dynmm.evidence.terms import Column, Terms
+from dynmm.evidence.terms import Terms
 from dynmm.evidence.trend import TrendSettings
 from dynmm.evidence.weights import Weights, choose_strength, learn_weights
 from dynmm.fusion.joint import Joint
@@ -50,6 +52,20 @@ def terms_of(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) 
     )
 
 
+def neighbour_terms_of(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) -> NeighbourTerms:
+    """The paper's facts, see `NeighbourTerms`."""
+    every = terms_of(dataset, joint, settings)
+    return NeighbourTerms(
+        every.pairs, every.items, every.attributes, every.n_items, settings.neighbours, every.likeness
+    )
+
+
+def read_terms(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) -> Terms | NeighbourTerms:
+    """The facts of the variant that is configured."""
+    make = neighbour_terms_of if settings.variant == "paper" else terms_of
+    return make(dataset, joint, settings)
+
+
 def learned(
     terms: Terms, space: VectorSpace, asked: Cases, settings: EvidenceSettings, seed: int, cache: StageCache, key: str
 ) -> Weights | None:
@@ -68,7 +84,12 @@ def learned(
 
 
 def strengthened(
-    terms: Terms, space: VectorSpace, weights: Weights, validation: Cases | None, settings: EvidenceSettings, seed: int
+    terms: Terms | NeighbourTerms,
+    space: VectorSpace,
+    weights: Weights,
+    validation: Cases | None,
+    settings: EvidenceSettings,
+    seed: int,
 ) -> EvidenceScore:
     """The score with the strength that validation chooses. terms, space: of all training events."""
     strength = 1.0
@@ -154,7 +175,7 @@ def load_evidence(
         own = Sequences(np.array(counted.offsets, np.int64), np.array(counted.events.items, np.int32))
         pairs = PairStatistics(pairs.settings, pairs.tables, own, ordered=pairs.ordered, fading=pairs.fading)
         items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days))
-    terms = Terms(
+    terms: Terms | NeighbourTerms = Terms(
         pairs=pairs,
         items=items,
         likeness=() if joint is None else tuple(Likeness.of(one) for one in joint.joined.features),
@@ -163,6 +184,8 @@ def load_evidence(
         trend_days=settings.trend_days if any(one.fact == "trend" for one in weights.columns) else (),
         n_items=catalogue.n_items,
     )
+    if settings.variant == "paper":
+        terms = NeighbourTerms(pairs, items, terms.attributes, terms.n_items, settings.neighbours, terms.likeness)
     if terms.columns != weights.columns:
         raise ArtefactError(f"the evidence in {folder} does not fit the items of the run; copy the run again")
     return EvidenceScore(terms, weights)

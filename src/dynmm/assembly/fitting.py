@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from dynmm.assembly.books import Books
-from dynmm.assembly.evidencing import facts_of, inputs_key, learned, strengthened, terms_of
+from dynmm.assembly.evidencing import (
+    facts_of,
+    inputs_key,
+    learned,
+    neighbour_terms_of,
+    read_terms,
+    strengthened,
+    terms_of,
+)
 from dynmm.assembly.searching import Search, index_of
 from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device
 from dynmm.backbone.settings import DataShape, resolve
@@ -25,7 +33,7 @@ from dynmm.encoders.running import encode_catalogue
 from dynmm.errors import ConfigError, DataError
 from dynmm.evaluation import protocols
 from dynmm.evidence.score import EvidenceScore
-from dynmm.evidence.weights import Weights
+from dynmm.evidence.weights import Weights, alike_weights
 from dynmm.fusion.content import usable
 from dynmm.fusion.diagnostics import diagnose
 from dynmm.fusion.joint import Joint
@@ -138,7 +146,7 @@ class _Stages:
         whole = self._whole(train, backbone, joint, None, None)
         if selected.evidence is not None:
             weights = selected.evidence.weights
-            whole.equip(EvidenceScore(terms_of(train, joint, self._config.evidence), weights))
+            whole.equip(EvidenceScore(read_terms(train, joint, self._config.evidence), weights))
         return whole
 
     def _weights(self, train: Dataset, backbone: Backbone, joint: Joint | None) -> Weights | None:
@@ -146,6 +154,8 @@ class _Stages:
         settings = self._config.evidence
         if settings.variant == "off":
             return None
+        if settings.variant == "paper":
+            return alike_weights(neighbour_terms_of(train, joint, settings))
         cut = cut_last(train)
         if len(cut.asked) < settings.least_users:
             return None
@@ -179,7 +189,7 @@ class _Stages:
         search = None if folder is None else Search(folder)
         evidence, settings = None, self._config.evidence
         if weights is not None:
-            terms = terms_of(train, joint, settings)
+            terms = read_terms(train, joint, settings)
             evidence = strengthened(terms, space, weights, validation, settings, self._seed)
         refit = partial(again, self._config, self._seed, self._options)
         return Whole(backbone, joint, refit, search, evidence, Books(replace(train, validation=None)))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dynmm.evidence.parts import Part
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.settings import EvidenceSettings
-from dynmm.evidence.terms import Part
 from dynmm.factids import FactId, value_text
 from dynmm.protocols import FactStore
 from dynmm.system import Query

@@ -14,7 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dynmm.catalogue.features import Features
-from dynmm.evidence.terms import Part, Terms
+from dynmm.evidence.neighbours import NeighbourTerms
+from dynmm.evidence.parts import Part
+from dynmm.evidence.terms import Terms
 from dynmm.evidence.weights import Weights
 from dynmm.system import Query
 from dynmm.types import Events, IntArray
@@ -24,7 +26,7 @@ from dynmm.types import Events, IntArray
 class EvidenceScore:
     """What is read (`terms`) and what it is worth (`weights`). `learn` advances the statistics, nothing else does."""
 
-    terms: Terms
+    terms: Terms | NeighbourTerms
     weights: Weights
 
     def scores(self, queries: Sequence[Query]) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
 from dynmm.evidence.pairrows import PairGrid, PairRows
 from dynmm.evidence.pairs import PairStatistics
+from dynmm.evidence.parts import Column, Part
 from dynmm.system import Query
 from dynmm.topk import SAME_KERNEL_ROWS
 from dynmm.types import FloatArray, IntArray, UserHistory
@@ -40,32 +41,6 @@ PAIR_FACTS = {"followed": "followed", "after": "together", "before": "together",
 
 #: Events from which on an item is half known.
 HALF_KNOWN = 5.0
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the score. fact: see above. name: modality, attribute or days, else empty. recency: of history."""
-
-    fact: str
-    name: str = ""
-    recency: float = 0.0
-
-    @property
-    def label(self) -> str:
-        """E.g. ``alike text 0.9``."""
-        return " ".join(part for part in (self.fact, self.name, f"{self.recency:g}" if self.recency else "") if part)
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """What one fact adds to one item. kind: of evidence. source: dense history item, -1 for a trend. name: modality
-    or days. value: place in the table of attributes, else -1."""
-
-    kind: str
-    source: int
-    amount: float
-    name: str = ""
-    value: int = -1
 
 
 @dataclass(frozen=True, eq=False)

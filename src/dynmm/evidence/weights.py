@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynmm.evidence.neighbours import NeighbourTerms
+from dynmm.evidence.parts import Column
 from dynmm.evidence.settings import EvidenceSettings
-from dynmm.evidence.terms import Column, Terms
+from dynmm.evidence.terms import Terms
 from dynmm.interactions.cases import Cases
 from dynmm.randomness import derive_seed, generator
 from dynmm.system import Query
@@ -122,8 +124,18 @@ def examples_of(
     return Examples(facts / scales, scores, standing, out, scales)
 
 
+def alike_weights(terms: NeighbourTerms) -> Weights:
+    """The paper's: every neighbour counts the same, one unit of the latent before validation chooses the strength."""
+    return Weights(terms.columns, np.ones(len(terms.columns)), 1.0, 0, 1.0)
+
+
 def choose_strength(
-    terms: Terms, latent: LatentScores, weights: FloatArray, validation: Cases, settings: EvidenceSettings, seed: int
+    terms: Terms | NeighbourTerms,
+    latent: LatentScores,
+    weights: FloatArray,
+    validation: Cases,
+    settings: EvidenceSettings,
+    seed: int,
 ) -> float:
     """The factor on all of evidence with the best NDCG@10 on validation, the smallest of equals.
 
