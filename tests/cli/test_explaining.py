@@ -202,6 +202,8 @@ def test_explain_prints_what_it_says_as_json(run: Path, operator: Json) -> None:
     assert set(coarse["what_if"]["contributes"]) == {"word", "bar"}
     assert f"It contributes {coarse['what_if']['contributes']['word']} of the score." in _dynmm(*call).stdout
     assert _told(*call[:6])["what_if"] is None
+    nothing = _dynmm(*call[:6], "--without", "together:i25>i26").stdout
+    assert "It contributes nothing to the score.\n  Without it the rank would not change: it stays 1." in nothing
 
 
 def test_an_item_of_the_history_has_no_rank(run: Path) -> None:

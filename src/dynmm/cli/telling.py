@@ -113,7 +113,8 @@ def _what_if(found: WhatIf, reasons: Reasons) -> tuple[str, str]:
     """Two sentences: what it contributes, and what would change."""
     before, after = found.before, found.after
     if not reasons.exact:
-        contributes = f"It contributes {_taken_away(found, reasons.settings).word} of the score."
+        word = _taken_away(found, reasons.settings).word
+        contributes = f"It contributes {'nothing to' if word == 'none' else f'{word} of'} the score."
     elif found.contributes >= 0:
         contributes = f"It contributes {found.contributes:.4f} of the score {before.score:.4f}."
     else:
