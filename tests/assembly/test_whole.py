@@ -73,7 +73,6 @@ def test_the_ladder_ends_with_the_whole(fitted: Recommender) -> None:
 
 
 def test_recommending_moves_nothing(fitted: Recommender) -> None:
-    fitted.recommend_many(USERS, 7)  # what is kept to answer faster is there now
     before = state_hash(fitted)
     backbone, joint = whole_of(fitted).backbone.parameter_hash(), _joint(fitted).parameter_hash()
     fitted.recommend("u9", 3)

@@ -7,13 +7,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.fusion.made import features, lacking
 
+from dynmm.assembly.evidencing import terms_of
 from dynmm.assembly.searching import Search, index_of
 from dynmm.assembly.whole import Whole, base_of
 from dynmm.backbone.settings import BackboneSettings
 from dynmm.backbone.system import Backbone, fit_backbone
+from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.settings import EvidenceSettings
+from dynmm.evidence.system import EvidenceSystem
+from dynmm.evidence.weights import Weights
 from dynmm.fusion.content import usable
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.settings import FusionSettings
@@ -83,6 +89,18 @@ def test_the_whole_keeps_the_contract(check: Check) -> None:
 @pytest.mark.parametrize("check", SYSTEM_CHECKS, ids=lambda check: str(check.__name__))
 def test_the_whole_over_codes_keeps_the_contract(check: Check) -> None:
     check(_fresh(_quantised))
+
+
+def _weighed(dataset: Dataset) -> tuple[Joint, EvidenceScore]:
+    """Every column of evidence counts the same."""
+    _, joint = _stages(dataset)
+    terms = terms_of(dataset, joint, EvidenceSettings())
+    return joint, EvidenceScore(terms, Weights(terms.columns, np.ones(len(terms.columns)), 1.0, 0, 1.0))
+
+
+@pytest.mark.parametrize("check", SYSTEM_CHECKS, ids=lambda check: str(check.__name__))
+def test_evidence_keeps_the_contract(check: Check) -> None:
+    check(lambda: EvidenceSystem(_weighed))
 
 
 def test_joint_accuracy_floor() -> None:

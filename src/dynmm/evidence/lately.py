@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ class LatelyCounts:
 
     Moments that move on cost what enters and leaves, others a recount.
     """
+
+    #: What was counted last follows from the timeline, and changes no answer.
+    only_remembers: ClassVar[bool] = True
 
     def __init__(self, timeline: Timeline, span_ms: int) -> None:
         self._timeline, self._span = timeline, span_ms

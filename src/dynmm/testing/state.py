@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence, Set
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ def state_hash(value: Any) -> str:
     """The hex digest of an object's whole state: arrays, tensors, generators, containers and attributes.
 
     Follows attributes and slots to any depth, and survives cycles. Functions, modules and types count by
-    name; what exposes no state of its own (a lock, an extension object) counts by type.
+    name; what exposes no state of its own (a lock, an extension object) counts by type. So does a class that says
+    `only_remembers = True`: it keeps nothing that does not follow from the rest. Values of a `cached_property` follow
+    from the rest, too, and are left out.
     """
     digest = hashlib.sha256()
     _feed(value, digest, set())
@@ -61,6 +64,10 @@ def _content(value: Any) -> bytes | Sequence[Any] | None:
 def _attributes(value: Any) -> list[Any] | None:
     slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(value, name)]
     own = getattr(value, "__dict__", None)
-    if own is None and not slots:
+    if (own is None and not slots) or getattr(type(value), "only_remembers", False):
         return None
-    return [dict(own or {}), [(name, getattr(value, name)) for name in slots if not name.startswith("__")]]
+    follows = {name for name in own or {} if isinstance(getattr(type(value), name, None), cached_property)}
+    return [
+        {name: one for name, one in (own or {}).items() if name not in follows},
+        [(name, getattr(value, name)) for name in slots if not name.startswith("__")],
+    ]
