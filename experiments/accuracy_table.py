@@ -21,11 +21,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+")
     print(
-        "| data | users, seeds | dynmm HR@10 | NDCG@10 | dynmm/backbone | "
+        "| data | users, seeds | dynmm HR@10 | NDCG@10 | dynmm/joint | dynmm/backbone | "
         + " | ".join(COMPARED)
         + " | best published |"
     )
-    print("|---|---|---|---|---|" + "---|" * len(COMPARED) + "---|")
+    print("|---|---|---|---|---|---|" + "---|" * len(COMPARED) + "---|")
     for file in parser.parse_args().files:
         for name, result in json.loads(file.read_text(encoding="utf-8"))["data"].items():
             print(_row(name, result))
@@ -34,7 +34,7 @@ def main() -> None:
 def _row(name: str, result: Mapping[str, Any]) -> str:
     systems = result["systems"]
     ours = [_whole(systems["dynmm"][metric]) for metric in METRICS]
-    others = [_pair(systems[one]) for one in ("dynmm/backbone", *COMPARED)]
+    others = [_pair(systems[one]) for one in ("dynmm/joint", "dynmm/backbone", *COMPARED)]
     cells = [name, f"{result['users']:,}, {len(result['run_seeds'])}", *ours, *others, BEST.get(name, "")]
     return "| " + " | ".join(cells) + " |"
 
