@@ -101,7 +101,8 @@ def test_the_python_of_the_guide_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DYNMM_CACHE", str(tmp_path / "cache"))
     simulate(WORLD, 1).write("data/senses")
     options = FitOptions("cpu")
-    fit("data/senses", {**QUICK, "evidence": {"variant": "off"}}, split="full", options=options).recommender.save_pretrained("runs/senses")
+    config = {**QUICK, "evidence": {"variant": "off"}}
+    fit("data/senses", config, split="full", options=options).recommender.save_pretrained("runs/senses")
     names: dict[str, Any] = {}
     for code in (block("add_items("), block("similar(")):
         exec(compile(code, str(GUIDE), "exec"), names)
