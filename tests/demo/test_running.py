@@ -16,6 +16,7 @@ from tests.demo.made import REASONED
 from tests.worlds import write_circles
 
 from dynmm.cli import main
+from dynmm.config import Config
 from dynmm.demo import running
 from dynmm.demo.reasoning import SHOWN
 from dynmm.demo.worlds import world_with_newcomers
@@ -100,6 +101,14 @@ def test_data_without_pictures_is_told_where_to_see_some(hostile: tuple[Result, 
     assert result.exit_code == 0, result.output
     assert "`dynmm demo` without --data simulates a small world that has both" in result.stdout
     assert "neither a picture nor a sound" in page
+
+
+def test_data_of_ones_own_trains_fewer_epochs_unless_they_are_set() -> None:
+    shortened = running.shortened({"backbone": {"width": 8, "epochs": 2}, "encoders": {"text": "off"}})
+    assert shortened["backbone"] == {"width": 8, "epochs": 2}
+    assert shortened["fusion"] == running.SHORT["fusion"]
+    assert shortened["encoders"] == {"text": "off"}
+    assert Config.of(running.shortened({})).backbone.epochs == running.SHORT["backbone"]["epochs"]
 
 
 def test_hostile_titles_stay_text(hostile: tuple[Result, str]) -> None:

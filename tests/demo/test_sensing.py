@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from tests.demo.made import STAYS
 from tests.worlds import QUICK
 
 from dynmm.assembly import FitOptions, fit
 from dynmm.assembly.whole import Whole, whole_of
-from dynmm.catalogue.content import AUDIO, IMAGE, Modality
+from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
 from dynmm.demo import sensing
 from dynmm.demo.sensing import Search, search
 from dynmm.demo.worlds import Newcomers
@@ -61,6 +62,23 @@ def test_what_is_looked_at_are_the_first_recommendations(fitted: Recommender, fo
     listed = [item for name, item in one.looked if name == user]
     assert listed == [recommended.item for recommended in fitted.recommend(user, sensing.FIRST)]
     assert set(one.owed) <= set(one.looked)
+
+
+def test_newcomers_alone_can_be_looked_at(fitted: Recommender, new: Newcomers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensing, "STAYS", STAYS)
+    late = new.items["item_id"].to_list()
+    found = search(fitted, (IMAGE, AUDIO, TEXT), late)
+    assert {one.among for one in found} == {len(late)}
+    user = found[0].looked[0][0]
+    listed = [item for name, item in found[0].looked if name == user]
+    assert listed == [one.item for one in fitted.rank(user, late)[: sensing.FIRST]]
+    cases = [one.case for one in found if one.case is not None]
+    assert cases
+    for case in cases:
+        without = Recommender(alone(fitted, case.modality, case.item), fitted.known)
+        without.items, without._titles = fitted.items, fitted._titles
+        ranked = [one.item for one in without.rank(case.user, late)]
+        assert 1 + ranked.index(case.item) == case.without[case.modality] > STAYS
 
 
 def test_the_case_is_one_of_those_and_tells_what_was_taken_away(

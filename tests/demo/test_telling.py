@@ -45,12 +45,19 @@ def test_what_cannot_be_shown_is_left_out(fitted: Recommender, told_of: Search) 
     assert sensed(fitted, told_of, [], None).exhibits == []
 
 
-def test_an_item_that_came_after_the_fit_is_called_new(fitted: Recommender, told_of: Search, new: Newcomers) -> None:
+def test_what_was_chosen_from_is_said(fitted: Recommender, told_of: Search) -> None:
+    said = " ".join(sensed(fitted, replace(told_of, among=12), [], None).sentences)
+    assert "Out of 12 clips that came after the fit, user" in said
+    assert "recommendations out of the 12 items that came after the fit to each of" in said
+    assert "came after the fit" not in " ".join(sensed(fitted, told_of, [], None).sentences)
+
+
+def test_that_nobody_took_an_item_yet_is_said(fitted: Recommender, told_of: Search, new: Newcomers) -> None:
     late, early = new.items["item_id"][0], new.data.items.ids[0]
     for item, expected in ((late, True), (early, False)):
         case = Case(told_of.modality, fitted.users.ids[0], item, 1, {told_of.modality: 30}, None, ())
         said = " ".join(sensed(fitted, replace(told_of, case=case), [], None).sentences)
-        assert ("It came after the fit, and nobody has watched it yet." in said) == expected
+        assert ("Nobody has watched it yet." in said) == expected
         assert "most like it" not in said
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
@@ -49,7 +49,8 @@ class Search:
     """What was looked at for one modality.
 
     looked: recommendations as (user, item), of so many users. owed: those that the modality explains. case: the
-    clearest of them, whose score falls furthest beyond what taking away anything else does.
+    clearest of them, whose score falls furthest beyond what taking away anything else does. among: out of so many
+    items that came after the fit, None for the whole catalogue.
     """
 
     modality: Modality
@@ -57,23 +58,31 @@ class Search:
     looked: Sequence[Pair]
     owed: Sequence[Pair]
     case: Case | None
+    among: int | None = None
 
 
-def search(recommender: Recommender, wanted: Sequence[Modality]) -> list[Search]:
-    """One search for each wanted modality that the run knows; none without a joint stage."""
+def search(recommender: Recommender, wanted: Sequence[Modality], among: Sequence[str] | None = None) -> list[Search]:
+    """One search for each wanted modality that the run knows; none without a joint stage.
+
+    among: items that came after the fit, to recommend from them alone; None for the whole catalogue.
+    """
     whole = whole_of(recommender)
     names = [one.modality for one in whole.features]
     if not set(names) & set(wanted):
         return []
-    listed = _listed(recommender, _some(recommender))
+    candidates = None
+    if among is not None:
+        candidates = np.unique([recommender.items.encode(one, what="item") for one in among]).astype(np.int32)
+    listed = _listed(recommender, _some(recommender), candidates)
     for name in names:
         _look_without(name, whole, listed)
-    return [_searched(recommender, name, listed) for name in wanted if name in names]
+    found = [_searched(recommender, name, listed) for name in wanted if name in names]
+    return found if candidates is None else [replace(one, among=len(candidates)) for one in found]
 
 
 @dataclass(frozen=True, eq=False)
 class _Listed:
-    """A user's first recommendations. scores: (I,), -inf for the history. items: (K,) dense.
+    """A user's first recommendations. scores: (I,), -inf for what is no candidate. items: (K,) dense.
 
     without: by modality, the scores (K,) that the items would have if they lacked it, each by itself.
     """
@@ -89,7 +98,7 @@ class _Listed:
         return 1 + int((np.delete(self.scores, item) >= score).sum())
 
 
-def _listed(recommender: Recommender, users: Sequence[str]) -> list[_Listed]:
+def _listed(recommender: Recommender, users: Sequence[str], candidates: IntArray | None) -> list[_Listed]:
     """What every stage together recommends, searched exactly."""
     whole, known = whole_of(recommender), recommender.known
     exact = whole.with_features(whole.features)
@@ -98,7 +107,7 @@ def _listed(recommender: Recommender, users: Sequence[str]) -> list[_Listed]:
     found = []
     for user in users:
         history = known.history(known.users.encode(user, what="user"))
-        query = Query(history, now, exclude=np.unique(history.items))
+        query = Query(history, now, candidates=candidates, exclude=np.unique(history.items))
         ranked = exact.rank([query], len(recommender.items))
         items = ranked.items[0][ranked.items[0] != PADDING]
         scores = np.full(len(recommender.items), -np.inf, dtype=np.float32)

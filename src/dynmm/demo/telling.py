@@ -25,7 +25,8 @@ Truth = Callable[[Modality, str, str], float]
 def sensed(recommender: Recommender, found: Search, catalogues: Sequence[Catalogue], truth: Truth | None) -> Sensed:
     """The section of the report on one modality. truth: where the world is simulated."""
     name, case = _NAMES[found.modality], found.case
-    looked = f"Of the first {FIRST} recommendations of {found.users:,} users, {len(found.looked):,} in all,"
+    of = "" if found.among is None else f" out of the {found.among:,} items that came after the fit"
+    looked = f"Of the first {FIRST} recommendations{of} to each of {found.users:,} users, {len(found.looked):,} in all,"
     rule = (
         f"without its {name} it leaves the first {STAYS}, and without any other single thing that is known of it "
         "it stays"
@@ -35,7 +36,7 @@ def sensed(recommender: Recommender, found: Search, catalogues: Sequence[Catalog
             f"No recommendation is owed to a {name} alone", [f"{looked} there is none of which this holds: {rule}."]
         )
     sentences = [
-        *_about(recommender, case),
+        *_about(recommender, case, found.among),
         f"{looked} this holds for {len(found.owed):,}: {rule}.",
         *_truth(found, case, truth),
     ]
@@ -60,12 +61,14 @@ def nothing_to_sense(noun: str, *, simulated: bool, unread: bool = False) -> Sen
     return Sensed("Pictures and sounds", [told])
 
 
-def _about(recommender: Recommender, case: Case) -> list[str]:
+def _about(recommender: Recommender, case: Case, among: int | None) -> list[str]:
     words, name = Words.of(recommender.known.info), _NAMES[case.modality]
-    new = f" It came after the fit, and nobody has {words.verb} it yet." if _is_new(recommender, case.item) else ""
+    of = "" if among is None else f"Out of {among:,} {words.nouns} that came after the fit, "
+    new = f" Nobody has {words.verb} it yet." if _is_new(recommender, case.item) else ""
     others = "".join(f", without its {_NAMES[one]} {at}" for one, at in case.without.items() if one != case.modality)
     told = [
-        f"User {clean(case.user)} is recommended {_title(recommender, case, case.item)} in place {case.place}.{new}",
+        f"{of}{'user' if of else 'User'} {clean(case.user)} is recommended "
+        f"{_title(recommender, case, case.item)} in place {case.place}.{new}",
         f"Without its {name} its place would be {case.without[case.modality]}{others}.",
     ]
     if case.like is not None:
