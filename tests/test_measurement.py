@@ -67,7 +67,7 @@ def test_a_long_stream_says_how_often_the_backbone_is_trained(options: FitOption
     interactions, items = circles()
     slow = interactions.with_columns((pl.col("timestamp") - START) * 3_000 + START)
     data = Dataset.from_frames(slow, items, info=DatasetInfo("slow", "film", "watched", "second"))
-    recommender = fit(data, QUICK, split="stream", options=options).recommender
+    recommender = fit(data, {**QUICK, "evidence": {"variant": "off"}}, split="stream", options=options).recommender
     told = stream(recommender, systems=["backbone-retrained-7d"])["notes"]
     assert recommender.split is not None
     days = (slow["timestamp"].to_list()[-1] - recommender.split.counts["stream from (ms UTC)"]) / DAY
