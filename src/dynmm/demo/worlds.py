@@ -18,6 +18,8 @@ from dynmm.simulation import World, demo_world, simulate
 USERS, ITEMS, EVENTS, NEWCOMERS = 500, 500, 10_000, 40
 #: One taste that texts tell of, one that only pictures show, and one that only sounds let hear.
 TASTES = 3
+#: Share of events that follow on from the one before, so that what people took tells something, too.
+SEQUENCE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ def world_with_newcomers(
     seed: int, *, users: int = USERS, items: int = ITEMS, events: int = EVENTS, newcomers: int = NEWCOMERS
 ) -> Newcomers:
     """Pictures and sounds are made where this installation can decode them; they change no event."""
-    config = demo_world(users, items, events).model_copy(update={"factors": TASTES})
+    config = demo_world(users, items, events).model_copy(update={"factors": TASTES, "sequence": SEQUENCE})
     silent = {} if _installed("soundfile") else {"sounds": None}
     blind = {} if _installed("PIL") else {"pictures": None}
     world = simulate(config.model_copy(update={**silent, **blind}), seed)
