@@ -13,6 +13,7 @@ DynmmError
 │   └── NewerArtefact      written by a newer dynmm: names the version needed
 ├── ProtocolMismatch       a run fitted for one split, asked about another
 ├── StorageError           the disk refused: full, read-only, gone
+├── ModelError             a language model that cannot be loaded or run: names the file or the limit
 └── MissingExtraError      an optional dependency is not installed: names the pip command
 """
 
@@ -69,6 +70,10 @@ class ProtocolMismatch(DynmmError):
 
 class StorageError(DynmmError):
     """The disk refused a write or a read: full, read-only or gone."""
+
+
+class ModelError(DynmmError):
+    """A language model that cannot be loaded or run. The message names the file or the limit, and the mend."""
 
 
 class MissingExtraError(DynmmError):

@@ -1,0 +1,1 @@
+"""A frozen language model that refines the ranking by soft prompt and words what was verified; and its controls."""

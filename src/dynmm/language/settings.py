@@ -1,0 +1,75 @@
+"""Configuration of the re-ranking stage and of the language model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dynmm.configuration import Settings
+
+#: What may re-rank. `auto` lets validation choose among the fitted ones.
+Kind = Literal["language", "mlp", "transformer", "none"]
+RerankChoice = Literal["auto", "language", "mlp", "transformer", "none"]
+
+#: (history items, evidence tokens) by preset: about 128, 256 and 384 tokens with 20 candidates of two tokens each.
+PRESETS: dict[str, tuple[int, int]] = {"short": (20, 8), "medium": (50, 16), "long": (80, 32)}
+
+
+class RerankSettings(Settings):
+    """How a re-ranker is trained and what it is asked; the same for every kind."""
+
+    candidates: int = Field(100, ge=2, description="Best items of the stages below that are re-ranked.")
+    users: int = Field(30_000, ge=1, description="Most users whose held-back event trains a re-ranker, drawn by seed.")
+    least_users: int = Field(500, ge=2, description="With fewer answers among the candidates nothing is re-ranked.")
+    epochs: int = Field(8, ge=1, description="Passes over the training questions of the mlp and the transformer.")
+    batch: int = Field(256, ge=1, description="Questions in a training step of the mlp and the transformer.")
+    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW for the controls.")
+    weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="Dropout in training.")
+    hidden: int = Field(128, ge=8, description="Width of the layers of the mlp and of the small transformer.")
+    gammas: tuple[float, ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5), description="Weights of the re-ranker that held-back users choose from."
+    )
+
+
+class LanguageSettings(Settings):
+    """The frozen language model, what it reads, and how what feeds it is trained."""
+
+    model: str = Field(
+        "compact",
+        description="compact: a small model pretrained on the catalogue's own text. minilm: the frozen sentence encoder "
+        "all-MiniLM-L6-v2. Else a folder, or a name on the hub, of a causal language model.",
+    )
+    layout: Literal["branch", "listwise"] = Field(
+        "branch",
+        description="branch: each candidate sees the prefix and itself, so that order cannot matter. listwise: "
+        "candidates see those before them, as in the paper.",
+    )
+    preset: Literal["short", "medium", "long"] = Field(
+        "short", description="History items and evidence tokens in the prompt: 20 and 8, 50 and 16, or 80 and 32."
+    )
+    candidate: Literal["latent", "title"] = Field(
+        "latent", description="latent: one soft token for each candidate. title: its title's tokens before it."
+    )
+    title_tokens: int = Field(12, ge=1, description="Most tokens of a title in the prompt.")
+    evidence: Literal["candidate", "segment", "none"] = Field(
+        "candidate",
+        description="candidate: facts are summed into the candidate's own token. segment: the paper's evidence tokens "
+        "before the candidates. none: the model is shown no facts.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of the frozen model; auto is bfloat16 where the device computes in it."
+    )
+    epochs: int = Field(3, ge=1, description="Passes over the training questions.")
+    batch: int = Field(32, ge=1, description="Questions in a training step.")
+    drawn: int = Field(20, ge=1, description="Candidates in a training question, the answer among them.")
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of AdamW; the paper's Table 7.")
+    faithfulness: float = Field(0.1, ge=0, description="Weight of L_faith (paper, Eq. 12, its sign corrected).")
+    margin: float = Field(0.05, ge=0, description="delta of L_faith, in log-probability.")
+    wording: float = Field(0.0, ge=0, description="Weight of L_nlp: the words of verified rationales.")
+    pretrain_seconds: float = Field(180.0, gt=0, description="Time for the compact model's pretraining.")
+    cache_prefixes: int = Field(1_024, ge=0, description="Prefix states kept in memory, the latest used ones.")
+    deadline_ms: float | None = Field(
+        None, gt=0, description="Longest wait for the re-ranker; behind it the score stands as it is, and says so."
+    )
