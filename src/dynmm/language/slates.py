@@ -48,7 +48,8 @@ class Slates:
         """The candidates of these places, in the order given: (B, C') int64."""
         facts = self.facts.gather(1, columns[..., None].expand(-1, -1, self.facts.shape[2]))
         picked = (one.gather(1, columns) for one in (self.items, self.scores, self.latent))
-        return Slates(self.users, self.history, *picked, facts)
+        items, scores, latent = picked
+        return Slates(self.users, self.history, items, scores, latent, facts)
 
     def to(self, device: torch.device | str) -> Slates:
         """The same on a device."""
