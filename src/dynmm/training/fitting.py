@@ -6,16 +6,36 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from dynmm.training.checkpoints import Checkpoint, Checkpoints
 from dynmm.training.reports import EpochReport
-from dynmm.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 Tensors = dict[str, torch.Tensor]
+
+
+class EpochTrainer(Protocol):
+    """What the loop runs."""
+
+    def epoch(self, number: int, on_progress: Callable[[float], None] | None = None) -> float:
+        """Train one epoch (1 first); returns its mean loss. Raises TrainingDiverged."""
+        ...
+
+    def weights(self) -> Tensors:
+        """Copies of what is trained, by name, on the CPU."""
+        ...
+
+    def state(self) -> Tensors:
+        """Copies of the weights and of all else that the next epoch follows from, by name, on the CPU."""
+        ...
+
+    def restore(self, tensors: Tensors) -> None:
+        """Continue from what `state` gave."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +64,7 @@ class Outcome:
 
 
 def run_epochs(
-    trainer: Trainer,
+    trainer: EpochTrainer,
     plan: Plan,
     validate: Callable[[], float] | None,
     *,
@@ -70,7 +90,7 @@ def run_epochs(
         value = validate() if validate is not None and _is_asked(number, plan) else None
         chosen = _best_epoch(history, number, value)
         if chosen == number:
-            best = {name: tensor.detach().cpu().clone() for name, tensor in trainer.model.state_dict().items()}
+            best = trainer.weights()
         report = EpochReport(number, plan.epochs, loss, value, time.perf_counter() - begun, chosen)
         history += (report,)
         logger.info("epoch %d of %d: loss %.4f, validation %s", number, plan.epochs, loss, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,9 @@ from dynmm.randomness import derive_seed
 from dynmm.training.batches import Sequences, TrainingBatch, epoch_batches, training_batch
 
 _LAST_RATE = 0.01
+
+#: Stands before the names of weights in a state.
+_WEIGHTS = "model."
 
 
 class Objective(Protocol):
@@ -66,7 +69,7 @@ class Trainer:
         self.model, self.course = model, course
         self._objective, self._sequences, self._places, self._seed = objective, sequences, places, seed
         self._section = section
-        self.optimizer = _optimizer(model, weight_decay)
+        self.optimizer = optimizer_of(model, weight_decay)
 
     def epoch(self, number: int, on_progress: Callable[[float], None] | None = None) -> float:
         """Train one epoch (1 first); returns its mean loss over places. Raises TrainingDiverged."""
@@ -94,27 +97,48 @@ class Trainer:
                 on_progress((at + 1) / len(batches))
         return total / places
 
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of all weights by name, on the CPU."""
+        return copies(self.model.state_dict())
+
     def state(self) -> dict[str, Tensor]:
         """Copies of all weights and optimizer tensors by name, on the CPU."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            for kind, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{kind}.{name}"] = value
-        return {name: value.detach().cpu().clone() for name, value in tensors.items()}
+        weights = {f"{_WEIGHTS}{name}": value for name, value in self.weights().items()}
+        return weights | optimizer_state(self.model, self.optimizer)
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Continue from what `state` gave."""
-        prefix = "model."
-        self.model.load_state_dict({name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)})
-        for name, parameter in self.model.named_parameters():
-            for key, value in tensors.items():
-                kind, _, owner = key.removeprefix("optimizer.").partition(".")
-                if key.startswith("optimizer.") and owner == name:
-                    # The step count of a fused optimizer lies with its parameter.
-                    self.optimizer.state[parameter][kind] = value.clone().to(parameter.device)
+        weights = {name.removeprefix(_WEIGHTS): t for name, t in tensors.items() if name.startswith(_WEIGHTS)}
+        self.model.load_state_dict(weights)
+        restore_optimizer(self.model, self.optimizer, tensors)
 
 
-def _optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same on the CPU, apart from the originals."""
+    return {name: value.detach().cpu().clone() for name, value in tensors.items()}
+
+
+def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Copies of the optimizer's tensors on the CPU, each named for its kind and its parameter."""
+    return {
+        f"optimizer.{kind}.{name}": value.detach().cpu().clone()
+        for name, parameter in model.named_parameters()
+        for kind, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Continue from what `optimizer_state` gave; other tensors are passed over."""
+    for name, parameter in model.named_parameters():
+        for key, value in tensors.items():
+            kind, _, owner = key.removeprefix("optimizer.").partition(".")
+            if key.startswith("optimizer.") and owner == name:
+                # The step count of a fused optimizer lies with its parameter.
+                optimizer.state[parameter][kind] = value.clone().to(parameter.device)
+
+
+def optimizer_of(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW over what is trained; biases and gains do not decay."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [one for one in trained if one.dim() > 1], "weight_decay": weight_decay},
