@@ -1,0 +1,137 @@
+"""A re-ranker as a service may use it: in time and sound, or openly not at all."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from dynmm.errors import ModelError
+from dynmm.language.batching import MicroBatcher
+from dynmm.language.contracts import Reranker
+from dynmm.language.memory import OutOfMemory
+from dynmm.language.slates import Shelf, Slates
+
+logger = logging.getLogger(__name__)
+
+#: Why a question was not re-ranked. deadline: not done in time. memory: none is left, even for one question alone.
+#: model: the language model refused or could not be reached. not_finite: a score was NaN or infinite.
+Reason = Literal["deadline", "memory", "model", "not_finite"]
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """What became of B questions with C candidates.
+
+    raw: (B, C) float32 finite raw scores, 0 at padding and throughout a row that was not re-ranked, which so adds
+    nothing; None where no row was re-ranked. reasons: for each row why it was not, None where it was.
+    """
+
+    raw: Tensor | None
+    reasons: tuple[Reason | None, ...]
+
+    @property
+    def degraded(self) -> Reason | None:
+        """Why the first row that was not re-ranked was not; None where all were."""
+        return next((reason for reason in self.reasons if reason is not None), None)
+
+
+class Served:
+    """How many questions were asked, and how many were not re-ranked, by reason. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, refined: Refined) -> None:
+        """Count what became of some questions."""
+        with self._lock:
+            self._counts.update(["asked"] * len(refined.reasons))
+            self._counts.update(reason for reason in refined.reasons if reason is not None)
+
+    def read(self) -> dict[str, int]:
+        """``asked`` and every reason, 0 where it never happened."""
+        with self._lock:
+            return {name: self._counts[name] for name in ("asked", *get_args(Reason))}
+
+
+class Refiner:
+    """Asks a re-ranker, waits no longer than it may, and gives on nothing that is not a finite number.
+
+    A question that is not re-ranked keeps the score of the stages below, is marked, and is counted. Where memory runs
+    out the questions are asked again in halves. With a deadline the outcome hangs on the clock: leave it off where
+    results must be the same twice. Errors other than ModelError are mistakes in the program and are raised.
+    """
+
+    def __init__(self, reranker: Reranker, *, deadline_ms: float | None = None, served: Served | None = None) -> None:
+        """reranker: in evaluation mode; a `MicroBatcher` stays its owner's to close. deadline_ms: for all questions of
+        one call together; None waits as long as it takes. served: where to count; None makes a new one.
+        """
+        self.served = served or Served()
+        self._reranker, self._deadline = reranker, deadline_ms
+        self._own = deadline_ms is not None and not isinstance(reranker, MicroBatcher)
+        if self._own:
+            self._reranker = MicroBatcher(reranker, rows=1, wait_ms=0)
+
+    def __call__(self, slates: Slates, shelf: Shelf) -> Refined:
+        """What became of these questions. Never raises for a language model that fails."""
+        if len(slates) == 0:
+            return Refined(None, ())
+        end = None if self._deadline is None else time.monotonic() + self._deadline / 1000
+        raw, reasons = self._ask(slates, shelf, end)
+        kept = torch.tensor([reason is None for reason in reasons], dtype=torch.bool)
+        refined = Refined(raw if bool(kept.any()) else None, tuple(reasons))
+        self.served.add(refined)
+        return refined
+
+    def close(self) -> None:
+        """End the thread that a deadline needs, once what it does is done."""
+        if self._own and isinstance(self._reranker, MicroBatcher):
+            self._reranker.close()
+
+    def _ask(self, slates: Slates, shelf: Shelf, end: float | None) -> tuple[Tensor, list[Reason | None]]:
+        try:
+            return _sound(self._scores(slates, shelf, end), slates)
+        except TimeoutError:
+            return _nothing(slates, "deadline")
+        except OutOfMemory:
+            if len(slates) == 1:
+                return _nothing(slates, "memory")
+        except ModelError as error:
+            logger.warning("%d questions are not re-ranked: %s", len(slates), error)
+            return _nothing(slates, "model")
+        half = len(slates) // 2
+        first, its_reasons = self._ask(slates.take(slice(0, half)), shelf, end)
+        second, other_reasons = self._ask(slates.take(slice(half, None)), shelf, end)
+        return torch.cat([first, second]), its_reasons + other_reasons
+
+    def _scores(self, slates: Slates, shelf: Shelf, end: float | None) -> Tensor:
+        """Raises TimeoutError where there is an end and it comes first."""
+        if end is None or not isinstance(self._reranker, MicroBatcher):
+            with torch.no_grad():
+                return self._reranker(slates, shelf)
+        answer = self._reranker.submit(slates, shelf)
+        try:
+            return answer.result(timeout=max(0.0, end - time.monotonic()))
+        except TimeoutError:
+            answer.cancel()  # drops a question that waits; a run cannot be stopped, and what it finds is thrown away
+            raise
+
+
+def _sound(raw: Tensor, slates: Slates) -> tuple[Tensor, list[Reason | None]]:
+    """Rows with a score that is no finite number are emptied and named; padding is emptied."""
+    present = slates.present
+    raw = torch.where(present, raw.float(), 0.0)
+    finite = torch.isfinite(raw).all(dim=1)
+    reasons: list[Reason | None] = [None if one else "not_finite" for one in finite.tolist()]
+    return torch.where(finite[:, None], raw, 0.0), reasons
+
+
+def _nothing(slates: Slates, reason: Reason) -> tuple[Tensor, list[Reason | None]]:
+    return torch.zeros_like(slates.latent), [reason] * len(slates)

@@ -1,0 +1,203 @@
+"""Micro-batches: company changes nothing, errors find their owner, closing answers what waits."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.language import slate_samples
+from torch import Tensor, nn
+
+from dynmm.errors import ModelError
+from dynmm.language.batching import MicroBatcher, side_by_side
+from dynmm.language.slates import NOBODY, Shelf, Slates
+
+
+class Attending(nn.Module):
+    """A small re-ranker whose candidates see one another and the history, and nothing that is padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one = nn.Linear(slate_samples.WIDTH + slate_samples.FACTS, 16)
+        self.sizes: list[int] = []
+
+    def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
+        self.sizes.append(len(slates))
+        assert not torch.is_grad_enabled()
+        shown = self.one(torch.cat([shelf.vectors[slates.items.clamp(min=0)], slates.facts], -1)).tanh()
+        before = (shelf.vectors[slates.history.clamp(min=0)] * (slates.history != NOBODY)[..., None]).sum(1)
+        near = (shown @ shown.transpose(1, 2)).masked_fill(~slates.present[:, None], -torch.inf).softmax(-1)
+        scores: Tensor = (near @ shown).sum(-1) + (before * slates.users).sum(-1, keepdim=True)
+        return scores
+
+
+class Held(Attending):
+    """The same, behind a gate: what comes in while it is shut must wait together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.reached = threading.Event(), threading.Event()
+
+    def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
+        self.reached.set()
+        assert self.gate.wait(10)
+        return super().forward(slates, shelf)
+
+
+def alone(slates: Slates, shelf: Shelf) -> Tensor:
+    with torch.no_grad():
+        scores: Tensor = Attending()(slates, shelf)
+    return scores
+
+
+def row(slates: Slates, one: int) -> Slates:
+    return slates.take(slice(one, one + 1))
+
+
+def test_each_of_many_threads_gets_what_it_would_get_alone() -> None:
+    shelf = slate_samples.shelf()
+    questions = [
+        row(slate_samples.slates(seed=one, candidates=3 + one % 4, history=2 + one % 3), one % 12) for one in range(24)
+    ]
+    model = Attending()
+    with MicroBatcher(model, rows=8, wait_ms=20) as batcher, ThreadPoolExecutor(8) as callers:
+        answers = list(callers.map(lambda one: batcher(one, shelf), questions))
+    assert max(model.sizes) > 1, "nothing was grouped"
+    for question, answer in zip(questions, answers, strict=True):
+        assert answer.shape == question.items.shape
+        torch.testing.assert_close(answer, alone(question, shelf), rtol=0, atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 6), st.integers(1, 3)), min_size=1, max_size=5))
+def test_company_of_any_shape_changes_nothing(shapes: list[tuple[int, int, int]]) -> None:
+    shelf = slate_samples.shelf()
+    parts = [
+        slate_samples.slates(rows, candidates, history=history, seed=one)
+        for one, (candidates, history, rows) in enumerate(shapes)
+    ]
+    together = alone(side_by_side(parts), shelf)
+    start = 0
+    for part in parts:
+        found = together[start : start + len(part), : part.items.shape[1]]
+        torch.testing.assert_close(found, alone(part, shelf), rtol=0, atol=1e-5)
+        start += len(part)
+    assert start == len(together)
+
+
+def test_what_waits_is_grouped_up_to_the_limit_and_in_order() -> None:
+    model, shelf = Held(), slate_samples.shelf()
+    questions = slate_samples.slates(12)
+    with MicroBatcher(model, rows=4, wait_ms=0) as batcher:
+        first = batcher.submit(row(questions, 0), shelf)
+        assert model.reached.wait(10)
+        rest = [batcher.submit(row(questions, one), shelf) for one in range(1, 12)]
+        model.gate.set()
+        answers = torch.cat([one.result(10) for one in [first, *rest]])
+    assert model.sizes == [1, 4, 4, 3]
+    torch.testing.assert_close(answers, alone(questions, shelf), rtol=0, atol=1e-5)
+
+
+def test_a_question_larger_than_the_limit_runs_alone_and_whole() -> None:
+    model, shelf = Held(), slate_samples.shelf()
+    questions = slate_samples.slates(6)
+    with MicroBatcher(model, rows=2, wait_ms=0) as batcher:
+        first = batcher.submit(row(questions, 0), shelf)
+        assert model.reached.wait(10)
+        large, last = batcher.submit(questions, shelf), batcher.submit(row(questions, 1), shelf)
+        model.gate.set()
+        assert large.result(10).shape == (6, 6)
+        assert last.result(10).shape == first.result(10).shape == (1, 6)
+    assert model.sizes == [1, 6, 1]
+
+
+def test_questions_about_different_shelves_are_never_mixed() -> None:
+    model, shelves = Held(), [slate_samples.shelf(0), slate_samples.shelf(1)]
+    questions = slate_samples.slates(5)
+    with MicroBatcher(model, rows=8, wait_ms=0) as batcher:
+        asked = [batcher.submit(row(questions, 0), shelves[0])]
+        assert model.reached.wait(10)
+        asked += [batcher.submit(row(questions, one), shelves[one % 2]) for one in range(1, 5)]
+        model.gate.set()
+        answers = [one.result(10) for one in asked]
+    assert model.sizes == [1, 2, 2]
+    for one, answer in enumerate(answers):
+        torch.testing.assert_close(answer, alone(row(questions, one), shelves[one % 2]), rtol=0, atol=1e-5)
+
+
+class Refusing(Held):
+    """Raises where one of the first candidates is a certain item."""
+
+    refused = -1
+
+    def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
+        scores = super().forward(slates, shelf)
+        if bool((slates.items[:, 0] == self.refused).any()):
+            raise ModelError("this one cannot be read")
+        return scores
+
+
+def test_an_error_goes_to_the_caller_it_belongs_to_and_to_nobody_else() -> None:
+    model, shelf = Refusing(), slate_samples.shelf()
+    questions = slate_samples.slates(4)
+    firsts = questions.items[:, 0].tolist()
+    model.refused = next(item for item in firsts if firsts.count(item) == 1)
+    culprit = firsts.index(model.refused)
+    with MicroBatcher(model, rows=8, wait_ms=0) as batcher:
+        waiting = batcher.submit(slate_samples.slates(1, seed=99), shelf)
+        assert model.reached.wait(10)
+        asked = [batcher.submit(row(questions, one), shelf) for one in range(4)]
+        model.gate.set()
+        waiting.exception(10)
+        for one, answer in enumerate(asked):
+            if one == culprit:
+                with pytest.raises(ModelError, match="cannot be read"):
+                    answer.result(10)
+            else:
+                expected = alone(row(questions, one), shelf)
+                torch.testing.assert_close(answer.result(10), expected, rtol=0, atol=1e-5)
+
+
+def test_a_cancelled_question_is_never_asked() -> None:
+    model, shelf = Held(), slate_samples.shelf()
+    questions = slate_samples.slates(3)
+    with MicroBatcher(model, rows=8, wait_ms=0) as batcher:
+        first = batcher.submit(row(questions, 0), shelf)
+        assert model.reached.wait(10)
+        second, third = batcher.submit(row(questions, 1), shelf), batcher.submit(row(questions, 2), shelf)
+        assert second.cancel()
+        model.gate.set()
+        assert first.result(10).shape == third.result(10).shape
+    assert model.sizes == [1, 1]
+
+
+def test_closing_answers_what_waits_and_then_refuses() -> None:
+    model, shelf = Held(), slate_samples.shelf()
+    questions = slate_samples.slates(3)
+    batcher = MicroBatcher(model, rows=1, wait_ms=10_000)
+    asked = [batcher.submit(row(questions, one), shelf) for one in range(3)]
+    model.gate.set()
+    batcher.close()
+    assert all(one.done() and one.result().shape == (1, 6) for one in asked)
+    batcher.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        batcher.submit(row(questions, 0), shelf)
+    assert not [one for one in threading.enumerate() if one is batcher._worker]
+
+
+def test_a_lone_question_need_not_wait_for_the_end_when_the_batch_is_full() -> None:
+    shelf, questions = slate_samples.shelf(), slate_samples.slates(4)
+    with MicroBatcher(Attending(), rows=2, wait_ms=60_000) as batcher:
+        asked = [batcher.submit(row(questions, one), shelf) for one in range(4)]
+        assert [one.result(30).shape for one in asked] == [(1, 6)] * 4
+
+
+@pytest.mark.parametrize(("rows", "wait_ms"), [(0, 1.0), (1, -1.0)])
+def test_limits_that_mean_nothing_are_refused(rows: int, wait_ms: float) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        MicroBatcher(Attending(), rows=rows, wait_ms=wait_ms)
