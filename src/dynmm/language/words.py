@@ -1,0 +1,80 @@
+"""Text as tokens. Text is data: nothing that stands in it acts as a special token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from dynmm.errors import ModelError
+
+
+class Words:
+    """A model's tokenizer, without truncation, padding and special tokens of its own accord."""
+
+    def __init__(self, tokenizer: Any, rows: int) -> None:
+        """tokenizer: of the transformers library, of its fast kind. rows: tokens that the model has a vector for.
+
+        Raises ModelError for a tokenizer of another kind, or of another model.
+        """
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(
+                "the model's tokenizer has no fast form, in which alone text can be kept from becoming special "
+                "tokens; save it with its tokenizer.json"
+            )
+        #: As the library has it, for what builds grammars over it.
+        self.tokenizer = tokenizer
+        self._rows = rows
+        self._special = frozenset(int(one) for one in tokenizer.all_special_ids) - self._unknown()
+        largest = max(self._plain.get_vocab().values(), default=-1)
+        if not 0 <= largest < rows:
+            raise ModelError(
+                f"the tokenizer has {largest + 1} tokens and the model {rows}; they do not belong together"
+            )
+
+    def _unknown(self) -> frozenset[int]:
+        """What stands for letters that the model does not know: text may well become it, if it is nothing else."""
+        unknown, own = self.tokenizer.unk_token_id, self.tokenizer
+        if unknown is None or unknown in (own.bos_token_id, own.eos_token_id, own.pad_token_id):
+            return frozenset()
+        return frozenset({int(unknown)})
+
+    @cached_property
+    def _plain(self) -> Any:
+        """The tokenizer without any added token, so that none is found in text."""
+        from tokenizers import Tokenizer
+
+        parts = json.loads(self.tokenizer.backend_tokenizer.to_str())
+        parts |= {"added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+        return Tokenizer.from_str(json.dumps(parts))
+
+    def read(self, text: str) -> list[int]:
+        """The tokens of a text. A special token's name in it is split into letters or, at worst, left out."""
+        # Half a surrogate pair is no text, and the tokenizer refuses it.
+        sound = text.encode("utf-8", "replace").decode()
+        return [one for one in self._plain.encode(sound, add_special_tokens=False).ids if one not in self._special]
+
+    def write(self, tokens: Iterable[int]) -> str:
+        """The text of tokens, without the special ones."""
+        kept = [int(one) for one in tokens if int(one) not in self._special]
+        return str(self.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=True))
+
+    @property
+    def beginning(self) -> int | None:
+        """The token that texts begin with, where there is one."""
+        return self._first_of(self.tokenizer.bos_token_id, self.tokenizer.cls_token_id)
+
+    @property
+    def ending(self) -> int | None:
+        """The token that texts end with, where there is one."""
+        return self._first_of(self.tokenizer.eos_token_id, self.tokenizer.sep_token_id)
+
+    @property
+    def padding(self) -> int:
+        """A token that may stand where nothing is read; the ending, or the first, where there is none for it."""
+        return self._first_of(self.tokenizer.pad_token_id, self.ending) or 0
+
+    def _first_of(self, *tokens: int | None) -> int | None:
+        """A tokenizer may name special tokens of its family that the model has no vector for."""
+        return next((int(one) for one in tokens if one is not None and one < self._rows), None)
