@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from dynmm import baselines
-from dynmm.assembly import WHOLE, as_fitted, known_events, known_features, retrained_backbone, rungs, with_features
+from dynmm.assembly import (
+    WHOLE,
+    as_fitted,
+    controls,
+    known_events,
+    known_features,
+    retrained_backbone,
+    rungs,
+    with_features,
+)
 from dynmm.catalogue.corruption import Condition
 from dynmm.catalogue.features import Features
 from dynmm.errors import ProtocolMismatch
@@ -88,6 +97,7 @@ def evaluate(
     *lower, top = rungs(recommender).items()
     lineup: dict[str, Iterable[System]] = {WHOLE: [as_fitted(recommender)]}
     lineup |= {name: [rung] for name, rung in lower}
+    lineup |= {name: [control] for name, control in controls(recommender).items()}
     features = features or known_features(recommender)
     names = systems or comparison_names(split.train, cold=split.name == "cold", features=features)
     lineup |= {name: _fitted(name, split.train, told, features) for name in names}

@@ -12,7 +12,8 @@ from dynmm.assembly.books import Books
 from dynmm.assembly.whole import Whole, whole_of
 from dynmm.config import Config
 from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
-from dynmm.evidence.gathering import Names, gather, removed
+from dynmm.evidence.gathering import Names, gather, hidden
+from dynmm.evidence.reading import Hidden
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.evidence.store import EvidenceStore
 from dynmm.evidence.system import latent_scores
@@ -68,11 +69,11 @@ class Explainer:
 
     def rank_without(self, query: Query, k: int, without: Without) -> Rankings:
         """The best k items of one query as if some of its facts and history items were not there."""
-        scores = mask(self._scores(query, without), [query])
-        return Rankings(*best(scores, k))
+        return Rankings(*best(self._final(query, self._below(query, without), without), k))
 
     def _explained(self, query: Query, item: int, user: str | None, without: Without) -> Explained:
-        scores = mask(self._scores(query, without), [query])[0]
+        below = self._below(query, without)
+        scores = self._final(query, below, without)[0]
         rest = _less(query, without.sources)
         as_of = self.store.offset
         if self.rationale.view == "public":
@@ -86,28 +87,43 @@ class Explainer:
             total, told, remainder = found.total, found.evidence, found.rest
         own = float(scores[item])
         ahead = int(((scores > own) | ((scores == own) & (torch.arange(len(scores)) < item))).sum())
+        contributions = {"latent": latent, "evidence": total}
+        if self.whole.reranking is not None:
+            # What is no candidate is not looked at.
+            contributions["rerank"] = own - float(below[0, item]) if np.isfinite(own) else 0.0
         return Explained(
             item=names.item[item],
-            score=latent + total,
+            score=sum(contributions.values()),
             rank=ahead + 1 if np.isfinite(own) else 0,
-            contributions={"latent": latent, "evidence": total},
+            contributions=contributions,
             evidence=told,
             rest=remainder,
             as_of_offset=as_of,
         )
 
-    def _scores(self, query: Query, without: Without) -> torch.Tensor:
-        """(1, I): of every item, the excluded ones too."""
+    def _below(self, query: Query, without: Without) -> torch.Tensor:
+        """(1, I) latent and evidence, -inf where an item is no candidate."""
         rest = _less(query, without.sources)
         scores = latent_scores(self.whole.space, [rest])
-        if self.whole.evidence is None:
-            return scores
-        scores = scores + torch.from_numpy(self.whole.evidence.scores([rest]))
-        if without.facts:
-            dense = {fact: self.store.items.encode(fact) for fact in _named_items(without.facts, self.store)}
-            for item, lost in removed(self.whole.evidence, rest, without.facts, dense).items():
-                scores[0, item] -= lost
-        return scores
+        if self.whole.evidence is not None:
+            scores = scores + torch.from_numpy(self.whole.evidence.scores([rest]))
+            for item, parts in self._hidden(rest, without).items():
+                scores[0, item] -= sum(part.amount for part in parts)
+        return mask(scores, [query])
+
+    def _final(self, query: Query, below: torch.Tensor, without: Without) -> torch.Tensor:
+        """(1, I) with what re-ranking adds."""
+        chosen = self.whole.reranking
+        if chosen is None:
+            return below
+        rest = _less(query, without.sources)
+        return self.whole.below().refined(chosen, rest, below, self._hidden(rest, without))
+
+    def _hidden(self, rest: Query, without: Without) -> Hidden:
+        if not without.facts or self.whole.evidence is None:
+            return {}
+        dense = {fact: self.store.items.encode(fact) for fact in _named_items(without.facts, self.store)}
+        return hidden(self.whole.evidence, rest, without.facts, dense)
 
 
 def explainer_of(recommender: Recommender, view: str | None = None) -> Explainer:

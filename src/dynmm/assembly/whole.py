@@ -8,6 +8,7 @@ import polars as pl
 import torch
 
 from dynmm.assembly.books import Books
+from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
 from dynmm.assembly.searching import Search, rank_gathered, similar_items
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.backbone.warm import WarmBackbone
@@ -22,6 +23,7 @@ from dynmm.fusion.pretraining import Base
 from dynmm.fusion.system import JointSystem
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import TEST, UNUSED, Split
+from dynmm.language.system import Below, Reranking, RerankSystem
 from dynmm.protocols import VectorSpace
 from dynmm.recommender import Recommender
 from dynmm.retrieval.similar import Similar
@@ -30,7 +32,7 @@ from dynmm.types import Events
 
 #: The whole of what is built, with shipped defaults; and its rungs.
 WHOLE = "dynmm"
-RUNGS = ("dynmm/backbone", "dynmm/joint", "dynmm/evidence")
+RUNGS = ("dynmm/backbone", "dynmm/joint", "dynmm/evidence", "dynmm/rerank")
 
 Refit = Callable[[Dataset], "Whole"]
 
@@ -59,6 +61,8 @@ class Whole:
         #: Whether `evidence` counts for itself, apart from the fit's.
         self._apart = False
         self.books = books
+        #: Fitted re-rankers, None where there was too little to learn from.
+        self.reranked: Reranked | None = None
 
     def equip(self, evidence: EvidenceScore | None) -> None:
         """Give it the evidence of its fit."""
@@ -81,23 +85,55 @@ class Whole:
             rungs[RUNGS[1]] = JointSystem(self._joint_of, self.joint)
         if self.evidence is not None:
             rungs[RUNGS[2]] = EvidenceSystem(self._evidence_of, (self.space, self.evidence))
+        if (chosen := self.reranking) is not None:
+            rungs[RUNGS[3]] = self._reranks(chosen, RUNGS[3])
         return rungs
+
+    def controls(self) -> Mapping[str, System]:
+        """Re-rankers with the same inputs and candidates that were fitted but do not rank, by the names of tables."""
+        fitted = {} if self.reranked is None else self.reranked.fitted
+        chosen = None if self.reranked is None else self.reranked.chosen
+        names = {kind: f"{RUNGS[3]}-{kind}" for kind in fitted if kind != chosen}
+        return {name: self._reranks(fitted[kind], name) for kind, name in names.items()}
+
+    @property
+    def reranking(self) -> Reranking | None:
+        """The re-ranker that ranks, None where none does."""
+        if self.reranked is None or self.evidence is None or self.reranked.chosen == NONE:
+            return None
+        return self.reranked.fitted[self.reranked.chosen]
+
+    def below(self) -> StagesBelow:
+        """What re-rankers stand on. Only where there are some."""
+        assert self.reranked is not None
+        return StagesBelow(self, self.reranked)
+
+    def _reranks(self, reranking: Reranking, name: str) -> RerankSystem:
+        return RerankSystem(self._reranking_of, (self.below(), reranking), name)
 
     def fit(self, dataset: Dataset) -> None:
         """Fit every stage to this data set, as configured."""
         fresh = self._refit(dataset)
         self.backbone, self.joint, self.search = fresh.backbone, fresh.joint, fresh.search
         self.equip(fresh.evidence)
-        self.books = fresh.books
+        self.books, self.reranked = fresh.books, fresh.reranked
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """The best k items by all stages that there are."""
+        chosen = self.reranking
+        return self.rank_below(queries, k) if chosen is None else self._reranks(chosen, WHOLE).rank(queries, k)
+
+    def rank_below(self, queries: Sequence[Query], k: int) -> Rankings:
+        """The best k items by all stages but the re-ranker."""
         if self.search is not None:
             if self.evidence is not None:
                 return rank_gathered(self.space, self.search, self.evidence, queries, k)
             return self.search.rank(self.space, queries, k)
-        *_, last = self.rungs().values()
-        return last.rank(queries, k)
+        if self.evidence is not None:
+            return EvidenceSystem(self._evidence_of, (self.space, self.evidence)).rank(queries, k)
+        if self.joint is not None:
+            return JointSystem(self._joint_of, self.joint).rank(queries, k)
+        return BackboneSystem(backbone=self.backbone).rank(queries, k)
 
     def learn(self, events: Events) -> None:
         """Count the events in the evidence; all else is frozen, and fresh histories come with each query."""
@@ -121,6 +157,7 @@ class Whole:
         wider = Whole(self.backbone, joint, self._refit, self.search and self.search.with_items(new), books=self.books)
         wider._fitted_evidence, wider._apart = self._fitted_evidence, self._apart
         wider.evidence = self.evidence and self.evidence.with_items(joint.features, items)
+        wider.reranked = self.reranked and self.reranked.with_items(features, items)
         return wider
 
     def as_fitted(self) -> Whole:
@@ -132,15 +169,18 @@ class Whole:
             joint = Joint(joint.joined, device=joint.device)
             search = None if search is None else Search(search.base)
         books = None if self.books is None else Books(self.books.counted)
-        return Whole(self.backbone, joint, self._refit, search, self._fitted_evidence, books)
+        fitted = Whole(self.backbone, joint, self._refit, search, self._fitted_evidence, books)
+        fitted.reranked = self.reranked and self.reranked.as_fitted(len(fitted.space.item_vectors))
+        return fitted
 
     def with_features(self, features: Sequence[Features]) -> Whole:
         """The same items seen otherwise, searched exactly. See `Joint.with_features`."""
         assert self.joint is not None, "modalities belong to a joint stage"
         evidence = self.evidence and self.evidence.seen(features)
-        return Whole(
-            self.backbone, self.joint.with_features(features), self._refit, evidence=evidence, books=self.books
-        )
+        joint = self.joint.with_features(features)
+        seen = Whole(self.backbone, joint, self._refit, evidence=evidence, books=self.books)
+        seen.reranked = self.reranked and self.reranked.with_features(features)
+        return seen
 
     def attributes(self, items: pl.DataFrame) -> AttributeTable:
         """What the items share. items: their table, where evidence has not read it already."""
@@ -160,6 +200,12 @@ class Whole:
         if fresh.evidence is None:
             raise UnsupportedByData("there are too few events to learn the worth of facts from")
         return fresh.space, fresh.evidence
+
+    def _reranking_of(self, dataset: Dataset) -> tuple[Below, Reranking]:
+        fresh = self._refit(dataset)
+        if fresh.reranking is None:
+            raise UnsupportedByData("there are too few events to learn a re-ranker from")
+        return fresh.below(), fresh.reranking
 
     def _joint_of(self, dataset: Dataset) -> Joint:
         joint = self._refit(dataset).joint
@@ -188,6 +234,11 @@ def as_fitted(recommender: Recommender) -> Whole:
 def rungs(recommender: Recommender) -> Mapping[str, System]:
     """See `Whole.rungs`. Over the items of the fit, as all that is measured."""
     return as_fitted(recommender).rungs()
+
+
+def controls(recommender: Recommender) -> Mapping[str, System]:
+    """See `Whole.controls`."""
+    return as_fitted(recommender).controls()
 
 
 def known_features(recommender: Recommender) -> Sequence[Features]:

@@ -92,6 +92,17 @@ class AttributeTable:
         """(V, I), the entries the other way round."""
         return sp.csr_matrix(self.entries.T)
 
+    def between(self, name: str, sources: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(S, C) what each of S items shares with each of C in one column."""
+        own = self._by_name[name]
+        return np.asarray((own[sources] @ own[items].T).toarray(), dtype=np.float64)
+
+    @cached_property
+    def _by_name(self) -> dict[str, sp.csr_matrix]:
+        """(I, values of the column) by name."""
+        columns = self.entries.tocsc()
+        return {name: columns[:, self.column == place].tocsr() for place, name in enumerate(self.names)}
+
     def of_item(self, item: int) -> NDArray[np.int32]:
         """The values that one item has, as places in `values`."""
         return self.entries.indices[self.entries.indptr[item] : self.entries.indptr[item + 1]]

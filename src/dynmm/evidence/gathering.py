@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynmm.evidence.parts import Part
+from dynmm.evidence.reading import Hidden
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.factids import FactId, value_text
@@ -75,20 +76,19 @@ def gather(
     return Gathered(tuple(evidence), total, float(rest))
 
 
-def removed(score: EvidenceScore, query: Query, facts: Iterable[FactId], dense: Mapping[str, int]) -> dict[int, float]:
-    """By dense item: what its score loses when these facts are taken away from it.
+def hidden(score: EvidenceScore, query: Query, facts: Iterable[FactId], dense: Mapping[str, int]) -> Hidden:
+    """By dense item: the parts of its evidence that these facts are, or hold.
 
-    dense: of outside ids. Facts that are none for this query cost nothing.
+    dense: of outside ids. Facts that are none for this query hide nothing.
     """
     by_item: dict[int, list[FactId]] = defaultdict(list)
     for fact in facts:
         if fact.item in dense:
             by_item[dense[fact.item]].append(fact)
-    losses = {}
-    for item, gone in by_item.items():
-        parts = score.parts(query, item)
-        losses[item] = sum(part.amount for part in parts if any(_means(fact, part, score, dense) for fact in gone))
-    return losses
+    return {
+        item: [part for part in score.parts(query, item) if any(_means(fact, part, score, dense) for fact in gone)]
+        for item, gone in by_item.items()
+    }
 
 
 def _means(fact: FactId, part: Part, score: EvidenceScore, dense: Mapping[str, int]) -> bool:

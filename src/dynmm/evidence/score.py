@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dynmm.catalogue.features import Features
 from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.parts import Part
+from dynmm.evidence.reading import FactReader
 from dynmm.evidence.terms import Terms
 from dynmm.evidence.weights import Weights
 from dynmm.system import Query
@@ -40,6 +41,11 @@ class EvidenceScore:
     def parts(self, query: Query, item: int) -> list[Part]:
         """What each fact adds to one item; their sum is the item's score, to float tolerance."""
         return self.terms.parts(query, item, self.weights.effective)
+
+    @property
+    def reader(self) -> FactReader | None:
+        """What a re-ranker reads facts through; None for the paper's variant, whose facts know no user."""
+        return FactReader(self.terms) if isinstance(self.terms, Terms) else None
 
     def neighbours(self, query: Query, k: int) -> NDArray[np.int64]:
         """The k items to which facts point most strongly: a source of candidates."""

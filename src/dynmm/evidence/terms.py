@@ -82,7 +82,7 @@ class Terms:
         for one in self.likeness:
             near = {r: _products(shares[r] @ one.vectors[past.sources], one.vectors) for r in self.recencies}
             yield from (near[r] for r in self.recencies)
-            yield from (near[r] * self._newness() for r in self.recencies)
+            yield from (near[r] * self.newness() for r in self.recencies)
         table = self.attributes
         had = table.entries[past.sources]
         for place in range(len(table.names)):
@@ -91,7 +91,7 @@ class Terms:
             for r in self.recencies:
                 yield np.asarray(((shares[r] @ left) @ right).toarray(), dtype=np.float32)
         for days in self.trend_days:
-            yield np.stack([self._trend(query.as_of, days) for query in queries])
+            yield np.stack([self.trend(query.as_of, days) for query in queries])
 
     def total(self, queries: Sequence[Query], weights: FloatArray) -> NDArray[np.float32]:
         """(B, I): the columns' weighted sum, each row the same to the bit whichever others come with it.
@@ -110,7 +110,7 @@ class Terms:
             out += (past.weighed(r) @ kernel).toarray()
         shares = {r: _shares(past.weighed(r)) for r in self.recencies}
         for one in self.likeness:
-            for fact, factor in (("alike", None), ("new", self._newness())):
+            for fact, factor in (("alike", None), ("new", self.newness())):
                 mix = _summed(np.float32(worth[fact, one.modality, r]) * shares[r] for r in self.recencies)
                 if not sp.csr_matrix(mix).nnz:
                     continue
@@ -124,14 +124,14 @@ class Terms:
 
         candidates: (C,) dense.
         """
-        sources, amounts = self._history(query.history)
+        sources, amounts = self.past(query.history)
         worth = self._worth(weights)
         candidates = np.asarray(candidates, dtype=np.int64)
         out = np.zeros(len(candidates))
         if len(sources):
             grid = self.pairs.between(sources, candidates)
-            norms = np.outer(self._norms()[sources], self._norms()[candidates])
-            for fact, values in _facts_of(grid).items():
+            norms = np.outer(self.norms(sources), self.norms(candidates))
+            for fact, values in facts_of_pairs(grid).items():
                 strength = _summed(worth[fact, "", r] * amounts[r] for r in self.recencies)
                 out += np.ascontiguousarray((strength[:, None] * (values * norms)).T).sum(axis=1)
             for one in self.likeness:
@@ -139,23 +139,23 @@ class Terms:
                     _summed(worth[fact, one.modality, r] * amounts[r] / amounts[r].sum() for r in self.recencies)
                     for fact in ("alike", "new")
                 )
-                for liked, factor in ((plain, 1.0), (new, self._newness()[candidates])):
+                for liked, factor in ((plain, 1.0), (new, self.newness(candidates))):
                     out += (one.vectors[candidates] * (liked @ one.vectors[sources])).sum(axis=1) * factor
             out += self._attributes_on(sources, amounts, candidates, worth)
         for days in self.trend_days:
-            out += worth["trend", str(days), 0.0] * self._trend(query.as_of, days)[candidates]
+            out += worth["trend", str(days), 0.0] * self.trend(query.as_of, days)[candidates]
         return out.astype(np.float32)
 
     def parts(self, query: Query, item: int, weights: FloatArray) -> list[Part]:
         """What each fact adds to one item, in no order; their sum is the item's `total`."""
-        sources, amounts = self._history(query.history)
+        sources, amounts = self.past(query.history)
         worth = self._worth(weights)
         found: list[Part] = []
         if len(sources):
             grid = self.pairs.between(sources, np.asarray([item]))
-            norms = self._norms()[sources] * self._norms()[item]
+            norms = self.norms(sources) * self.norms(np.asarray([item]))[0]
             told = {kind: np.zeros(len(sources)) for kind in ("followed", "together")}
-            for fact, values in _facts_of(grid).items():
+            for fact, values in facts_of_pairs(grid).items():
                 strength = _summed(worth[fact, "", r] * amounts[r] for r in self.recencies)
                 told[PAIR_FACTS[fact]] += strength * values[:, 0] * norms
             for kind, sums in told.items():
@@ -163,7 +163,10 @@ class Terms:
             for one in self.likeness:
                 near = one.vectors[sources] @ one.vectors[item]
                 strength = _summed(
-                    (worth["alike", one.modality, r] + worth["new", one.modality, r] * self._newness()[item])
+                    (
+                        worth["alike", one.modality, r]
+                        + worth["new", one.modality, r] * self.newness(np.asarray([item]))[0]
+                    )
                     * amounts[r]
                     / amounts[r].sum()
                     for r in self.recencies
@@ -174,14 +177,14 @@ class Terms:
                 ]
             found += self._attribute_parts(sources, amounts, item, worth)
         for days in self.trend_days:
-            amount = float(worth["trend", str(days), 0.0] * self._trend(query.as_of, days)[item])
+            amount = float(worth["trend", str(days), 0.0] * self.trend(query.as_of, days)[item])
             if amount != 0:
                 found.append(Part("trend", -1, amount, str(days)))
         return found
 
     def neighbours(self, query: Query, k: int, weights: FloatArray) -> NDArray[np.int64]:
         """The k items to which facts of pairs point most strongly, best first: a source of candidates."""
-        sources, amounts = self._history(query.history)
+        sources, amounts = self.past(query.history)
         if not len(sources):
             return np.empty(0, dtype=np.int64)
         worth = self._worth(weights)
@@ -199,7 +202,7 @@ class Terms:
         assert len(columns) == len(weights), "weights belong to other columns"
         return {(one.fact, one.name, one.recency): float(w) for one, w in zip(columns, weights, strict=True)}
 
-    def _history(self, history: UserHistory) -> tuple[NDArray[np.int64], dict[float, FloatArray]]:
+    def past(self, history: UserHistory) -> tuple[NDArray[np.int64], dict[float, FloatArray]]:
         """Distinct items of the window, newest first, and by recency what each weighs."""
         recent = np.asarray(history.items[-self.pairs.settings.window :], dtype=np.int64)[::-1]
         sources, first, places = np.unique(recent, return_index=True, return_inverse=True)
@@ -210,21 +213,25 @@ class Terms:
         amounts: dict[float, FloatArray] = {r: np.asarray(weigh(r**ages), dtype=np.float64) for r in self.recencies}
         return sources[order], amounts
 
-    def _norms(self) -> FloatArray:
-        """(I,) 1 / sqrt(n), n at least 1."""
-        counts = np.zeros(self.n_items)
+    def taken(self, items: IntArray | None = None) -> FloatArray:
+        """(N,) events of these dense items, or of all."""
         known = self.items.events[: self.n_items]
-        counts[: len(known)] = known
-        return 1.0 / np.sqrt(np.maximum(counts, 1.0))
+        if items is None:
+            return np.concatenate([known, np.zeros(self.n_items - len(known))]).astype(np.float64)
+        counts = np.zeros(len(items))
+        inside = np.asarray(items) < len(known)
+        counts[inside] = known[np.asarray(items)[inside]]
+        return counts
 
-    def _newness(self) -> NDArray[np.float32]:
-        """(I,) 5 / (n + 5)."""
-        counts = np.zeros(self.n_items)
-        known = self.items.events[: self.n_items]
-        counts[: len(known)] = known
-        return (HALF_KNOWN / (counts + HALF_KNOWN)).astype(np.float32)
+    def norms(self, items: IntArray | None = None) -> FloatArray:
+        """(N,) 1 / sqrt(n) of these dense items, or of all; n at least 1."""
+        return np.asarray(1.0 / np.sqrt(np.maximum(self.taken(items), 1.0)))
 
-    def _trend(self, as_of: int | None, days: int) -> NDArray[np.float32]:
+    def newness(self, items: IntArray | None = None) -> NDArray[np.float32]:
+        """(N,) 5 / (n + 5) of these dense items, or of all."""
+        return (HALF_KNOWN / (self.taken(items) + HALF_KNOWN)).astype(np.float32)
+
+    def trend(self, as_of: int | None, days: int) -> NDArray[np.float32]:
         """(I,) log(1 + distinct people within the days before a moment); 0 where there is no moment."""
         out = np.zeros(self.n_items, dtype=np.float32)
         if as_of is not None and self.items.trend is not None:
@@ -239,7 +246,7 @@ class Terms:
         for days in self.trend_days:
             if weight := worth["trend", str(days), 0.0]:
                 for row, query in enumerate(queries):
-                    out[row] += np.float32(weight) * self._trend(query.as_of, days)
+                    out[row] += np.float32(weight) * self.trend(query.as_of, days)
         return out
 
     def _pair_rows(
@@ -249,9 +256,9 @@ class Terms:
         rows = self.pairs.rows(sources)
         known = rows.items < self.n_items
         assert known.all(), "pairs hold items that the catalogue does not"
-        norms = self._norms()
+        norms = self.norms()
         scale = np.repeat(norms[sources], np.diff(rows.offsets)) * norms[rows.items]
-        facts = {fact: (values * scale).astype(np.float32) for fact, values in _facts_of(rows).items()}
+        facts = {fact: (values * scale).astype(np.float32) for fact, values in facts_of_pairs(rows).items()}
         return facts, rows.offsets, rows.items
 
     def _add_attributes(
@@ -343,7 +350,7 @@ def _summed(parts: Iterable[Any]) -> Any:
     return sum(parts)
 
 
-def _facts_of(read: PairRows | PairGrid) -> dict[str, FloatArray]:
+def facts_of_pairs(read: PairRows | PairGrid) -> dict[str, FloatArray]:
     """The facts of pairs, not yet over the items' counts."""
     return {
         "followed": np.log1p(read.first + read.later),

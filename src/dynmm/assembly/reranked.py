@@ -1,0 +1,112 @@
+"""The fitted re-rankers of a run, over the stages below them.
+
+B queries, C candidates, I items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import torch
+
+from dynmm.assembly.slating import SlateMaker
+from dynmm.catalogue.features import Features
+from dynmm.evidence.parts import Part
+from dynmm.fusion.joint import Joint
+from dynmm.interactions.fields import TITLE
+from dynmm.language.slates import Shelf, Slates
+from dynmm.language.system import Reranking
+from dynmm.protocols import VectorSpace
+from dynmm.system import PADDING, Query, Rankings
+from dynmm.topk import best
+from dynmm.types import Events
+
+if TYPE_CHECKING:
+    from dynmm.assembly.whole import Whole
+
+#: `Reranked.chosen` where validation prefers the stages below as they are.
+NONE = "none"
+
+
+@dataclass(frozen=True, eq=False)
+class Reranked:
+    """What was fitted above the evidence score.
+
+    fitted: every kind that was trained. chosen: the one that ranks, `NONE` for none. reader: the space in whose
+    coordinates they were trained, see `SlateMaker`. titles: (I,). history: L. facts: for the manifest.
+    """
+
+    fitted: Mapping[str, Reranking]
+    chosen: str
+    reader: VectorSpace | None
+    titles: Sequence[str]
+    history: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_items(self, features: Sequence[Features], items: pl.DataFrame) -> Reranked:
+        """The same with items behind the others. See `Joint.with_items`."""
+        reader = self.reader.with_items(features) if isinstance(self.reader, Joint) else self.reader
+        return replace(self, reader=reader, titles=[*self.titles, *titles_of(items)])
+
+    def with_features(self, features: Sequence[Features]) -> Reranked:
+        """The same items seen otherwise."""
+        reader = self.reader.with_features(features) if isinstance(self.reader, Joint) else self.reader
+        return replace(self, reader=reader)
+
+    def as_fitted(self, n_items: int) -> Reranked:
+        """The same without the items that were added since the fit."""
+        reader = self.reader
+        if isinstance(reader, Joint) and reader.added:
+            reader = Joint(reader.joined, device=reader.device)
+        return replace(self, reader=reader, titles=self.titles[:n_items])
+
+
+class StagesBelow:
+    """Latent and evidence of a whole, as a re-ranker meets them."""
+
+    def __init__(self, whole: Whole, reranked: Reranked) -> None:
+        evidence = whole.evidence
+        assert evidence is not None, "a re-ranker stands on evidence"
+        self._whole = whole
+        self._maker = SlateMaker(whole.space, evidence, reranked.reader, reranked.titles, reranked.history)
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        """The best k items by latent and evidence."""
+        return self._whole.rank_below(queries, k)
+
+    def slates(self, queries: Sequence[Query], found: Rankings) -> Slates:
+        """What is known of these items."""
+        return self._maker.of(queries, found)
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is known of all items."""
+        return self._maker.shelf
+
+    def learn(self, events: Events) -> None:
+        """Count them."""
+        self._whole.learn(events)
+
+    def refined(
+        self, reranking: Reranking, query: Query, scores: torch.Tensor, hidden: Mapping[int, list[Part]]
+    ) -> torch.Tensor:
+        """(1, I) scores of one query with what re-ranking adds to the best C of them.
+
+        scores: (1, I) of latent and evidence, -inf where an item is no candidate. hidden: facts that are not read.
+        """
+        found = Rankings(*best(scores, reranking.candidates))
+        added = reranking.terms(self._maker.of([query], found, [hidden]), self.shelf)
+        refined = scores.clone()
+        places = found.items[0] != PADDING
+        refined[0, torch.from_numpy(found.items[0][places].astype("int64"))] += added[0][torch.from_numpy(places)]
+        return refined
+
+
+def titles_of(items: pl.DataFrame) -> list[str]:
+    """Titles of an item table, empty where there is none."""
+    if TITLE not in items.columns:
+        return [""] * len(items)
+    return [title or "" for title in items[TITLE].to_list()]

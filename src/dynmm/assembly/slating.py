@@ -1,0 +1,95 @@
+"""Slates for a re-ranker: the best candidates of the stages below, with all that those know of them.
+
+B queries, C candidates, I items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from dynmm.evidence.parts import Part
+from dynmm.evidence.reading import FactReader
+from dynmm.evidence.score import EvidenceScore
+from dynmm.language.slates import NOBODY, Shelf, Slates
+from dynmm.protocols import VectorSpace
+from dynmm.system import PADDING, Query, Rankings
+from dynmm.types import UserHistory
+
+
+@dataclass(frozen=True, eq=False)
+class SlateMaker:
+    """Reads what re-rankers are asked out of the stages below.
+
+    space: whose inner products are the latent scores. evidence: what is added to them. reader: the space in whose
+    coordinates re-rankers were trained, that of the fit before the cut: two fits of the same events agree in their
+    scores, but not in their coordinates. None where no re-ranker reads vectors. titles: (I,), empty where there is
+    none. history: L.
+    """
+
+    space: VectorSpace
+    evidence: EvidenceScore
+    reader: VectorSpace | None
+    titles: Sequence[str]
+    history: int
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is known of the items themselves, with counts as they are now."""
+        taken = torch.from_numpy(self.facts.terms.taken().astype(np.float32))
+        return Shelf(self._vectors, taken, self.titles)
+
+    @cached_property
+    def _vectors(self) -> torch.Tensor:
+        if self.reader is None:
+            return torch.zeros(self.facts.terms.n_items, 0)
+        return self.reader.item_vectors.detach().cpu()
+
+    @cached_property
+    def facts(self) -> FactReader:
+        """What reads the facts."""
+        found = self.evidence.reader
+        assert found is not None, "slates are made of facts that know the user"
+        return found
+
+    def of(
+        self, queries: Sequence[Query], found: Rankings, hidden: Sequence[Mapping[int, list[Part]]] | None = None
+    ) -> Slates:
+        """Slates of the first places of a ranking by latent and evidence.
+
+        found: (B, C). hidden: by query, the facts that are not to be read, see `FactReader.read`.
+        """
+        histories = [query.history for query in queries]
+        items = torch.from_numpy(np.where(found.items == PADDING, NOBODY, found.items).astype(np.int64))
+        scores = torch.from_numpy(found.scores)
+        facts = torch.zeros(*items.shape, len(self.facts.names))
+        for row, query in enumerate(queries):
+            own = found.items[row][found.items[row] != PADDING]
+            gone = {} if hidden is None else dict(hidden[row])
+            facts[row, : len(own)] = torch.from_numpy(self.facts.read(query, own, gone))
+        return Slates(
+            users=torch.zeros(len(queries), 0) if self.reader is None else self.reader.user_vectors(histories).cpu(),
+            history=torch.from_numpy(_newest(histories, self.history)),
+            items=items,
+            scores=scores,
+            latent=self._latent(histories, items),
+            facts=facts,
+        )
+
+    def _latent(self, histories: Sequence[UserHistory], items: torch.Tensor) -> torch.Tensor:
+        users = self.space.user_vectors(histories).cpu()
+        vectors = self.space.item_vectors[items.clamp(min=0).to(self.space.item_vectors.device)].cpu()
+        return (vectors * users[:, None]).sum(-1).masked_fill(items == NOBODY, 0.0)
+
+
+def _newest(histories: Sequence[UserHistory], length: int) -> np.ndarray:
+    """(B, L) the newest items, oldest first, padded on the left."""
+    found = np.full((len(histories), length), NOBODY, dtype=np.int64)
+    for row, history in enumerate(histories):
+        own = np.asarray(history.items[-length:], dtype=np.int64)
+        found[row, length - len(own) :] = own
+    return found

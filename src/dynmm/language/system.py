@@ -1,0 +1,124 @@
+"""The re-ranking stage as a recommender: `dynmm/rerank`, the fourth rung of the ladder.
+
+B queries, C candidates of the stages below, k places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynmm.interactions.dataset import Dataset
+from dynmm.language.contracts import Reranker
+from dynmm.language.gamma import term
+from dynmm.language.slates import Shelf, Slates
+from dynmm.system import PADDING, Query, Rankings
+from dynmm.topk import SAME_KERNEL_ROWS
+from dynmm.types import Events
+
+
+class Below(Protocol):
+    """The stages below, and what they tell a re-ranker."""
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        """The best k items by latent and evidence."""
+        ...
+
+    def slates(self, queries: Sequence[Query], found: Rankings) -> Slates:
+        """What is known of these items."""
+        ...
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is known of all items."""
+        ...
+
+    def learn(self, events: Events) -> None:
+        """Count them."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Reranking:
+    """A fitted re-ranker. kind: see `RerankSettings`. gamma: its weight. candidates: C, what it is asked about."""
+
+    kind: str
+    ranker: Reranker
+    gamma: float
+    candidates: int
+
+    @torch.no_grad()
+    def terms(self, slates: Slates, shelf: Shelf) -> Tensor:
+        """(B, C): what re-ranking adds to each score, never negative, each row the same whichever others come along.
+
+        So what was looked at never falls behind what was not.
+        """
+        rows = [self._block(slates.take(slice(at, at + SAME_KERNEL_ROWS)), shelf) for at in _starts(len(slates))]
+        return torch.cat([torch.zeros(0, slates.items.shape[1]), *rows])
+
+    def _block(self, slates: Slates, shelf: Shelf) -> Tensor:
+        # A block has always as many rows: another number could mean another kernel, and other bits.
+        full = slates.take(torch.arange(SAME_KERNEL_ROWS).clamp(max=len(slates) - 1))
+        return term(self.ranker(full, shelf).cpu(), full, self.gamma).values[: len(slates)]
+
+
+class RerankSystem:
+    """Ranks by the stages below, and puts their best candidates in a better order."""
+
+    learns_online: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        fit: Callable[[Dataset], tuple[Below, Reranking]],
+        fitted: tuple[Below, Reranking] | None = None,
+        name: str = "dynmm/rerank",
+    ) -> None:
+        """fit: makes both from a data set. fitted: already there."""
+        self._fit, self._fitted, self.name = fit, fitted, name
+
+    def fit(self, dataset: Dataset) -> None:
+        """Fit every stage below, and the re-ranker."""
+        self._fitted = self._fit(dataset)
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        """The best k items: the first C of the stages below in the order of all stages, then the others."""
+        below, reranking = self._parts()
+        found = below.rank(queries, max(k, reranking.candidates))
+        return refined(below, reranking, queries, found, k)
+
+    def learn(self, events: Events) -> None:
+        """Count them: the next ranking knows them."""
+        self._parts()[0].learn(events)
+
+    def _parts(self) -> tuple[Below, Reranking]:
+        if self._fitted is None:
+            raise RuntimeError("the re-ranker is not fitted: call fit(dataset) first")
+        return self._fitted
+
+
+def refined(below: Below, reranking: Reranking, queries: Sequence[Query], found: Rankings, k: int) -> Rankings:
+    """A ranking of the stages below with its first C places in a better order, cut to k."""
+    width = min(reranking.candidates, found.items.shape[1])
+    items, scores = found.items.copy(), found.scores.copy()
+    for at in range(0, len(queries), _ROWS):
+        rows = slice(at, at + _ROWS)
+        top = Rankings(items[rows, :width], scores[rows, :width])
+        added = reranking.terms(below.slates(queries[rows], top), below.shelf).numpy()
+        worth = np.where(top.items == PADDING, -np.inf, top.scores + added).astype(np.float32)
+        order = np.lexsort((top.items, -worth), axis=1)
+        items[rows, :width] = np.take_along_axis(top.items, order, axis=1)
+        scores[rows, :width] = np.take_along_axis(worth, order, axis=1)
+    return Rankings(items[:, :k], scores[:, :k])
+
+
+#: Queries whose slates are held at once.
+_ROWS = 256
+
+
+def _starts(n: int) -> range:
+    return range(0, n, SAME_KERNEL_ROWS)
