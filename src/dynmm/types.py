@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,6 +177,17 @@ class Rationale:
             for one in self.claims
         ]
         return {**vars(self), "claims": claims}
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Several ways to say the same, at least one; the first is the plain one."""
+
+    ways: tuple[Phrase, ...]
+
+
+#: What may be written: a text, parts one after the other, or one of several ways. So it is a finite set of texts.
+Phrase: TypeAlias = "str | tuple[Phrase, ...] | OneOf"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from dynmm.factids import FactId
 from dynmm.interactions.dataset import DatasetInfo
 from dynmm.protocols import FactStore
 from dynmm.rationale.claims import tellable_share
+from dynmm.rationale.clauses import claim_text
 from dynmm.rationale.grounds import Grounds, claim_facts
 from dynmm.rationale.settings import RationaleSettings, View
 from dynmm.rationale.shown import clean, shown_titles
-from dynmm.rationale.wording import claim_text
 from dynmm.rationale.words import Words
 from dynmm.recommender import Recommender
 from dynmm.types import Evidence, Explained, Recommendation

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dynmm.errors import DataError
 from dynmm.factids import FACT_KINDS, FactId
 from dynmm.rationale.claims import drafts, raising, share_told
+from dynmm.rationale.clauses import claim_texts
 from dynmm.rationale.grounds import Grounds, claim_facts, misfit
 from dynmm.rationale.jsonvalues import same
+from dynmm.rationale.phrases import plain, says
 from dynmm.rationale.privacy import STEPS, told_share
 from dynmm.rationale.reading import read_rationale
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.rationale.shown import shown_titles
-from dynmm.rationale.wording import claim_text, rationale_text
+from dynmm.rationale.wording import rationale_phrase
 from dynmm.rationale.words import Words
 from dynmm.rationale.writing import carries_a_small_part
-from dynmm.types import Claim, Explained, Rationale
+from dynmm.types import Claim, Explained, Phrase, Rationale
 
 if TYPE_CHECKING:
     from dynmm.interactions.dataset import DatasetInfo
@@ -168,16 +170,12 @@ def _recompute(claim: Claim, titles: Mapping[str, str], against: _Against) -> tu
     facts = claim_facts(grounds, titles, settings)
     if facts is None:
         return [_too_little(claim.kind, settings)], None
-    text = claim_text(claim.kind, facts, against.words)
+    clauses = claim_texts(claim.kind, facts, against.words)
+    text = claim.text if claim.text in clauses else clauses[0]
     differences = list(_differences("facts", facts, claim.facts))
     if text != claim.text:
         differences.append(("text", text, claim.text))
     return differences + _strange_sources(ids, against), Claim(claim.kind, text, claim.evidence, facts)
-
-
-def _absent(ids: Sequence[FactId], stored: Sequence[Mapping[str, Any] | None]) -> _Differences:
-    places = [place for place, one in enumerate(stored) if one is None]
-    return [(f"evidence[{place}]", "a fact of the stores", ids[place].text) for place in places]
 
 
 def _too_little(kind: str, settings: RationaleSettings) -> tuple[str, Any, Any]:
@@ -244,25 +242,25 @@ def _twice_cited(rationale: Rationale) -> Iterator[Problem]:
 def _of_the_whole(claims: list[Claim], against: _Against, explained: Explained | None) -> Iterator[Problem]:
     """The text and the share told, from the claims as the stores give them."""
     rationale = against.rationale
-    texts = {small: _text(claims, against.words, small) for small in (False, True)}
+    phrases = {small: _phrase(claims, against.words, small) for small in (False, True)}
     share = None if explained is None else _share(rationale, explained, against)
     if share is not None and explained is not None:
         small = carries_a_small_part(explained, share, against.settings)
-        texts = {small: texts[small]}
+        phrases = {small: phrases[small]}
         if (told := told_share(share, against.settings)) != rationale.told:
             yield Problem(None, "told", told, rationale.told)
-    if rationale.text not in texts.values():
-        yield Problem(None, "text", next(iter(texts.values())), rationale.text)
+    if not any(says(one, rationale.text) for one in phrases.values()):
+        yield Problem(None, "text", plain(next(iter(phrases.values()))), rationale.text)
     if not _may_be_told(rationale):
         steps = f" in steps of 1/{STEPS}" if rationale.view == "public" else ""
         yield Problem(None, "told", f"a share from 0 to 1{steps}, 0 without claims", rationale.told)
 
 
-def _text(claims: list[Claim], words: Words, small: bool) -> str:
-    """The sentences; None of the claims' own facts are trusted to be there."""
+def _phrase(claims: list[Claim], words: Words, small: bool) -> Phrase:
+    """The sentences that the claims' texts make; none of the claims' own facts are trusted to be there."""
     readable = [claim for claim in claims if isinstance(claim.facts.get("titles", []), list)]
     readable = [one for one in readable if all(isinstance(title, str) for title in one.facts.get("titles", []))]
-    return rationale_text(readable, words, small_part=small and bool(readable))
+    return rationale_phrase(readable, [[one.text] for one in readable], words, small_part=small and bool(readable))
 
 
 def _may_be_told(rationale: Rationale) -> bool:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dynmm.rationale.claims import Draft, chosen, drafts, raising, share_told
+from dynmm.rationale.clauses import claim_text
 from dynmm.rationale.grounds import claim_facts
 from dynmm.rationale.jsonvalues import same
 from dynmm.rationale.privacy import told_share
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.rationale.shown import shown_titles
-from dynmm.rationale.wording import claim_text, rationale_text
+from dynmm.rationale.wording import rationale_text
 from dynmm.rationale.words import Words
 from dynmm.types import Claim, Evidence, Explained, Rationale
 
