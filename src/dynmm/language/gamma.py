@@ -1,0 +1,76 @@
+"""How much a re-ranker counts: score = latent + evidence + gamma * rerank. B questions, C candidates."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynmm.language.questions import Questions
+from dynmm.language.slates import Slates
+
+logger = logging.getLogger(__name__)
+
+#: Ranks that count in choosing.
+_DEPTH = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """What a re-ranker adds to the scores of its candidates.
+
+    values: (B, C) float32, 0 at the candidate that it puts last and at padding, never negative, never NaN. failed:
+    (B,) bool, questions whose raw scores were no numbers; they get zeros, so the order below them stands.
+    """
+
+    values: Tensor
+    failed: Tensor
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """A chosen weight. ndcg: NDCG@10 among held-back questions under each of `tried`, the first of equals wins."""
+
+    value: float
+    tried: tuple[float, ...]
+    ndcg: tuple[float, ...]
+    questions: int
+
+
+def term(raw: Tensor, slates: Slates, gamma: float) -> Term:
+    """gamma * (raw - the least raw of the slate): what was not looked at is never lifted above what was.
+
+    raw: (B, C) of a re-ranker, whatever stands at padding. gamma: not negative.
+    """
+    present = slates.present
+    failed = ~(torch.isfinite(raw) | ~present).all(1)
+    usable = present & ~failed[:, None]
+    least = raw.masked_fill(~usable, torch.inf).amin(1, keepdim=True)
+    values = torch.where(usable, gamma * (raw.float() - least), torch.zeros_like(raw, dtype=torch.float32))
+    if count := int(failed.sum()):
+        logger.warning("the re-ranker gave no number for %d of %d questions; they keep their order", count, len(raw))
+    return Term(values, failed)
+
+
+def choose_gamma(raw: Tensor, questions: Questions, gammas: Sequence[float]) -> Gamma:
+    """The weight with the best NDCG@10 on questions that trained nothing, the smallest of equals.
+
+    raw: (B, C) of the re-ranker. 0 among the weights means that it may be left out.
+    """
+    tried = tuple(sorted(gammas))
+    slates = questions.slates
+    found = tuple(ndcg(slates.scores + term(raw, slates, gamma).values, questions.answers) for gamma in tried)
+    return Gamma(tried[found.index(max(found))], tried, found, len(questions))
+
+
+def ndcg(scores: Tensor, answers: Tensor) -> float:
+    """Mean NDCG@10 of one answer each, equal scores counted against it. scores: (B, C). answers: (B,) places."""
+    if not len(answers):
+        return 0.0
+    own = scores.gather(1, answers[:, None])
+    ahead = (scores >= own).sum(1) - 1
+    gains = torch.where(ahead < _DEPTH, 1 / torch.log2(ahead.double() + 2), 0.0)
+    return float(gains.mean())

@@ -1,0 +1,38 @@
+"""The listwise loss of re-rankers: the answer's probability among its candidates. B questions, C candidates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynmm.language.contracts import Reranker
+from dynmm.language.questions import Questions
+from dynmm.language.slates import Shelf
+
+
+class Listwise:
+    """A training objective: the answer among its candidates."""
+
+    def __init__(self, model: Reranker, shelf: Shelf) -> None:
+        self._model, self._shelf = model, shelf
+
+    def __call__(self, questions: Questions) -> Tensor:
+        """Mean loss of a batch."""
+        return answers_loss(self._model(questions.slates, self._shelf), questions)
+
+
+def answers_loss(raw: Tensor, questions: Questions) -> Tensor:
+    """Mean cross-entropy of the answers, a scalar. raw: (B, C)."""
+    return -answer_chances(raw, questions).mean()
+
+
+def answer_chances(raw: Tensor, questions: Questions) -> Tensor:
+    """(B,) log-probability of each answer under a softmax over the scores below plus the raw ones.
+
+    The scores below are held fixed, so that the re-ranker learns what they leave open. A candidate that stands for
+    n counts n times: the estimate of the sum over all that it was drawn from.
+    """
+    slates = questions.slates
+    known = slates.scores + raw.float() + questions.standing.clamp(min=1).log()
+    chances = torch.log_softmax(known.masked_fill(~slates.present, -torch.inf), dim=1)
+    return chances.gather(1, questions.answers[:, None])[:, 0]

@@ -1,0 +1,90 @@
+"""What trains a re-ranker: slates of the stages below the cut, and which candidate was the answer.
+
+B questions, C candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynmm.language.slates import NOBODY, Slates
+from dynmm.randomness import derive_seed
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Slates with answers.
+
+    answers: (B,) int64, the place of the answer in its slate. people: (B,) int64, whose question it is. standing:
+    (B, C) float32, for how many candidates each stands: 1, unless it was drawn from several.
+    """
+
+    slates: Slates
+    answers: Tensor
+    people: Tensor
+    standing: Tensor
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def take(self, rows: Tensor | slice) -> Questions:
+        """Some of them, in the order given."""
+        return Questions(self.slates.take(rows), self.answers[rows], self.people[rows], self.standing[rows])
+
+    def to(self, device: torch.device | str) -> Questions:
+        """The same on a device."""
+        moved = (one.to(device) for one in (self.answers, self.people, self.standing))
+        return Questions(self.slates.to(device), *moved)
+
+
+def questions_of(slates: Slates, targets: Tensor, people: Tensor) -> Questions:
+    """The questions whose answer is among the candidates; the others have nothing to tell apart.
+
+    targets, people: (B,) int64, the item that was taken and who took it.
+    """
+    found = slates.items == targets[:, None]
+    rows = (found.any(1) & (targets != NOBODY)).nonzero()[:, 0]
+    answers = found[rows].float().argmax(1)
+    return Questions(slates.take(rows), answers, people[rows], slates.present[rows].float())
+
+
+def apart(questions: Questions, share: float, seed: int) -> tuple[Questions, Questions]:
+    """Questions that train, and those of other people that choose. share: of the people who choose, 0 to 1.
+
+    All questions of one person stand on one side. The same people and seed give the same sides.
+    """
+    people = torch.unique(questions.people)
+    draws = torch.Generator().manual_seed(derive_seed(seed, "rerank folds"))
+    chosen = people[torch.randperm(len(people), generator=draws)[: round(share * len(people))]]
+    held = torch.isin(questions.people, chosen)
+    return questions.take((~held).nonzero()[:, 0]), questions.take(held.nonzero()[:, 0])
+
+
+def drawn(questions: Questions, size: int, draws: torch.Generator) -> Questions:
+    """The same with at most ``size`` candidates each: the answer, the hardest, and some drawn from the rest.
+
+    Half of those beside the answer are the best of the stages below; each of the others stands for as many as
+    it was drawn from. Candidates keep their order, so the answer's place tells nothing more than it did. draws: a
+    CPU generator.
+    """
+    slates, count = questions.slates, questions.slates.items.shape[1]
+    if size >= count:
+        return questions
+    hard, answers = (size - 1) // 2, questions.answers[:, None].cpu()
+    present = slates.present.cpu()
+    # Smaller keys are kept: the answer, then the hard ones by place, then a draw, then what is no candidate.
+    places = torch.arange(count).expand(len(questions), -1)
+    first = (places - (places > answers).long()) < hard
+    keys = torch.where(first, places / count - 1.0, torch.rand(places.shape, generator=draws))
+    keys = keys.masked_fill(~present, 2.0).scatter(1, answers, -2.0)
+    kept = keys.argsort(dim=1, stable=True)[:, :size].sort(dim=1).values
+    rest = (present & ~first).sum(1, keepdim=True) - 1 + first.gather(1, answers).long()
+    taken = (present & ~first).gather(1, kept) & (kept != answers)
+    standing = torch.where(taken, rest / taken.sum(1, keepdim=True).clamp(min=1), 1.0)
+    standing = standing * present.gather(1, kept)
+    own = (kept == answers).float().argmax(1)
+    device = slates.items.device
+    return Questions(slates.places(kept.to(device)), own.to(device), questions.people, standing.float().to(device))

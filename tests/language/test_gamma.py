@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import logging
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.language.slate_samples import slates
+
+from dynmm.language.gamma import choose_gamma, ndcg, term
+from dynmm.language.questions import questions_of
+
+
+@settings(max_examples=30, deadline=None)
+@given(gamma=st.floats(0, 4), padding=st.integers(0, 3), seed=st.integers(0, 9))
+def test_a_term_is_never_negative_and_nothing_at_padding(gamma: float, padding: int, seed: int) -> None:
+    asked = slates(8, padding=padding, seed=seed)
+    raw = torch.randn(8, 6, generator=torch.Generator().manual_seed(seed))
+    raw[~asked.present] = math.nan
+    made = term(raw, asked, gamma)
+    assert not made.failed.any()
+    assert (made.values >= 0).all()
+    assert (made.values[~asked.present] == 0).all()
+    real = made.values[:, : 6 - padding]
+    assert (real.amin(1) == 0).all()
+    expected = gamma * (raw[:, : 6 - padding] - raw[:, : 6 - padding].amin(1, keepdim=True))
+    assert torch.allclose(real, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_falls_back_and_is_counted(bad: float, caplog: pytest.LogCaptureFixture) -> None:
+    asked = slates(3)
+    raw = torch.arange(18.0).view(3, 6)
+    raw[1, 2] = bad
+    with caplog.at_level(logging.WARNING):
+        made = term(raw, asked, 2.0)
+    assert made.failed.tolist() == [False, True, False]
+    assert (made.values[1] == 0).all()
+    assert made.values[0].tolist() == [0, 2, 4, 6, 8, 10]
+    assert "1 of 3 questions" in caplog.text
+
+
+def test_an_empty_slate_gets_zeros() -> None:
+    made = term(torch.randn(2, 3), slates(2, 3, padding=3), 1.0)
+    assert (made.values == 0).all()
+    assert not made.failed.any()
+
+
+def test_ndcg_counts_equal_scores_against_the_answer() -> None:
+    scores = torch.tensor([[3.0, 2.0, 1.0], [1.0, 1.0, 0.0]])
+    assert ndcg(scores, torch.tensor([0, 0])) == pytest.approx((1 + 1 / math.log2(3)) / 2)
+    assert ndcg(scores[:0], torch.tensor([], dtype=torch.int64)) == 0.0
+    long = torch.arange(12.0)[None]
+    assert ndcg(long, torch.tensor([1])) == 0.0
+
+
+def test_a_good_reranker_is_weighed_and_a_bad_one_left_out() -> None:
+    asked = slates(50)
+    best = asked.facts[..., 0].argmax(1)
+    questions = questions_of(asked, asked.items.gather(1, best[:, None])[:, 0], torch.arange(50))
+    good = choose_gamma(asked.facts[..., 0] * 20, questions, (1.0, 0.0, 0.5))
+    assert good.tried == (0.0, 0.5, 1.0)
+    assert good.value > 0
+    assert max(good.ndcg) == good.ndcg[good.tried.index(good.value)]
+    bad = choose_gamma(-asked.facts[..., 0] * 20, questions, (0.0, 0.5, 1.0))
+    assert bad.value == 0.0
+    none = choose_gamma(torch.zeros(50, 6), questions, (0.0, 0.5, 1.0))
+    assert none.value == 0.0
+    assert len(set(none.ndcg)) == 1

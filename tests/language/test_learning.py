@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tests.language.slate_samples import FACTS, WIDTH, shelf, slates
+from torch import Tensor, nn
+
+from dynmm.errors import ModelError, TrainingDiverged
+from dynmm.language.gamma import ndcg
+from dynmm.language.inputs import CandidateFeatures
+from dynmm.language.learning import Lessons, RerankTrainer, learn, put_weights, raw_scores
+from dynmm.language.listwise import Listwise, answer_chances
+from dynmm.language.questions import Questions, apart, questions_of
+from dynmm.language.table import make
+from dynmm.training.checkpoints import Checkpoints
+from dynmm.training.reports import EpochReport
+
+LESSONS = Lessons(epochs=6, batch=16, learning_rate=1e-2, weight_decay=1e-2, warmup=1.0)
+ITEMS = shelf()
+
+
+def _questions(count: int = 160) -> Questions:
+    """The answer is the candidate with most of the first fact, which the scores below do not know."""
+    asked = slates(count, padding=1)
+    best = asked.facts[..., 0].masked_fill(~asked.present, -1).argmax(1, keepdim=True)
+    return questions_of(asked, asked.items.gather(1, best)[:, 0], torch.arange(count))
+
+
+def _model(questions: Questions) -> nn.Module:
+    features = CandidateFeatures(FACTS)
+    features.fit(questions.slates, ITEMS)
+    return make("mlp", 0, features, WIDTH, hidden=16, rank=2, dropout=0.1)
+
+
+def test_what_the_scores_below_leave_open_is_learned() -> None:
+    training, held = apart(_questions(), 0.25, 0)
+    model = _model(training)
+    shares: list[float] = []
+    outcome = learn(
+        model, Listwise(model, ITEMS), training, held, ITEMS, LESSONS, 0, gammas=(0.0, 1.0), on_progress=shares.append
+    )
+    assert not model.training
+    before = ndcg(held.slates.scores, held.answers)
+    after = ndcg(held.slates.scores + raw_scores(model, held.slates, ITEMS, 7), held.answers)
+    assert after > before + 0.1
+    best = outcome.history[outcome.best_epoch - 1].validation
+    assert best == max(one.validation or 0.0 for one in outcome.history)
+    assert best is not None
+    assert best >= after - 1e-6
+    assert shares[-1] == 1.0
+    assert len(shares) == 6 * 8
+
+
+def test_questions_may_train_with_few_of_their_candidates() -> None:
+    training, held = apart(_questions(), 0.25, 0)
+    model = _model(training)
+    learn(model, Listwise(model, ITEMS), training, None, ITEMS, replace(LESSONS, candidates=3), 0)
+    after = ndcg(held.slates.scores + raw_scores(model, held.slates, ITEMS, 64), held.answers)
+    assert after > ndcg(held.slates.scores, held.answers) + 0.1
+
+
+def test_a_training_broken_off_ends_with_the_same_bits(tmp_path: Path) -> None:
+    training, held = apart(_questions(), 0.25, 0)
+
+    def run(folder: Path, stop: int | None = None) -> nn.Module:
+        model = _model(training)
+
+        def told(report: EpochReport) -> None:
+            if report.epoch == stop:
+                raise KeyboardInterrupt
+
+        learn(
+            model,
+            Listwise(model, ITEMS),
+            training,
+            held,
+            ITEMS,
+            LESSONS,
+            0,
+            checkpoints=Checkpoints(folder, "same"),
+            on_epoch=told,
+        )
+        return model
+
+    whole = run(tmp_path / "whole")
+    torch.manual_seed(99)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", stop=2)
+    resumed = run(tmp_path / "broken")
+    for name, one in whole.state_dict().items():
+        assert torch.equal(one, resumed.state_dict()[name]), name
+
+
+def test_training_leaves_the_global_random_state_alone() -> None:
+    training = _questions(20)
+    model = _model(training)
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    learn(model, Listwise(model, ITEMS), training, None, ITEMS, replace(LESSONS, epochs=1), 0)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_refit_follows_the_course_of_the_whole() -> None:
+    training = _questions(40)
+    one, two = _model(training), _model(training)
+    seen: list[Tensor] = []
+
+    def keep(report: EpochReport) -> None:
+        if report.epoch == 2:
+            seen.extend(parameter.detach().clone() for parameter in one.parameters())
+
+    learn(one, Listwise(one, ITEMS), training, None, ITEMS, LESSONS, 0, on_epoch=keep)
+    learn(two, Listwise(two, ITEMS), training, None, ITEMS, LESSONS, 0, epochs=2)
+    assert all(torch.equal(a, b) for a, b in zip(seen, two.parameters(), strict=True))
+
+
+def test_a_loss_that_is_no_number_stops_with_advice() -> None:
+    training = _questions(20)
+    model = _model(training)
+    nn.init.constant_(model.get_parameter("out.bias"), float("nan"))
+    with pytest.raises(TrainingDiverged, match=r"epoch 1, step 1.*rerank\.learning_rate"):
+        learn(model, Listwise(model, ITEMS), training, None, ITEMS, LESSONS, 0)
+
+
+class _Tight:
+    """An objective that holds so many questions at most."""
+
+    def __init__(self, inner: Listwise, most: int) -> None:
+        self.inner, self.most = inner, most
+        self.tried: list[int] = []
+
+    def __call__(self, questions: Questions) -> Tensor:
+        self.tried.append(len(questions))
+        if len(questions) > self.most:
+            raise ModelError("no memory left")
+        return self.inner(questions)
+
+
+def test_a_batch_that_memory_does_not_hold_trains_in_pieces() -> None:
+    training = _questions(32)
+    model, same = _model(training).eval(), _model(training).eval()
+    for one in (model, same):
+        one.train = lambda mode=True, one=one: one  # type: ignore[method-assign, assignment, misc]  # no dropout
+    tight = _Tight(Listwise(model, ITEMS), 5)
+    lessons = replace(LESSONS, epochs=1)
+    learn(model, tight, training, None, ITEMS, lessons, 0)
+    assert tight.tried == [16, 8, 4, 4, 4, 4, 4, 4, 4, 4]
+    learn(same, Listwise(same, ITEMS), training, None, ITEMS, lessons, 0)
+    for one, two in zip(model.parameters(), same.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+
+
+def test_what_memory_never_holds_is_an_error_with_a_way_out() -> None:
+    training = _questions(32)
+    model = _model(training)
+    tight = _Tight(Listwise(model, ITEMS), 0)
+    with pytest.raises(ModelError, match="one question at a time: no memory left"):
+        learn(model, tight, training, None, ITEMS, LESSONS, 0)
+    assert tight.tried == [16, 8, 4, 2, 1]
+
+
+def test_what_is_frozen_is_neither_moved_nor_kept() -> None:
+    training = _questions(40)
+    model = _model(training)
+    frozen = model.get_parameter("projections.user.weight").requires_grad_(False)
+    before = frozen.clone()
+    trainer = RerankTrainer(model, Listwise(model, ITEMS), training, LESSONS, 0)
+    trainer.epoch(1)
+    assert torch.equal(frozen, before)
+    kept = trainer.weights()
+    assert "projections.user.weight" not in kept
+    assert {"features.mean", "out.weight"} <= kept.keys()
+    other = _model(training)
+    other.get_parameter("projections.user.weight").requires_grad_(False)
+    put_weights(other, kept)
+    assert torch.equal(other.get_parameter("out.weight"), model.get_parameter("out.weight"))
+
+
+def test_a_candidate_that_stands_for_several_counts_so_often() -> None:
+    asked = slates(2, 3)
+    questions = Questions(
+        asked, torch.tensor([0, 2]), torch.arange(2), torch.tensor([[1.0, 4.0, 1.0], [1.0, 1.0, 1.0]])
+    )
+    raw = torch.randn(2, 3)
+    logits = asked.scores + raw
+    expected = logits[0, 0] - torch.logsumexp(torch.cat([logits[0], logits[0, 1].expand(3)]), 0)
+    assert torch.allclose(answer_chances(raw, questions)[0], expected, atol=1e-6)
+    assert torch.allclose(answer_chances(raw, questions)[1], torch.log_softmax(logits[1], 0)[2], atol=1e-6)
