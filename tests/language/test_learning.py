@@ -29,10 +29,10 @@ def _questions(count: int = 160) -> Questions:
     return questions_of(asked, asked.items.gather(1, best)[:, 0], torch.arange(count))
 
 
-def _model(questions: Questions) -> nn.Module:
+def _model(questions: Questions, dropout: float = 0.1) -> nn.Module:
     features = CandidateFeatures(FACTS)
     features.fit(questions.slates, ITEMS)
-    return make("mlp", 0, features, WIDTH, hidden=16, rank=2, dropout=0.1)
+    return make("mlp", 0, features, WIDTH, hidden=16, rank=2, dropout=dropout)
 
 
 def test_what_the_scores_below_leave_open_is_learned() -> None:
@@ -142,16 +142,13 @@ class _Tight:
 
 def test_a_batch_that_memory_does_not_hold_trains_in_pieces() -> None:
     training = _questions(32)
-    model, same = _model(training).eval(), _model(training).eval()
-    for one in (model, same):
-        one.train = lambda mode=True, one=one: one  # type: ignore[method-assign, assignment, misc]  # no dropout
+    model, same = _model(training, dropout=0.0), _model(training, dropout=0.0)
     tight = _Tight(Listwise(model, ITEMS), 5)
     lessons = replace(LESSONS, epochs=1)
     learn(model, tight, training, None, ITEMS, lessons, 0)
     assert tight.tried == [16, 8, 4, 4, 4, 4, 4, 4, 4, 4]
     learn(same, Listwise(same, ITEMS), training, None, ITEMS, lessons, 0)
-    for one, two in zip(model.parameters(), same.parameters(), strict=True):
-        assert torch.allclose(one, two, atol=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(model.parameters(), same.parameters(), strict=True))
 
 
 def test_what_memory_never_holds_is_an_error_with_a_way_out() -> None:
