@@ -35,8 +35,7 @@ class LanguageRanker(nn.Module):
 
     With a layout that shows no evidence it is the base aligner alone (the shape of A-LLMRec): user, history and
     candidate tokens. ``variant: paper`` is a layout that is listwise, with titles and an evidence segment.
-
-    noise: draws the dropout of training steps; without it nothing is dropped.
+    An untrained one gives 0. Untrained weights come from torch's own generator, which the caller seeds.
     """
 
     features: CandidateFeatures | None
@@ -50,7 +49,6 @@ class LanguageRanker(nn.Module):
         # In a tuple, so that neither its parameters nor its state become this module's.
         self._frozen = (model,)
         self.layout = layout
-        self.noise: torch.Generator | None = None
         self.users = Projector(width, hidden, model.width, dropout)
         self.items = Projector(width, hidden, model.width, dropout)
         self.readout = ReadOut(model.width, dropout)
@@ -101,6 +99,8 @@ class LanguageRanker(nn.Module):
 
         To be called once, before training.
         """
+        training = self.training
+        self.eval()
         texts = [text for text, _ in self.layout.pieces]
         titles = [title for title in shelf.titles if title]
         titles = titles[:: max(1, len(titles) // _MEASURED_TITLES)]
@@ -111,6 +111,7 @@ class LanguageRanker(nn.Module):
             self.features.fit(slates, shelf)
             some = slates.take(slice(0, 256)).to(self.device)
             self.encoder.scale(self.features(some, shelf)[some.present], norm)
+        self.train(training)
 
     def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
         """(B, C) float32 scores, 0 at padding."""
@@ -167,13 +168,8 @@ class LanguageRanker(nn.Module):
     def head(self, slates: Slates, shelf: Shelf, history: int) -> Part:
         """System, user and the newest items of the history, of slates on this module's device."""
         rows, texts = len(slates), self.layout.texts
-        items = slates.history[:, max(0, slates.history.shape[1] - history) :]
-        if self.training and items.shape[1]:
-            # Leading holes that all rows share cost time. Elsewhere they stay: a row's shape, and with it the last
-            # bit of its score, must not depend on the others.
-            used = (items != NOBODY).any(0)
-            items = items[:, int(used.int().argmax()) if bool(used.any()) else items.shape[1] :]
-        user = self.users(slates.users, self._draws)[:, None]
+        items = self.newest(slates, history)
+        user = self.users(slates.users)[:, None]
         return Part.joined(
             [
                 self._text(texts["user"], rows),
@@ -184,6 +180,16 @@ class LanguageRanker(nn.Module):
             ],
             self._dtype,
         )
+
+    def newest(self, slates: Slates, history: int) -> Tensor:
+        """(B, N) the items of the history that a head of so many reads."""
+        items = slates.history[:, max(0, slates.history.shape[1] - history) :]
+        if not self.training:
+            return items
+        # Leading holes that all rows share cost time. Out of training they stay: a row's shape, and with it the last
+        # bit of its score, must not depend on the others.
+        used = (items != NOBODY).any(0)
+        return items[:, int((~used).int().cumprod(0).sum()) :]
 
     def tail(self, slates: Slates, shelf: Shelf, evidence: Tensor | None, facts: int) -> Tail:
         """Evidence and candidates, of slates on this module's device.
@@ -210,7 +216,7 @@ class LanguageRanker(nn.Module):
 
     def read(self, hidden: Tensor, slots: Tensor) -> Tensor:
         """Last hidden states (B, N, T) to scores at these places: (B, C) float32."""
-        out: Tensor = self.readout(hidden[:, slots], self._draws)
+        out: Tensor = self.readout(hidden[:, slots])
         return out
 
     def _segment(self, slates: Slates, tokens: Tensor, evidence: Tensor | None, facts: int) -> Part:
@@ -228,13 +234,13 @@ class LanguageRanker(nn.Module):
 
     def _encoded(self, evidence: Tensor) -> Tensor:
         assert self.encoder is not None, "evidence is shown"
-        out: Tensor = self.encoder(evidence, self._draws)
+        out: Tensor = self.encoder(evidence)
         return out
 
     def _tokens(self, items: Tensor, shelf: Shelf) -> Tensor:
         """Soft tokens of items (B, N), (B, N, T); those of padding mean nothing."""
         vectors = shelf.vectors[items.clamp(min=0).to(shelf.vectors.device)].to(self.device)
-        out: Tensor = self.items(vectors, self._draws)
+        out: Tensor = self.items(vectors)
         return out
 
     def _text(self, text: str, rows: int) -> Part:
@@ -243,7 +249,3 @@ class LanguageRanker(nn.Module):
     @property
     def _dtype(self) -> torch.dtype:
         return self._texts.vectors(self.layout.pieces[0][0], self.device).dtype
-
-    @property
-    def _draws(self) -> torch.Generator | None:
-        return self.noise if self.training else None

@@ -8,8 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dynmm.training.dropout import drop
-
 #: Rows that the size of untrained tokens is measured on.
 _MEASURED = 4_096
 
@@ -25,10 +23,10 @@ class Projector(nn.Module):
 
     def __init__(self, width: int, hidden: int, token_width: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = dropout
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("spread", torch.ones(()))
         self.inner = nn.Linear(width, hidden)
+        self.drop = nn.Dropout(dropout)
         self.outer = nn.Linear(hidden, token_width)
         nn.init.zeros_(self.outer.bias)
 
@@ -44,28 +42,30 @@ class Projector(nn.Module):
 
     @torch.no_grad()
     def scale(self, vectors: Tensor, norm: float) -> None:
-        """Make the mean norm of the tokens of these vectors (N, D) what is given."""
+        """Make the mean norm of the tokens of these vectors (N, D) what is given. Dropout must be off."""
         if len(vectors) and (now := float(self(vectors).norm(dim=-1).mean())) > 0:
             self.outer.weight.mul_(norm / now)
             self.outer.bias.mul_(norm / now)
 
-    def forward(self, vectors: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """(..., D) to (..., T) float32. noise: draws the dropout of a training step."""
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(..., D) to (..., T)."""
         hidden = nn.functional.gelu(self.inner((vectors - self.mean) / self.spread))
-        out: Tensor = self.outer(drop(hidden, self.dropout, noise))
+        out: Tensor = self.outer(self.drop(hidden))
         return out
 
 
 class ReadOut(nn.Module):
-    """The last hidden state at a candidate's own token to its score."""
+    """The last hidden state at a candidate's own token to its score; 0 until it is trained."""
 
     def __init__(self, token_width: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = dropout
         self.norm = nn.LayerNorm(token_width)
+        self.drop = nn.Dropout(dropout)
         self.score = nn.Linear(token_width, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
 
-    def forward(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
+    def forward(self, hidden: Tensor) -> Tensor:
         """(..., T) to (...) float32."""
-        out: Tensor = self.score(drop(self.norm(hidden), self.dropout, noise)).squeeze(-1)
-        return out
+        out: Tensor = self.score(self.drop(self.norm(hidden)))
+        return out.squeeze(-1).float()
