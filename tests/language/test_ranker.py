@@ -139,7 +139,7 @@ def test_the_base_aligner_knows_no_facts() -> None:
 def test_gradients_reach_every_trained_part_and_no_other() -> None:
     for kind in ("llama", "bert"):
         made = ranker(kind, dropout=0.1).train()
-        made(slates(), SHELF).square().sum().backward()  # type: ignore[no-untyped-call]
+        made(slates(), SHELF).square().sum().backward()
         for name, parameter in made.named_parameters():
             assert parameter.grad is not None, name
             assert parameter.grad.any(), name
@@ -157,7 +157,7 @@ def test_what_is_trained_learns_through_the_frozen_model() -> None:
     for _ in range(60):
         loss = torch.nn.functional.cross_entropy(made(asked, SHELF), answers)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
