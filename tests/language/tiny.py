@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -55,18 +56,14 @@ def save_tokenizer(kind: str, folder: Path) -> Any:
     """A tokenizer as models of this kind have: byte pairs for causal models, word pieces for BERT."""
     tokenizers: Any = importlib.import_module("tokenizers")
     transformers: Any = importlib.import_module("transformers")
-    if kind == "bert":
-        inner, trainer, names = _word_pieces(tokenizers)
-    else:
-        inner, trainer, names = _byte_pairs(tokenizers)
-    inner.train_from_iterator(_TEXTS, trainer)
+    inner, names = _word_pieces(tokenizers) if kind == "bert" else _byte_pairs(tokenizers)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, model_max_length=CONTEXT, **names)
     tokenizer.save_pretrained(folder)
     return tokenizer
 
 
-def _byte_pairs(tokenizers: Any) -> tuple[Any, Any, dict[str, str]]:
+def _byte_pairs(tokenizers: Any) -> tuple[Any, dict[str, str]]:
     inner = tokenizers.Tokenizer(tokenizers.models.BPE())
     inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = tokenizers.decoders.ByteLevel()
@@ -75,19 +72,23 @@ def _byte_pairs(tokenizers: Any) -> tuple[Any, Any, dict[str, str]]:
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=340, special_tokens=list(names.values()), initial_alphabet=alphabet, show_progress=False
     )
-    return inner, trainer, names
+    inner.train_from_iterator(_TEXTS, trainer)
+    return inner, names
 
 
-def _word_pieces(tokenizers: Any) -> tuple[Any, Any, dict[str, str]]:
-    inner = tokenizers.Tokenizer(tokenizers.models.WordPiece(unk_token="[UNK]"))
+def _word_pieces(tokenizers: Any) -> tuple[Any, dict[str, str]]:
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    names["mask_token"] = "[MASK]"
+    words = sorted({word for text in _TEXTS for word in re.findall(r"[a-z]+", text.lower()) if len(word) > 1})
+    letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+    pieces = [*names.values(), *letters, *(f"##{letter}" for letter in letters), *words]
+    inner = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece({piece: place for place, piece in enumerate(pieces)}, unk_token="[UNK]")
+    )
     inner.normalizer = tokenizers.normalizers.BertNormalizer()
     inner.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
     inner.decoder = tokenizers.decoders.WordPiece()
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    trainer = tokenizers.trainers.WordPieceTrainer(
-        vocab_size=300, special_tokens=[*names.values(), "[MASK]"], show_progress=False
-    )
-    return inner, trainer, names | {"mask_token": "[MASK]"}
+    return inner, names
 
 
 def _config(transformers: Any, kind: str, vocabulary: int, sizes: dict[str, Any]) -> Any:
