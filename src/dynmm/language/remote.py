@@ -1,0 +1,131 @@
+"""A language model in a vLLM server, out of process: asked over HTTP, by vectors alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from torch import Tensor
+
+from dynmm.errors import ConfigError, ModelError
+from dynmm.language.remote_protocol import (
+    Form,
+    error_in,
+    models_of,
+    scores_of,
+    scoring_request,
+    text_of,
+    writing_request,
+)
+
+#: No answer that is asked for here comes near to so many bytes.
+_MOST_BYTES = 64 * 2**20
+
+
+class VllmServer:
+    """What of a frozen language model vLLM lends: how likely a token is after a prompt of vectors, and written text.
+
+    Start it as ``vllm serve MODEL --enable-prompt-embeds``, on a machine that you trust: prompts hold vectors of users
+    and of what they took. It keeps the states of prefixes by itself. It gives no hidden states and no gradients: a
+    re-ranker is trained with the same model in process, and served by this. Each call has a connection of its own, so
+    any number of threads may ask.
+    """
+
+    def __init__(
+        self, url: str, model: str, *, key: str | None = None, timeout_s: float = 30.0, at_once: int = 64
+    ) -> None:
+        """url: of the server, e.g. ``http://127.0.0.1:8000``. model: the name under which it serves. key: where it was
+        started with ``--api-key``. timeout_s: for each step of a call. at_once: most prompts in one call.
+
+        Raises ConfigError for an address that is not of http or https.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"{url!r} is no address of a server: write it as http://127.0.0.1:8000")
+        self.url, self.model = url.rstrip("/"), model
+        self._parts, self._key, self._timeout, self._at_once = parts, key, timeout_s, at_once
+
+    def check(self) -> None:
+        """Raise ModelError where the server does not answer, or serves other models."""
+        if self.model not in (served := models_of(self._call("GET", "/v1/models"))):
+            raise ModelError(f"the vLLM server at {self.url} serves {', '.join(served) or 'nothing'}, not {self.model}")
+
+    def likelihoods(self, prompts: Sequence[Tensor], answer: int) -> Tensor:
+        """(P,) float32 log-probability of a token as the next one after each of P prompts, each (N, T).
+
+        Raises ModelError where the server is down, late, refuses or answers what cannot be read.
+        """
+        found = [torch.empty(0)]
+        for start in range(0, len(prompts), self._at_once):
+            some = prompts[start : start + self._at_once]
+            answered = self._call("POST", "/v1/completions", scoring_request(self.model, some, answer))
+            found.append(scores_of(answered, len(some), answer))
+        return torch.cat(found)
+
+    def write(self, prompt: Tensor, form: Form, rule: Any, most_tokens: int) -> str:
+        """The likeliest text after a prompt (N, T) that keeps to a form. Raises ModelError as `likelihoods` does."""
+        request = writing_request(self.model, prompt, form, rule, most_tokens)
+        return text_of(self._call("POST", "/v1/completions", request))
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        try:
+            status, content = self._exchange(method, path, body)
+        except TimeoutError as error:
+            raise ModelError(f"the vLLM server at {self.url} did not answer within {self._timeout:g} s") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise ModelError(
+                f"no vLLM server answers at {self.url} ({type(error).__name__}: {error}); start it as "
+                f"vllm serve {self.model} --enable-prompt-embeds"
+            ) from error
+        answered = _parsed(content)
+        if status != 200:
+            raise ModelError(self._refusal(status, error_in(answered)))
+        if answered is None:
+            raise ModelError(f"the vLLM server at {self.url} answered with what is no JSON: is it another service?")
+        return answered
+
+    def _exchange(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
+        """Status and content. Redirections are not followed, so that the key goes to this address alone."""
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "https":
+            context = ssl.create_default_context()
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, port, timeout=self._timeout, context=context
+            )
+        else:
+            connection = http.client.HTTPConnection(host, port, timeout=self._timeout)
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
+        try:
+            content = None if body is None else json.dumps(body).encode()
+            connection.request(method, self._parts.path.rstrip("/") + path, content, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(_MOST_BYTES)
+        finally:
+            connection.close()
+
+    def _refusal(self, status: int, said: str) -> str:
+        what = f"the vLLM server at {self.url} refused with {status}" + (f": {said}" if said else "")
+        if status in (401, 403):
+            return f"{what}; pass the key that it was started with"
+        if status == 404:
+            return f"{what}; is {self.model} the name that it serves under?"
+        if 400 <= status < 500:
+            return f"{what}; is it started with --enable-prompt-embeds, and does it serve the model trained with?"
+        return f"{what}; look into its log"
+
+
+def _parsed(content: bytes) -> Any:
+    """The JSON value, None where it is none."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
