@@ -17,6 +17,7 @@ from dynmm.errors import ConfigError
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.fusion.settings import FusionSettings
 from dynmm.interactions.splits import SplitConfig
+from dynmm.language.settings import LanguageSettings, RerankChoice, RerankSettings
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.retrieval.settings import RetrievalSettings
 
@@ -42,6 +43,17 @@ class Config(Settings):
     )
     fusion: FusionSettings = Field(default_factory=FusionSettings, description="The joint latent of an item.")
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings, description="Facts that carry the score.")
+    rerank: RerankChoice = Field(
+        "auto",
+        description="What puts the best candidates in a better order. auto: the kind that does best on validation, or "
+        "none. A kind that does not help on validation is left out.",
+    )
+    reranking: RerankSettings = Field(
+        default_factory=RerankSettings, description="How re-rankers are trained, whatever their kind."
+    )
+    language: LanguageSettings = Field(
+        default_factory=LanguageSettings, description="The frozen language model that re-ranks and words reasons."
+    )
     rationale: RationaleSettings = Field(default_factory=RationaleSettings, description="How reasons are told.")
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description="How candidates are found.")
 

@@ -21,6 +21,8 @@ from dynmm.assembly.evidencing import (
     strengthened,
     terms_of,
 )
+from dynmm.assembly.reranked import Reranked, titles_of
+from dynmm.assembly.reranking import BeforeCut, Training, fit_rerankers
 from dynmm.assembly.searching import Search, index_of
 from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device
 from dynmm.backbone.settings import DataShape, resolve
@@ -33,6 +35,7 @@ from dynmm.encoders.running import encode_catalogue
 from dynmm.errors import ConfigError, DataError
 from dynmm.evaluation import protocols
 from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.terms import Terms
 from dynmm.evidence.weights import Weights, alike_weights
 from dynmm.fusion.content import usable
 from dynmm.fusion.diagnostics import diagnose
@@ -43,6 +46,7 @@ from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, make_split
 from dynmm.interactions.splits.cut import cut_last
+from dynmm.language.corpus import catalogue_corpus
 from dynmm.protocols import VectorSpace
 from dynmm.recommender import Recommender
 from dynmm.stages import StageCache
@@ -116,6 +120,16 @@ def fit(
     return Fitted(Recommender(final, known_events(parts), facts, parts), parts, curves, refits)
 
 
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """What was fitted before the cut, and what came next."""
+
+    space: VectorSpace
+    terms: Terms
+    asked: Cases
+    key: str
+
+
 class _Stages:
     """Fits one stage after the other on a data set, each through the cache."""
 
@@ -133,8 +147,12 @@ class _Stages:
         settings = resolve(self._config.backbone, DataShape.of(train))
         backbone = self._fit_backbone(train, settings, self._seed)
         joint = self._joint(train, backbone, None, "")
-        weights = self._weights(train, backbone, joint)
-        return self._whole(train, backbone, joint, weights, train.validation)
+        before = self._before_cut(train, backbone, joint)
+        weights = self._weights(train, joint, before)
+        whole = self._whole(train, backbone, joint, weights, train.validation)
+        if before is not None and weights is not None:
+            whole.reranked = self._reranked(train, before, weights, whole)
+        return whole
 
     def refit(self, train: Dataset, selected: Whole) -> Whole:
         """Every stage again on more events, for as many epochs as were selected; what facts are worth stays."""
@@ -147,15 +165,14 @@ class _Stages:
         if selected.evidence is not None:
             weights = selected.evidence.weights
             whole.equip(EvidenceScore(read_terms(train, joint, self._config.evidence), weights))
+        whole.reranked = selected.reranked
         return whole
 
-    def _weights(self, train: Dataset, backbone: Backbone, joint: Joint | None) -> Weights | None:
-        """What facts are worth, learned on events that neither the latent nor the counts have seen."""
+    def _before_cut(self, train: Dataset, backbone: Backbone, joint: Joint | None) -> _Before | None:
+        """The stages of vectors fitted again without each user's last event; None with too few to learn from."""
         settings = self._config.evidence
-        if settings.variant == "off":
+        if settings.variant != "scored":
             return None
-        if settings.variant == "paper":
-            return alike_weights(neighbour_terms_of(train, joint, settings))
         cut = cut_last(train)
         if len(cut.asked) < settings.least_users:
             return None
@@ -168,10 +185,33 @@ class _Stages:
             over = self._joint(cut.before, below, joint.joined.best_epoch, "cut")
             assert over is not None, "the same items, so the same features"
             space = over
+        return _Before(space, terms_of(cut.before, over, settings), cut.asked, inputs_key(cut.before, space))
+
+    def _weights(self, train: Dataset, joint: Joint | None, before: _Before | None) -> Weights | None:
+        """What facts are worth, learned on events that neither the latent nor the counts have seen."""
+        settings = self._config.evidence
+        if settings.variant == "paper":
+            return alike_weights(neighbour_terms_of(train, joint, settings))
+        if before is None:
+            return None
         self._options.stage("what facts are worth")
-        terms = terms_of(cut.before, over, settings)
-        key = inputs_key(cut.before, space)
-        return learned(terms, space, cut.asked, settings, self._seed, self._cache, key)
+        return learned(before.terms, before.space, before.asked, settings, self._seed, self._cache, before.key)
+
+    def _reranked(self, train: Dataset, before: _Before, weights: Weights, whole: Whole) -> Reranked | None:
+        known = BeforeCut(before.space, before.terms, before.asked, weights, before.key)
+        table, options = train.item_table, self._options
+        how = Training(
+            self._config,
+            self._seed,
+            self._device,
+            self._cache,
+            catalogue_corpus(table),
+            titles_of(table),
+            on_stage=options.on_stage,
+            on_epoch=options.on_epoch,
+            on_progress=options.on_progress,
+        )
+        return fit_rerankers(known, whole, train.validation, how)
 
     def _joint(self, train: Dataset, backbone: Backbone, epochs: int | None, fold: str) -> Joint | None:
         fusion = self._config.fusion
@@ -258,6 +298,7 @@ def _facts(parts: Split, used: Config, seed: int, selected: Whole, final: Whole)
         "left_out": dict(parts.source.left_out),
         "joint": None if final.joint is None else diagnose(final.joint),
         "evidence": facts_of(final.evidence),
+        "rerank": None if final.reranked is None else dict(final.reranked.facts),
         "index": {"kind": "exact"} if final.search is None else final.search.index.facts,
         "config": used.model_dump(mode="json"),
         "seeds": [seed],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from dynmm.assembly.books import Books, counted_in
 from dynmm.assembly.evidencing import load_evidence
 from dynmm.assembly.fitting import FitOptions, again
 from dynmm.assembly.hub import download, is_hub_name
+from dynmm.assembly.reranked import titles_of
+from dynmm.assembly.rerankkeeping import RERANK_DIR, load_reranked
 from dynmm.assembly.saving import ADDED_DIR, BACKBONE_DIR, CONFIG_FILE, EVIDENCE_DIR, INDEX_DIR, JOINT_DIR
 from dynmm.assembly.searching import Search
 from dynmm.assembly.whole import Whole, known_events, pick_device
@@ -42,8 +44,8 @@ def load(source: str | Path, *, device: str = "auto") -> Recommender:
         raise ArtefactError(f"there is no run at {folder}; `dynmm fit DATA --out {folder}` makes one")
     model = folder / MODEL if (folder / MODEL).is_dir() else folder
     facts = {**open_sealed(model), "config": _read_json(model / CONFIG_FILE)}
-    system = _read_whole(model, facts, device)
     catalogue = read_catalogue(model, Vocabulary(()), Events(np.empty(0, np.int32), np.empty(0, np.int32)))
+    system = _read_whole(model, facts, device, titles_of(catalogue.item_table))
     state = folder / STATE
     if model is folder or not state.is_dir():
         if (model / EVIDENCE_DIR).is_dir():
@@ -66,7 +68,7 @@ def load(source: str | Path, *, device: str = "auto") -> Recommender:
     return recommender
 
 
-def _read_whole(model: Path, facts: Mapping[str, Any], device: str) -> Whole:
+def _read_whole(model: Path, facts: Mapping[str, Any], device: str, titles: Sequence[str]) -> Whole:
     on = pick_device(device)
     backbone = Backbone.load(model / BACKBONE_DIR, on)
     joint = None
@@ -74,7 +76,10 @@ def _read_whole(model: Path, facts: Mapping[str, Any], device: str) -> Whole:
         joint = load_joint(model / JOINT_DIR, backbone.tower(), on)
     config, seed = Config.of(facts["config"]), int(facts["seeds"][0])
     search = Search(model / INDEX_DIR) if (model / INDEX_DIR).is_dir() else None
-    return Whole(backbone, joint, lambda dataset: again(config, seed, FitOptions(device), dataset), search)
+    whole = Whole(backbone, joint, lambda dataset: again(config, seed, FitOptions(device), dataset), search)
+    if (model / RERANK_DIR).is_dir():
+        whole.reranked = load_reranked(model / RERANK_DIR, backbone, titles, on)
+    return whole
 
 
 def _read_split(model: Path, state: Path, facts: Mapping[str, Any]) -> Split:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import torch
 
+from dynmm.assembly.rankers import Kept
 from dynmm.assembly.slating import SlateMaker
 from dynmm.catalogue.features import Features
 from dynmm.evidence.parts import Part
@@ -39,7 +40,7 @@ class Reranked:
     coordinates they were trained, see `SlateMaker`. titles: (I,). history: L. facts: for the manifest.
     """
 
-    fitted: Mapping[str, Reranking]
+    fitted: Mapping[str, Kept]
     chosen: str
     reader: VectorSpace | None
     titles: Sequence[str]

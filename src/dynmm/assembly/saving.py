@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, STATE, seal
 from dynmm.assembly.evidencing import save_evidence
+from dynmm.assembly.rerankkeeping import RERANK_DIR, save_reranked
 from dynmm.assembly.whole import whole_of
 from dynmm.card import card
 from dynmm.errors import ArtefactError, DataError, StorageError
@@ -71,6 +72,8 @@ def write_model(recommender: Recommender, folder: Path) -> None:
     evidence = system.as_fitted().evidence
     if evidence is not None:
         save_evidence(evidence, folder / EVIDENCE_DIR)
+    if system.reranked is not None and system.reranked.fitted:
+        save_reranked(system.as_fitted(), folder / RERANK_DIR)
     write_catalogue(folder, recommender.known)
     write_json(folder / CONFIG_FILE, facts.get("config", {}))
     write_bytes(folder / CARD_FILE, card(facts, recommender.known).encode())

@@ -94,14 +94,14 @@ class Whole:
         fitted = {} if self.reranked is None else self.reranked.fitted
         chosen = None if self.reranked is None else self.reranked.chosen
         names = {kind: f"{RUNGS[3]}-{kind}" for kind in fitted if kind != chosen}
-        return {name: self._reranks(fitted[kind], name) for kind, name in names.items()}
+        return {name: self._reranks(fitted[kind].reranking, name) for kind, name in names.items()}
 
     @property
     def reranking(self) -> Reranking | None:
         """The re-ranker that ranks, None where none does."""
         if self.reranked is None or self.evidence is None or self.reranked.chosen == NONE:
             return None
-        return self.reranked.fitted[self.reranked.chosen]
+        return self.reranked.fitted[self.reranked.chosen].reranking
 
     def below(self) -> StagesBelow:
         """What re-rankers stand on. Only where there are some."""

@@ -31,6 +31,26 @@ class Cases:
     def __len__(self) -> int:
         return len(self.users)
 
+    def take(self, cases: IntArray) -> Cases:
+        """Some of the questions, in the order given."""
+
+        def ragged(offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            lengths = np.diff(offsets)[cases]
+            starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+            return np.repeat(offsets[:-1][cases] - starts[:-1], lengths) + np.arange(starts[-1]), starts
+
+        rows, starts = ragged(self.history_offsets)
+        targets, target_starts = ragged(self.target_offsets)
+        return Cases(
+            users=self.users[cases],
+            history_items=self.history_items[rows],
+            history_offsets=starts,
+            target_items=self.target_items[targets],
+            target_offsets=target_starts,
+            history_times=None if self.history_times is None else self.history_times[rows],
+            as_of=None if self.as_of is None else self.as_of[cases],
+        )
+
     def history(self, case: int) -> UserHistory:
         """The events that the case's user had before the question, oldest first."""
         rows = slice(self.history_offsets[case], self.history_offsets[case + 1])

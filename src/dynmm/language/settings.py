@@ -28,6 +28,13 @@ class RerankSettings(Settings):
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="Dropout in training.")
     hidden: int = Field(128, ge=8, description="Width of the layers of the mlp and of the small transformer.")
+    rank: int = Field(16, ge=1, description="Numbers that the latents of users and items are projected to.")
+    held: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="Share of the users whose answers train nothing, and choose the epoch and the weight."
+    )
+    validated: int = Field(
+        5_000, ge=1, description="Most validation questions that choose among the re-rankers, drawn by seed."
+    )
     gammas: tuple[float, ...] = Field(
         (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5), description="Weights of the re-ranker that held-back users choose from."
     )

@@ -18,7 +18,6 @@ from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import term
 from dynmm.language.slates import Shelf, Slates
 from dynmm.system import PADDING, Query, Rankings
-from dynmm.topk import SAME_KERNEL_ROWS
 from dynmm.types import Events
 
 
@@ -58,13 +57,10 @@ class Reranking:
 
         So what was looked at never falls behind what was not.
         """
-        rows = [self._block(slates.take(slice(at, at + SAME_KERNEL_ROWS)), shelf) for at in _starts(len(slates))]
-        return torch.cat([torch.zeros(0, slates.items.shape[1]), *rows])
-
-    def _block(self, slates: Slates, shelf: Shelf) -> Tensor:
-        # A block has always as many rows: another number could mean another kernel, and other bits.
-        full = slates.take(torch.arange(SAME_KERNEL_ROWS).clamp(max=len(slates) - 1))
-        return term(self.ranker(full, shelf).cpu(), full, self.gamma).values[: len(slates)]
+        # One by one: another number of rows could mean another kernel, and other bits.
+        rows = [slates.take(slice(row, row + 1)) for row in range(len(slates))]
+        found = [term(self.ranker(row, shelf).float().cpu(), row, self.gamma).values for row in rows]
+        return torch.cat([torch.zeros(0, slates.items.shape[1]), *found])
 
 
 class RerankSystem:
@@ -118,7 +114,3 @@ def refined(below: Below, reranking: Reranking, queries: Sequence[Query], found:
 
 #: Queries whose slates are held at once.
 _ROWS = 256
-
-
-def _starts(n: int) -> range:
-    return range(0, n, SAME_KERNEL_ROWS)

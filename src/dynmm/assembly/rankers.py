@@ -1,0 +1,178 @@
+"""Re-rankers made, saved and loaded: the trained parts, and the language model that they stand around.
+
+D width of the latents, F facts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from dynmm.errors import ArtefactError
+from dynmm.language.inputs import CandidateFeatures
+from dynmm.language.settings import PRESETS, LanguageSettings, RerankSettings
+from dynmm.language.slates import Shelf, Slates
+from dynmm.language.system import Reranking
+from dynmm.language.table import entry_of, make
+from dynmm.stages import StageCache
+from dynmm.storage import named_disk_errors, write_json
+
+if TYPE_CHECKING:
+    from dynmm.language.contracts import FrozenModel
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS_FILE, CARD_FILE, MODEL_DIR = "weights.safetensors", "reranker.json", "model"
+#: The name under which a language model is the one that a fit has pretrained itself.
+COMPACT = "compact"
+CODE_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """A language model as a run holds it. name: as configured. folder: of the compact one, which a run keeps a copy
+    of. facts: of its pretraining."""
+
+    name: str
+    model: FrozenModel
+    folder: Path | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A fitted re-ranker with all that it is made from again. shape: (D, F). frozen: what it reads with, if any."""
+
+    reranking: Reranking
+    shape: tuple[int, int]
+    settings: RerankSettings
+    language: LanguageSettings
+    frozen: Frozen | None
+
+
+def new_ranker(
+    kind: str,
+    shape: tuple[int, int],
+    settings: RerankSettings,
+    language: LanguageSettings,
+    seed: int,
+    frozen: Frozen | None,
+) -> nn.Module:
+    """An untrained re-ranker of a kind. shape: (D, F)."""
+    width, facts = shape
+    if kind == "language":
+        from dynmm.language.layout import Layout
+
+        assert frozen is not None, "a language re-ranker reads with a model"
+        return make(kind, seed, frozen.model, Layout.of(language), width, facts, dropout=settings.dropout)
+    features = CandidateFeatures(facts, relative=entry_of(kind).relative)
+    named = {"hidden": settings.hidden, "rank": settings.rank, "dropout": settings.dropout}
+    if kind == "transformer":
+        named["history"] = PRESETS[language.preset][0]
+    return make(kind, seed, features, width, **named)
+
+
+def standardise(ranker: nn.Module, slates: Slates, shelf: Shelf) -> None:
+    """Fit what comes in to the training slates, once and before training."""
+    fit = getattr(ranker, "fit", None)
+    if fit is not None:
+        fit(slates, shelf)
+    else:
+        features = ranker.features
+        assert isinstance(features, CandidateFeatures)
+        features.fit(slates, shelf)
+
+
+def open_frozen(
+    language: LanguageSettings,
+    texts: Sequence[str],
+    seed: int,
+    device: torch.device,
+    cache: StageCache,
+    on_progress: Callable[[float], None] | None = None,
+) -> Frozen:
+    """The configured language model; the compact one is pretrained on the catalogue's texts, through the cache.
+
+    Raises ModelError, MissingExtraError, and UnsupportedByData for a catalogue without a text.
+    """
+    from dynmm.language.loading import open_model
+
+    if language.model != COMPACT:
+        model = open_model(language.model, device=str(device), precision=language.precision)
+        return Frozen(language.model, model, None, {"name": language.model})
+    from dynmm.language.compact import pretrain_compact
+
+    digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
+    fold = f"seconds={language.pretrain_seconds}"
+    key = cache.key("language", data=digest, settings=[], seed=seed, fold=fold, code_version=CODE_VERSION)
+    if (found := cache.get(key)) is None:
+        with cache.put(key) as folder:
+            report = pretrain_compact(
+                texts,
+                folder / MODEL_DIR,
+                seconds=language.pretrain_seconds,
+                seed=seed,
+                device=str(device),
+                on_progress=None if on_progress is None else lambda done, total, _: on_progress(done / total),
+            )
+            write_json(folder / "report.json", asdict(report))
+        found = cache.folder(key)
+    facts = {"name": COMPACT, **json.loads((found / "report.json").read_bytes())}
+    model = open_model(found / MODEL_DIR, device=str(device), precision=language.precision)
+    return Frozen(COMPACT, model, found / MODEL_DIR, facts)
+
+
+def save_ranker(kept: Kept, folder: Path) -> None:
+    """Write one re-ranker. A frozen model is not written here, only its identity. Raises StorageError."""
+    reranking, ranker = kept.reranking, kept.reranking.ranker
+    assert isinstance(ranker, nn.Module)
+    with named_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: one.detach().cpu().contiguous() for name, one in ranker.state_dict().items()}
+        save_file(weights, folder / WEIGHTS_FILE)
+    card = {
+        "kind": reranking.kind,
+        "gamma": reranking.gamma,
+        "candidates": reranking.candidates,
+        "shape": list(kept.shape),
+        "rerank": kept.settings.model_dump(mode="json"),
+        "language": kept.language.model_dump(mode="json"),
+        "identity": None if kept.frozen is None else kept.frozen.model.identity,
+    }
+    write_json(folder / CARD_FILE, card)
+
+
+def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSettings, str], Frozen]) -> Kept:
+    """Read what `save_ranker` wrote. opened: finds a frozen model of an identity. Raises ArtefactError, ModelError."""
+    try:
+        card = json.loads((folder / CARD_FILE).read_bytes())
+        settings, language = (
+            RerankSettings.model_validate(card["rerank"]),
+            LanguageSettings.model_validate(card["language"]),
+        )
+        shape = (int(card["shape"][0]), int(card["shape"][1]))
+        frozen = None if card["identity"] is None else opened(language, card["identity"])
+        ranker = new_ranker(card["kind"], shape, settings, language, 0, frozen).to(device)
+        ranker.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        ranker.eval()
+        reranking = Reranking(card["kind"], ranker, float(card["gamma"]), int(card["candidates"]))
+        return Kept(reranking, shape, settings, language, frozen)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ArtefactError(f"the re-ranker in {folder} cannot be read: {error}; copy the run again") from error
+
+
+def copy_model(folder: Path, target: Path) -> None:
+    """Keep a copy of a compact model with the run. Raises StorageError."""
+    with named_disk_errors(target):
+        shutil.copytree(folder, target)
