@@ -1,0 +1,257 @@
+"""Re-ranking in a fitted run: what is trained on the cut, what serves, and what is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.assembly.made import BRIEF
+from tests.language.tiny import tiny_folder
+from tests.worlds import DAY, START
+
+from dynmm import Dataset, DatasetInfo, Recommender
+from dynmm.assembly import FitOptions, controls, explainer_of, rungs
+from dynmm.assembly.reranked import NONE
+from dynmm.assembly.whole import whole_of
+from dynmm.errors import ModelError, TamperedArtefact
+from dynmm.interactions.splits.cut import cut_last
+from dynmm.randomness import generator
+from dynmm.system import Query
+from dynmm.types import UserHistory
+
+pytestmark = pytest.mark.slow
+
+ITEMS, USERS = 40, 200
+NAMES = [f"u{user:03d}" for user in range(0, USERS, 23)]
+
+
+def _rows(walkers: int) -> list[tuple[str, str, int]]:
+    """Each user walks the circle by one step or two, now and then by chance."""
+    draws = generator(0, "walks")
+    rows = []
+    for user in range(walkers):
+        item = int(draws.integers(ITEMS))
+        for place in range(8):
+            rows.append((f"u{user:03d}", f"i{item:02d}", START + DAY * (user + 10 * place)))
+            item = (item + 1 + user % 2) % ITEMS if draws.random() < 0.8 else int(draws.integers(ITEMS))
+    return rows
+
+
+def _world() -> Dataset:
+    frame = pl.DataFrame(_rows(USERS), schema=["user_id", "item_id", "timestamp"], orient="row")
+    table = pl.DataFrame(
+        {
+            "item_id": [f"i{item:02d}" for item in range(ITEMS)],
+            "title": [f"Walk {item // 4} number {item % 3}" for item in range(ITEMS)],
+        }
+    )
+    return Dataset.from_frames(frame, table, info=DatasetInfo("walks", time_resolution="second"))
+
+
+def _config(**changes: Any) -> dict[str, Any]:
+    asked = {
+        "least_users": 20,
+        "candidates": 20,
+        "epochs": 6,
+        "batch": 16,
+        "hidden": 16,
+        "rank": 4,
+        "gammas": [1.0],
+        "learning_rate": 0.05,
+    }
+    encoders = {"text": "hashed-words", "image": "off", "audio": "off"}
+    return BRIEF | {"encoders": encoders, "reranking": asked, "evidence": {"strengths": [1.0]}} | changes
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
+    return FitOptions("cpu", cache=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tiny_folder("llama", tmp_path_factory.mktemp("model"))
+    return {"model": str(folder), "epochs": 1, "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def fitted(language: dict[str, Any], options: FitOptions) -> Recommender:
+    config = _config(rerank="auto", language=language)
+    made = Recommender.fit(_world(), config, split="full", seed=1, options=options)
+    # Whatever validation prefers in a world this small: the perceptron is to serve.
+    reranked = whole_of(made).reranked
+    assert reranked is not None
+    object.__setattr__(reranked, "chosen", "mlp")
+    return made
+
+
+def _query(recommender: Recommender, user: str) -> Query:
+    history = recommender.known.history(recommender.users.encode(user))
+    return Query(history, recommender.now, exclude=np.unique(history.items))
+
+
+def test_every_kind_is_trained_with_the_same_inputs(fitted: Recommender) -> None:
+    facts = fitted.facts["rerank"]
+    assert set(facts["kinds"]) == {"mlp", "transformer", "language", NONE}
+    assert facts["learned_from"] > 20
+    assert set(controls(fitted)) == {"dynmm/rerank-transformer", "dynmm/rerank-language"}
+    assert list(rungs(fitted))[-2:] == ["dynmm/evidence", "dynmm/rerank"]
+    reached = {kind: one["validation_ndcg@10"] for kind, one in facts["kinds"].items()}
+    assert reached[facts["chosen"]] == max(reached.values())
+
+
+def test_the_last_rung_is_the_whole(fitted: Recommender) -> None:
+    queries = [_query(fitted, user) for user in NAMES]
+    below, top = (rungs(fitted)[name].rank(queries, 10) for name in ("dynmm/evidence", "dynmm/rerank"))
+    ours = fitted.system.rank(queries, 10)
+    assert np.array_equal(ours.items, top.items)
+    assert np.array_equal(ours.scores, top.scores)
+    assert (top.scores >= below.scores - 1e-6).all(), "re-ranking adds, and never takes"
+    assert not np.array_equal(top.items, below.items)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "transformer", "language"])
+def test_nobody_changes_what_another_gets(fitted: Recommender, kind: str) -> None:
+    systems = {"mlp": fitted.system} | {name.rpartition("-")[2]: one for name, one in controls(fitted).items()}
+    queries = [_query(fitted, user) for user in NAMES]
+    together = systems[kind].rank(queries, 25)
+    for place, query in enumerate(queries):
+        alone = systems[kind].rank([query], 25)
+        assert np.array_equal(alone.items[0], together.items[place])
+        assert np.array_equal(alone.scores[0], together.scores[place])
+
+
+def test_the_parts_sum_to_the_score_that_ranks(fitted: Recommender) -> None:
+    lifted = 0.0
+    for user in NAMES:
+        for place, one in enumerate(fitted.recommend(user, 5, explain=True), start=1):
+            assert one.explained is not None
+            assert list(one.explained.contributions) == ["latent", "evidence", "rerank"]
+            assert one.explained.rank == place
+            assert one.explained.score == pytest.approx(one.score, abs=1e-4)
+            assert sum(one.explained.contributions.values()) == pytest.approx(one.explained.score, abs=1e-9)
+            lifted += one.explained.contributions["rerank"]
+    assert lifted > 0
+
+
+def test_without_a_fact_everything_is_recomputed(fitted: Recommender) -> None:
+    explainer = explainer_of(fitted)
+    moved = 0
+    for user in NAMES:
+        query = _query(fitted, user)
+        item = int(explainer.rank([query], 1).items[0, 0])
+        before = explainer.explain(query, item)
+        for fact in before.evidence[:2]:
+            after = explainer.explain_without(query, item, [fact.id], [])
+            lost = before.contributions["evidence"] - after.contributions["evidence"]
+            assert lost == pytest.approx(fact.contribution, abs=1e-5)
+            moved += after.contributions["rerank"] != before.contributions["rerank"]
+    assert moved, "the re-ranker reads facts"
+
+
+def test_a_lever_of_the_user_changes_the_list(fitted: Recommender) -> None:
+    user = NAMES[2]
+    last = fitted.history(user)[-1]
+    assert fitted.recommend(user, 10, without=[last]) != fitted.recommend(user, 10)
+
+
+def test_a_run_from_disk_is_the_same_to_the_bit(fitted: Recommender, tmp_path: Path) -> None:
+    fitted.save_pretrained(tmp_path / "run")
+    loaded = Recommender.from_pretrained(tmp_path / "run")
+    assert loaded.recommend_many(NAMES, 9) == fitted.recommend_many(NAMES, 9)
+    assert loaded.facts["rerank"] == fitted.facts["rerank"]
+    for name, one in controls(fitted).items():
+        queries = [_query(fitted, user) for user in NAMES]
+        assert np.array_equal(controls(loaded)[name].rank(queries, 5).scores, one.rank(queries, 5).scores)
+    weights = tmp_path / "run" / "model" / "rerank" / "mlp" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(TamperedArtefact, match=r"rerank/mlp/weights\.safetensors"):
+        Recommender.from_pretrained(tmp_path / "run")
+
+
+def test_a_language_model_that_is_another_is_refused(fitted: Recommender, tmp_path: Path) -> None:
+    fitted.save_pretrained(tmp_path / "run")
+    folder = Path(fitted.facts["config"]["language"]["model"])
+    kept = (folder / "model.safetensors").read_bytes()
+    try:
+        tiny_folder("llama", folder, seed=9)
+        with pytest.raises(ModelError, match="does not hold the model"):
+            Recommender.from_pretrained(tmp_path / "run")
+    finally:
+        (folder / "model.safetensors").write_bytes(kept)
+
+
+def test_learning_is_seen_by_what_re_ranks(fitted: Recommender, tmp_path: Path) -> None:
+    fitted.save_pretrained(tmp_path / "run")
+    loaded = Recommender.from_pretrained(tmp_path / "run")
+    newest = max(one for _, _, one in _rows(USERS))
+    before = loaded.recommend(NAMES[0], 10)
+    loaded.learn([{"user_id": f"n{n}", "item_id": f"i{n % 3:02d}", "timestamp": newest + n} for n in range(60)])
+    again = Recommender.from_pretrained(tmp_path / "run")
+    assert again.recommend(NAMES[0], 10) == before
+    loaded.save_pretrained(tmp_path / "later")
+    assert Recommender.from_pretrained(tmp_path / "later").recommend_many(NAMES, 9) == loaded.recommend_many(NAMES, 9)
+    assert loaded.recommend_many(NAMES, 9) != again.recommend_many(NAMES, 9)
+
+
+def test_new_items_are_re_ranked(fitted: Recommender, tmp_path: Path) -> None:
+    fitted.save_pretrained(tmp_path / "run")
+    wider = Recommender.from_pretrained(tmp_path / "run")
+    wider.add_items([{"item_id": "new", "title": "Walk 3 number 1"}], cache=tmp_path / "cache")
+    queries = [Query(UserHistory(np.asarray([12, 13, 14], np.int32)))]
+    ranked = wider.system.rank(queries, ITEMS + 1).items[0]
+    assert ITEMS in ranked
+    found = wider.rank(NAMES[0], ["new", "i03", "i30"])
+    assert {one.item for one in found} == {"new", "i03", "i30"}
+
+
+def test_only_the_cut_is_learned_from(options: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dynmm.assembly import reranking
+
+    seen: list[Any] = []
+    apart = reranking.apart
+
+    def watched(questions: Any, share: float, seed: int) -> Any:
+        seen.append(questions)
+        return apart(questions, share, seed)
+
+    monkeypatch.setattr(reranking, "apart", watched)
+    made = Recommender.fit(_world(), _config(rerank="mlp"), split="full", seed=1, options=options)
+    assert made.split is not None
+    train = made.split.train
+    asked = cut_last(train).asked
+    last = {int(asked.users[case]): int(asked.targets(case)[0]) for case in range(len(asked))}
+    answers = seen[0].slates.items.gather(1, seen[0].answers[:, None])[:, 0]
+    assert len(answers) > 20
+    assert {int(user): last[int(user)] for user in seen[0].people} == dict(
+        zip(seen[0].people.tolist(), answers.tolist(), strict=True)
+    )
+    for user, history in zip(seen[0].people.tolist(), seen[0].slates.history, strict=True):
+        newest = train.history(user).items[:-1][-1]
+        assert int(history[-1]) == int(newest), "what came last before the answer is the newest that is shown"
+
+
+def test_none_leaves_the_stages_below(options: FitOptions) -> None:
+    made = Recommender.fit(_world(), _config(rerank="none"), split="full", seed=1, options=options)
+    assert made.facts["rerank"] is None
+    assert list(rungs(made))[-1] == "dynmm/evidence"
+
+
+def test_too_few_answers_teach_nothing(options: FitOptions) -> None:
+    config = _config(rerank="mlp", reranking={"least_users": 5_000})
+    assert Recommender.fit(_world(), config, split="full", seed=1, options=options).facts["rerank"] is None
+
+
+def test_a_compact_model_is_pretrained_and_travels_with_the_run(tmp_path: Path) -> None:
+    config = _config(rerank="language", language={"pretrain_seconds": 2.0, "epochs": 1})
+    made = Recommender.fit(_world(), config, split="full", seed=1, options=FitOptions("cpu", cache=tmp_path / "cache"))
+    told = made.facts["rerank"]["kinds"]["language"]["model"]
+    assert told["name"] == "compact"
+    assert told["perplexity"] > 1
+    made.save_pretrained(tmp_path / "run")
+    assert (tmp_path / "run" / "model" / "rerank" / "model" / "config.json").is_file()
+    loaded = Recommender.from_pretrained(tmp_path / "run")
+    assert loaded.recommend_many(NAMES, 9) == made.recommend_many(NAMES, 9)
