@@ -1,4 +1,4 @@
-"""A causal model through vectors: what is read alone, from a past, or again gives the same; nothing of it is trained."""
+"""A causal model through vectors: read alone, from a past or again it is the same; nothing of it is trained."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.language.tiny import CAUSAL, CONTEXT, tiny_folder, tiny_model
 from torch import Tensor
 
 from dynmm.errors import ModelError
 from dynmm.language.causal import CausalModel
 from dynmm.language.loading import open_model
 from dynmm.language.past import Past
-from tests.language.tiny import CAUSAL, CONTEXT, tiny_folder, tiny_model
 
 _ROWS, _TOKENS = 3, 9
 
@@ -56,7 +56,8 @@ def test_going_on_from_a_past_equals_reading_at_once(kind: str, cut: int) -> Non
     first, past = model.run(vectors[:, :cut], visible[:, :cut, :cut], places[:, :cut], keep=True)
     rest, longer = model.run(vectors[:, cut:], visible[:, cut:], places[:, cut:], past, keep=True)
     assert nothing is None
-    assert past is not None and longer is not None
+    assert past is not None
+    assert longer is not None
     assert (len(past), len(longer)) == (cut, _TOKENS)
     assert torch.allclose(torch.cat([first, rest], 1), whole, atol=1e-5)
 

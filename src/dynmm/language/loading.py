@@ -26,7 +26,7 @@ from dynmm.precision import Precision, product_precision
 logger = logging.getLogger(__name__)
 
 #: What the library raises where a file is missing, broken or of another model.
-_READING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError)
+READING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError)
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx", "seq_length")
 _NEEDED = ("inputs_embeds", "attention_mask", "position_ids")
 
@@ -64,12 +64,12 @@ def frozen_model(
 ) -> CausalModel | EncoderModel:
     """A model of the transformers library as a frozen one, after a look at how it reads. Raises ModelError."""
     kind = CausalModel if causal else EncoderModel
-    first = _first_place(weights)
-    context = _context(weights.config) - first
     reader = weights.base_model if causal else weights
     named = inspect.signature(reader.forward).parameters
     if lacking := [one for one in (*_NEEDED, *(["past_key_values"] if causal else [])) if one not in named]:
         raise ModelError(f"{type(weights).__name__} cannot be read through vectors: it takes no {lacking[0]}")
+    first = _first_place(weights)
+    context = _context(weights.config) - first
     model = kind(weights, words, identity=identity, context=context, first=first, checkpointing=checkpointing)
     check_reading(model)
     return model
@@ -86,7 +86,7 @@ def _config(library: Any, folder: Path) -> Any:
     try:
         with quiet():
             return library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except _READING_ERRORS as error:
+    except READING_ERRORS as error:
         if "auto_map" in read_json(folder / "config.json"):
             raise ModelError(
                 f"{folder} holds a model that needs code of its own, which is never run; use one whose architecture "
@@ -120,10 +120,9 @@ def _weights(model_class: Any, folder: Path, config: Any) -> Any:
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
-                attn_implementation="sdpa",
                 output_loading_info=True,
             )
-    except _READING_ERRORS as error:
+    except READING_ERRORS as error:
         raise ModelError(f"{folder} has no weights for its architecture: {first_line(error)}") from error
     # A pooler sums up a sentence; what is read here are the tokens' own states.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
@@ -152,7 +151,7 @@ def _words(library: Any, folder: Path, weights: Any) -> Words:
     try:
         with quiet():
             tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except _READING_ERRORS as error:
+    except READING_ERRORS as error:
         raise ModelError(f"{folder} has no tokenizer beside the model: {first_line(error)}") from error
     try:
         return Words(tokenizer, int(weights.get_input_embeddings().weight.shape[0]))
