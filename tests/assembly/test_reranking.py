@@ -219,7 +219,7 @@ def test_only_the_cut_is_learned_from(options: FitOptions, monkeypatch: pytest.M
         return apart(questions, share, seed)
 
     monkeypatch.setattr(reranking, "apart", watched)
-    made = Recommender.fit(_world(), _config(rerank="mlp"), split="full", seed=1, options=options)
+    made = Recommender.fit(_world(), _config(rerank="mlp"), split="full", seed=2, options=options)
     assert made.split is not None
     train = made.split.train
     asked = cut_last(train).asked

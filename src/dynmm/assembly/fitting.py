@@ -21,8 +21,9 @@ from dynmm.assembly.evidencing import (
     strengthened,
     terms_of,
 )
+from dynmm.assembly.questioning import BeforeCut, Training
 from dynmm.assembly.reranked import Reranked, titles_of
-from dynmm.assembly.reranking import BeforeCut, Training, fit_rerankers
+from dynmm.assembly.reranking import fit_rerankers
 from dynmm.assembly.searching import Search, index_of
 from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device
 from dynmm.backbone.settings import DataShape, resolve
@@ -211,7 +212,7 @@ class _Stages:
             on_epoch=options.on_epoch,
             on_progress=options.on_progress,
         )
-        return fit_rerankers(known, whole, train.validation, how)
+        return fit_rerankers(known, whole, train, how)
 
     def _joint(self, train: Dataset, backbone: Backbone, epochs: int | None, fold: str) -> Joint | None:
         fusion = self._config.fusion

@@ -176,3 +176,13 @@ def copy_model(folder: Path, target: Path) -> None:
     """Keep a copy of a compact model with the run. Raises StorageError."""
     with named_disk_errors(target):
         shutil.copytree(folder, target)
+
+
+def weights_sha256(kept: Kept) -> str:
+    """Of every trained value, by name, and of the model that it reads with."""
+    ranker = kept.reranking.ranker
+    assert isinstance(ranker, nn.Module)
+    digest = hashlib.sha256(b"" if kept.frozen is None else kept.frozen.model.identity.encode())
+    for name, value in sorted(ranker.state_dict().items()):
+        digest.update(name.encode() + b"\0" + value.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
