@@ -14,7 +14,9 @@ from dynmm.errors import TrainingDiverged, UnsupportedByData
 from dynmm.language import compact
 from dynmm.language.causal import CausalModel
 from dynmm.language.compact import CONTEXT, CompactReport, CompactShape, pretrain_compact
+from dynmm.language.corpus import held_apart
 from dynmm.language.loading import open_model
+from dynmm.randomness import derive_seed
 
 _SMALL = CompactShape(hidden=32, layers=2, heads=2, inner=64, window=32, batch=2)
 _COLOURS = ("red", "green", "blue", "black", "white")
@@ -38,7 +40,8 @@ _HOSTILE = [
 
 
 def _fitted(texts: list[str], folder: Path, **named: Any) -> CompactReport:
-    return pretrain_compact(texts, folder, **{"seconds": 5.0, "seed": 0, "steps": 3, "shape": _SMALL} | named)
+    chosen: dict[str, Any] = {"seconds": 5.0, "seed": 0, "steps": 3, "shape": _SMALL}
+    return pretrain_compact(texts, folder, **chosen | named)
 
 
 def test_it_learns_its_texts_and_opens_as_any_model(tmp_path: Path) -> None:
@@ -77,7 +80,7 @@ def test_perplexity_is_what_the_opened_model_has_on_the_held_out_texts(
     report = _fitted(_TEXTS, tmp_path / "model", steps=10)
     model = open_model(tmp_path / "model", precision="float32")
     assert isinstance(model, CausalModel)
-    held = compact.held_apart(_TEXTS, compact.derive_seed(0, "compact")).held_out
+    held = held_apart(_TEXTS, derive_seed(0, "compact")).held_out
     counts = [len(model.tokens(text)) + 1 for text in held]
     total = sum(_nats(model, text) * count for text, count in zip(held, counts, strict=True))
     assert report.perplexity == pytest.approx(math.exp(total / sum(counts)), rel=1e-4)
