@@ -36,6 +36,7 @@ ERRORS = {
     "DynmmError",
     "EmptyDataError",
     "MissingExtraError",
+    "ModelError",
     "NewerArtefact",
     "ProtocolMismatch",
     "RationaleUnreadable",
