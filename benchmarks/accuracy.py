@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from dynmm import Config, Dataset, baselines
 from dynmm.assembly import WHOLE, FitOptions, Fitted, fit, rungs
+from dynmm.assembly.whole import RUNGS
 from dynmm.config import read_config
 from dynmm.evaluation import protocols
 from dynmm.evaluation.ladder import ladder
@@ -86,10 +87,11 @@ def _measure(fits: list[Fitted], part: str, names: list[str] | None, seeds: list
     cases = split.validation if part == "validation" else split.test
     assert cases is not None
     ladders = [rungs(one.recommender) for one in fits]
-    *lower, top = ladders[0]
+    # A seed in which a stage was not chosen ranks without it: its own whole stands there.
+    *lower, top = [name for name in RUNGS if any(name in one for one in ladders)]
     systems: dict[str, list[System]] = {WHOLE if lower else top: [one.recommender.system for one in fits]}
     for name in lower:
-        systems[name] = [one[name] for one in ladders]
+        systems[name] = [ladder.get(name, one.recommender.system) for ladder, one in zip(ladders, fits, strict=True)]
     for name in names or comparison_names(split.train):
         system = baselines.create(name)
         system.fit(split.train)
@@ -101,7 +103,8 @@ def _measure(fits: list[Fitted], part: str, names: list[str] | None, seeds: list
     return result | {
         "part": part,
         "run_seeds": seeds,
-        "rungs": list(ladders[0]),
+        "rungs": [*lower, top],
+        "rerank": [one["rerank"] for one in facts],
         "fit_seconds": {stage: [_seconds(one, stage) for one in fits] for stage in fits[0].curves},
         "epochs": {stage: [len(one.curves[stage]) for one in fits] for stage in fits[0].curves},
         "joint": [one["joint"] for one in facts],

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dynmm.errors import ArtefactError
+from dynmm.errors import ArtefactError, ModelError
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.settings import PRESETS, LanguageSettings, RerankSettings
 from dynmm.language.slates import Shelf, Slates
@@ -52,13 +52,15 @@ class Frozen:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A fitted re-ranker with all that it is made from again. shape: (D, F). frozen: what it reads with, if any."""
+    """A fitted re-ranker with all that it is made from again. shape: (D, F). frozen: what it reads with, if
+    any. seed: of the fit."""
 
     reranking: Reranking
     shape: tuple[int, int]
     settings: RerankSettings
     language: LanguageSettings
     frozen: Frozen | None
+    seed: int
 
 
 def new_ranker(
@@ -106,31 +108,71 @@ def open_frozen(
 
     Raises ModelError, MissingExtraError, and UnsupportedByData for a catalogue without a text.
     """
+    if language.model != COMPACT:
+        return _drawn(_opened(language.model, language, device), language, None, {"name": language.model}, seed)
+    found = _compact(language, texts, seed, device, cache, on_progress)
+    facts = {"name": COMPACT, **json.loads((found / "report.json").read_bytes())}
+    return _drawn(_opened(found / MODEL_DIR, language, device), language, found / MODEL_DIR, facts, seed)
+
+
+def reopen_frozen(
+    source: str | Path, language: LanguageSettings, identity: str, seed: int, device: torch.device
+) -> Frozen:
+    """The model that a re-ranker was trained with. source: its folder or name. Raises ModelError for another."""
+    folder = Path(source) if language.model == COMPACT else None
+    pretrained = language.weights == "pretrained"
+    model = _opened(source, language, device, identity if pretrained else None)
+    found = _drawn(model, language, folder, {"name": language.model}, seed)
+    if found.model.identity != identity:
+        raise ModelError(
+            f"{source} does not give the random weights that the re-ranker was trained with; put the model's files back"
+        )
+    return found
+
+
+def _opened(source: str | Path, language: LanguageSettings, device: torch.device, expected: str | None = None) -> Any:
     from dynmm.language.loading import open_model
 
-    if language.model != COMPACT:
-        model = open_model(language.model, device=str(device), precision=language.precision)
-        return Frozen(language.model, model, None, {"name": language.model})
+    return open_model(source, device=str(device), precision=language.precision, expected=expected)
+
+
+def _drawn(
+    model: FrozenModel, language: LanguageSettings, folder: Path | None, facts: Mapping[str, Any], seed: int
+) -> Frozen:
+    if language.weights == "random":
+        from dynmm.language.twin import random_twin
+
+        model = random_twin(model, seed)  # type: ignore[arg-type]
+    return Frozen(language.model, model, folder, {**facts, "weights": language.weights})
+
+
+def _compact(
+    language: LanguageSettings,
+    texts: Sequence[str],
+    seed: int,
+    device: torch.device,
+    cache: StageCache,
+    on_progress: Callable[[float], None] | None,
+) -> Path:
+    """The cache's folder of the pretrained compact model."""
     from dynmm.language.compact import pretrain_compact
 
     digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
     fold = f"seconds={language.pretrain_seconds}"
     key = cache.key("language", data=digest, settings=[], seed=seed, fold=fold, code_version=CODE_VERSION)
-    if (found := cache.get(key)) is None:
-        with cache.put(key) as folder:
-            report = pretrain_compact(
-                texts,
-                folder / MODEL_DIR,
-                seconds=language.pretrain_seconds,
-                seed=seed,
-                device=str(device),
-                on_progress=None if on_progress is None else lambda done, total, _: on_progress(done / total),
-            )
-            write_json(folder / "report.json", asdict(report))
-        found = cache.folder(key)
-    facts = {"name": COMPACT, **json.loads((found / "report.json").read_bytes())}
-    model = open_model(found / MODEL_DIR, device=str(device), precision=language.precision)
-    return Frozen(COMPACT, model, found / MODEL_DIR, facts)
+    if (found := cache.get(key)) is not None:
+        return found
+    with cache.put(key) as folder:
+        report = pretrain_compact(
+            texts,
+            folder / MODEL_DIR,
+            seconds=language.pretrain_seconds,
+            seed=seed,
+            device=str(device),
+            on_progress=None if on_progress is None else lambda done, total, _: on_progress(done / total),
+        )
+        write_json(folder / "report.json", asdict(report))
+    return cache.folder(key)
 
 
 def save_ranker(kept: Kept, folder: Path) -> None:
@@ -148,12 +190,13 @@ def save_ranker(kept: Kept, folder: Path) -> None:
         "shape": list(kept.shape),
         "rerank": kept.settings.model_dump(mode="json"),
         "language": kept.language.model_dump(mode="json"),
+        "seed": kept.seed,
         "identity": None if kept.frozen is None else kept.frozen.model.identity,
     }
     write_json(folder / CARD_FILE, card)
 
 
-def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSettings, str], Frozen]) -> Kept:
+def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSettings, str, int], Frozen]) -> Kept:
     """Read what `save_ranker` wrote. opened: finds a frozen model of an identity. Raises ArtefactError, ModelError."""
     try:
         card = json.loads((folder / CARD_FILE).read_bytes())
@@ -162,12 +205,12 @@ def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSe
             LanguageSettings.model_validate(card["language"]),
         )
         shape = (int(card["shape"][0]), int(card["shape"][1]))
-        frozen = None if card["identity"] is None else opened(language, card["identity"])
-        ranker = new_ranker(card["kind"], shape, settings, language, 0, frozen).to(device)
+        frozen = None if card["identity"] is None else opened(language, card["identity"], int(card["seed"]))
+        ranker = new_ranker(card["kind"], shape, settings, language, int(card["seed"]), frozen).to(device)
         ranker.load_state_dict(load_file(folder / WEIGHTS_FILE))
         ranker.eval()
         reranking = Reranking(card["kind"], ranker, float(card["gamma"]), int(card["candidates"]))
-        return Kept(reranking, shape, settings, language, frozen)
+        return Kept(reranking, shape, settings, language, frozen, int(card["seed"]))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtefactError(f"the re-ranker in {folder} cannot be read: {error}; copy the run again") from error
 

@@ -175,7 +175,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
             facts = _trained(kind, ranker, training, held, shelf, Checkpoints(work, entry), how)
             made = Reranking(kind, ranker, facts["gamma"], how.settings.candidates)
             with how.cache.put(entry) as folder:
-                save_ranker(Kept(made, asked.shape, how.settings, how.language, frozen), folder)
+                save_ranker(Kept(made, asked.shape, how.settings, how.language, frozen, how.seed), folder)
                 write_json(folder / "facts.json", facts)
         found = how.cache.folder(entry)
     facts = json.loads((found / "facts.json").read_bytes())

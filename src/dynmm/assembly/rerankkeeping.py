@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dynmm.assembly.rankers import COMPACT, MODEL_DIR, Frozen, copy_model, load_ranker, save_ranker
+from dynmm.assembly.rankers import COMPACT, MODEL_DIR, Frozen, copy_model, load_ranker, reopen_frozen, save_ranker
 from dynmm.assembly.reranked import Reranked
 from dynmm.assembly.whole import Whole
 from dynmm.backbone.system import Backbone
@@ -59,14 +59,9 @@ def _reader(folder: Path, backbone: Backbone, device: torch.device) -> VectorSpa
     return Backbone.load(folder / _BACKBONE, device) if (folder / _BACKBONE).is_dir() else None
 
 
-def _opener(folder: Path, device: torch.device) -> Callable[[LanguageSettings, str], Frozen]:
-    def opened(language: LanguageSettings, identity: str) -> Frozen:
-        from dynmm.language.loading import open_model
-
-        compact = folder / MODEL_DIR if language.model == COMPACT else None
-        model = open_model(
-            compact or language.model, device=str(device), precision=language.precision, expected=identity
-        )
-        return Frozen(language.model, model, compact, {"name": language.model})
+def _opener(folder: Path, device: torch.device) -> Callable[[LanguageSettings, str, int], Frozen]:
+    def opened(language: LanguageSettings, identity: str, seed: int) -> Frozen:
+        source = folder / MODEL_DIR if language.model == COMPACT else language.model
+        return reopen_frozen(source, language, identity, seed, device)
 
     return opened

@@ -48,6 +48,11 @@ class LanguageSettings(Settings):
         description="compact: a small model pretrained on the catalogue's own text. minilm: the frozen sentence encoder "
         "all-MiniLM-L6-v2. Else a folder, or a name on the hub, of a causal language model.",
     )
+    weights: Literal["pretrained", "random"] = Field(
+        "pretrained",
+        description="random: a control, the same architecture with weights drawn anew, so that what is credited to "
+        "language is language's.",
+    )
     layout: Literal["branch", "listwise"] = Field(
         "branch",
         description="branch: each candidate sees the prefix and itself, so that order cannot matter. listwise: "

@@ -1,0 +1,171 @@
+"""What a language model adds in re-ranking, against controls with the same inputs, candidates and training answers.
+
+    python benchmarks/rerankers.py --data amazon14-beauty --seeds 0 1 2 --part test --users 5000 --out rerankers.json
+
+Rows: the stages below, the two controls (mlp, transformer), the language model with facts and without, the same with
+random weights, the base aligner alone (user, history and candidate tokens over the joint stage, no evidence), and the
+paper's literal prompt. Every row ranks the whole catalogue. `--users` draws some of the users by seed, the same for
+every row, because a language model takes milliseconds for each. `--part test` opens the test part; each opening gets a
+number and a line in docs/experiment-log.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dynmm import Dataset
+from dynmm.assembly import FitOptions, Fitted, fit
+from dynmm.assembly.whole import whole_of
+from dynmm.config import read_config
+from dynmm.evaluation import protocols
+from dynmm.evaluation.comparisons import compare
+from dynmm.evaluation.results import Evaluation
+from dynmm.evaluation.scores import Users
+from dynmm.language.system import RerankSystem
+from dynmm.randomness import generator
+from dynmm.storage import write_json
+from dynmm.system import System
+
+DATA_SETS = ("amazon14-beauty", "ml-1m", "amazon18-office")
+
+#: (row, kind, what it changes). The first three share one fit.
+ROWS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("mlp", "mlp", {}),
+    ("transformer", "transformer", {}),
+    ("language", "language", {}),
+    ("language, random weights", "language", {"language": {"weights": "random"}}),
+    ("language, no evidence", "language", {"language": {"evidence": "none"}}),
+    ("language, random, no evidence", "language", {"language": {"evidence": "none", "weights": "random"}}),
+    ("base aligner", "language", {"language": {"evidence": "none"}, "evidence": {"strengths": [0.0]}}),
+    (
+        "paper's prompt",
+        "language",
+        {"language": {"layout": "listwise", "candidate": "title", "evidence": "segment"}},
+    ),
+)
+
+#: What each is compared with.
+PAIRS = (
+    ("language", "below"),
+    ("language", "mlp"),
+    ("language", "language, random weights"),
+    ("language, no evidence", "language, random, no evidence"),
+    ("mlp", "below"),
+    ("transformer", "below"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", help="folder, or name of one under DYNMM_DATA; repeatable")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--part", choices=["validation", "test"], default="validation")
+    parser.add_argument("--users", type=int, default=5_000, help="users drawn, the same for every row")
+    parser.add_argument("--row", action="append", choices=[row for row, *_ in ROWS], help="only these; repeatable")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one override; repeatable")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    results = {}
+    for name in given.data or DATA_SETS:
+        folder = next(
+            (one for one in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name) if one.is_dir()), None
+        )
+        if folder is None:
+            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
+            continue
+        results[folder.name] = _measured(folder, given)
+        if given.out is not None:
+            facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": given.part}
+            write_json(given.out, facts | {"seeds": given.seeds, "data": results})
+
+
+def _measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    data = Dataset.load(folder)
+    systems: dict[str, list[System]] = {}
+    told: dict[str, list[Any]] = {}
+    last: Fitted | None = None
+    for seed in given.seeds:
+        for row, kind, changes in ROWS:
+            if given.row and row not in given.row:
+                continue
+            last = _fit(data, kind, changes, given.set, seed, given.device)
+            whole = whole_of(last.recommender)
+            if whole.reranked is None or kind not in whole.reranked.fitted:
+                print(f"{folder.name} seed {seed} {row}: too little to learn from", file=sys.stderr)
+                continue
+            below = whole.below()
+            systems.setdefault(row, []).append(
+                RerankSystem(_never, (below, whole.reranked.fitted[kind].reranking), name=row)
+            )
+            told.setdefault(row, []).append(last.recommender.facts["rerank"]["kinds"][kind])
+            if not changes and len(systems.get("below", ())) < len(systems[row]):
+                systems.setdefault("below", []).append(_Below(whole.rank_below))
+    assert last is not None
+    cases = last.split.validation if given.part == "validation" else last.split.test
+    assert cases is not None
+    drawn = np.sort(generator(0, "users of the benchmark").permutation(len(cases))[: given.users])
+    outcome = protocols.run(protocols.full(last.split.train, cases.take(drawn)), systems)
+    found = outcome.to_json()
+    print(f"\n{folder.name}, {given.part}, {len(drawn):,} users, seeds {given.seeds}")
+    for row, cell in found["systems"].items():
+        gammas = [one["gamma"] for one in told.get(row, ())]
+        print(f"  {row:32s} {cell['hit@10']['mean']:.4f} / {cell['ndcg@10']['mean']:.4f}  gamma {gammas}")
+    pairs = _pairs(outcome, list(systems))
+    for one in pairs:
+        low, high = one["ci95"]
+        star = "*" if one["significant"] else ""
+        pair = f"{one['ours']} - {one['theirs']}"
+        print(f"  {pair:60s} {one['metric']} {one['difference']:+.4f} [{low:+.4f}, {high:+.4f}]{star}")
+    return {"result": found, "pairs": pairs, "rerankers": told, "users": len(drawn)}
+
+
+def _fit(
+    data: Dataset, kind: str, changes: Mapping[str, Any], overrides: Sequence[str], seed: int, device: str
+) -> Fitted:
+    config: dict[str, Any] = read_config(None, overrides).model_dump(mode="json", exclude_unset=True)
+    for section, values in changes.items():
+        config[section] = {**config.get(section, {}), **values}
+    config["rerank"] = kind
+    said = FitOptions(
+        device, on_stage=lambda stage: print(f"  seed {seed} {kind} {stage}", file=sys.stderr, flush=True)
+    )
+    return fit(data, config, split="full", seed=seed, options=said)
+
+
+class _Below:
+    """Latent and evidence alone."""
+
+    name = "below"
+
+    def __init__(self, rank: Any) -> None:
+        self.rank = rank
+
+    def fit(self, dataset: Dataset) -> None:
+        """It is fitted already."""
+
+    def learn(self, events: Any) -> None:
+        """Nothing happens in between."""
+
+
+def _never(_: Dataset) -> Any:
+    raise AssertionError("every row is fitted already")
+
+
+def _pairs(outcome: Evaluation, names: Sequence[str]) -> list[dict[str, Any]]:
+    pairs = [(ours, other) for ours, other in PAIRS if ours in names and other in names]
+    found = compare(outcome.systems, pairs, Users(outcome.users), metrics=outcome.compared, how=outcome.how)
+    return [one.to_json() for one in found]
+
+
+if __name__ == "__main__":
+    main()
