@@ -46,11 +46,22 @@ def test_padding_does_not_change_what_the_candidates_get() -> None:
 
 def test_a_constant_feature_is_zero_and_an_extreme_one_is_cut() -> None:
     questions, items = slates(20), shelf()
+    first = 4  # behind score, latent, evidence and events
     questions.facts[..., 1] = 3.0
     made = _fitted(True, questions, items)
-    assert made(questions, items)[..., -FACTS + 1].abs().max() < 1e-3
+    assert made(questions, items)[..., first + 1].abs().max() < 1e-3
     questions.facts[..., 0] = 1e6
-    assert (made(questions, items)[..., -FACTS] == FAR).all()
+    assert (made(questions, items)[..., first] == FAR).all()
+
+
+def test_what_all_candidates_share_is_nothing_among_them() -> None:
+    questions, items = slates(20), shelf()
+    made = _fitted(True, questions, items)
+    before = made(questions, items)
+    questions.facts[..., 0] = (questions.facts[..., 0].sqrt() + 1.0).square()
+    after = made(questions, items)
+    assert not torch.allclose(before[..., 4], after[..., 4])
+    assert torch.allclose(before[..., -FACTS], after[..., -FACTS], atol=1e-4)
 
 
 def test_the_fit_lies_in_the_buffers() -> None:

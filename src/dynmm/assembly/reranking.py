@@ -43,7 +43,7 @@ from dynmm.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)

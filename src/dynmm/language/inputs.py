@@ -16,18 +16,22 @@ FAR = 5.0
 #: A feature that varies by less is a constant, and tells nothing.
 _LEAST_SPREAD = 1e-6
 
+#: Added to the spread within a slate: candidates that hardly differ are alike.
+_LEAST_APART = 1e-3
+
 #: Questions that are read at once while means and spreads are taken.
 _ROWS = 1024
 
-_PLAIN = ("score", "latent", "evidence", "events of the item", "length of the history")
+_OWN = ("score", "latent", "evidence", "events of the item")
+_PLAIN = ("length of the history",)
 _RELATIVE = ("place", "score below the best", "latent below the best", "evidence below the best")
 
 
 class CandidateFeatures(nn.Module):
     """Standardised features of candidates: scores of the stages below, counts, and the signed root of every fact.
 
-    With ``relative`` a candidate is also compared with the others of its slate, so what it gets depends on them;
-    without, it depends on the user and the candidate alone.
+    With ``relative`` a candidate is also compared with the others of its slate, in each of these, so what it gets
+    depends on them; without, it depends on the user and the candidate alone.
     """
 
     mean: Tensor
@@ -43,7 +47,8 @@ class CandidateFeatures(nn.Module):
     @property
     def width(self) -> int:
         """F'."""
-        return len(_PLAIN) + (len(_RELATIVE) if self.relative else 0) + self.facts
+        own = len(_OWN) + self.facts
+        return own + len(_PLAIN) + (len(_RELATIVE) + own if self.relative else 0)
 
     @torch.no_grad()
     def fit(self, slates: Slates, shelf: Shelf) -> None:
@@ -72,17 +77,26 @@ class CandidateFeatures(nn.Module):
         evidence = score - slates.latent
         taken = shelf.taken.to(score.device)[slates.items.clamp(min=0)].log1p()
         length = (slates.history != NOBODY).sum(1).float().log1p()
-        known = [score, slates.latent, evidence, taken, length[:, None].expand_as(score)]
+        own = torch.cat([torch.stack([score, slates.latent, evidence, taken], dim=-1), _signed_root(slates.facts)], -1)
+        known = [own, length[:, None, None].expand(-1, score.shape[1], 1)]
         if self.relative:
-            place = torch.arange(score.shape[1], device=score.device).float().log1p()
-            known.append(place.expand_as(score))
-            known += [_below_best(one, present) for one in (score, slates.latent, evidence)]
-        return torch.cat([torch.stack(known, dim=-1), _signed_root(slates.facts)], dim=-1)
+            place = torch.arange(score.shape[1], device=score.device).float().log1p().expand_as(score)
+            below = [_below_best(one, present) for one in (score, slates.latent, evidence)]
+            known += [torch.stack([place, *below], dim=-1), _among(own, present)]
+        return torch.cat(known, dim=-1)
 
 
 def _below_best(values: Tensor, present: Tensor) -> Tensor:
     best = values.masked_fill(~present, -torch.inf).amax(1, keepdim=True)
     return torch.where(present, values - best, torch.zeros_like(values))
+
+
+def _among(values: Tensor, present: Tensor) -> Tensor:
+    """(B, C, F) in spreads above the mean of the slate: what is much for one user is little for another."""
+    there = present[..., None]
+    count = there.sum(1, keepdim=True).clamp(min=1)
+    apart = (values - values.masked_fill(~there, 0.0).sum(1, keepdim=True) / count).masked_fill(~there, 0.0)
+    return apart / ((apart.square().sum(1, keepdim=True) / count).sqrt() + _LEAST_APART)
 
 
 def _signed_root(values: Tensor) -> Tensor:
