@@ -273,6 +273,14 @@ class Recommender:
         return self._now
 
     @property
+    def reranked(self) -> dict[str, int]:
+        """Questions that the re-ranker was asked since it was loaded (``asked``), and those that it did not answer, by
+        reason: they kept the order of the stages below. Empty where nothing re-ranks."""
+        from dynmm.assembly import served
+
+        return served(self)
+
+    @property
     def titles(self) -> tuple[str | None, ...]:
         """(I,) of every item, None where the catalogue has none."""
         return tuple(self._titles)

@@ -27,6 +27,7 @@ from dynmm.assembly.whole import (
     pick_device,
     retrained_backbone,
     rungs,
+    served,
     with_features,
 )
 
@@ -57,6 +58,7 @@ __all__ = [
     "retrained_backbone",
     "rungs",
     "save",
+    "served",
     "similar_to",
     "store_of",
     "verified",

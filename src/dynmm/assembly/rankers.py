@@ -209,7 +209,14 @@ def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSe
         ranker = new_ranker(card["kind"], shape, settings, language, int(card["seed"]), frozen).to(device)
         ranker.load_state_dict(load_file(folder / WEIGHTS_FILE))
         ranker.eval()
-        reranking = Reranking(card["kind"], ranker, float(card["gamma"]), int(card["candidates"]))
+        reranking = Reranking(
+            card["kind"],
+            ranker,
+            float(card["gamma"]),
+            int(card["candidates"]),
+            language.deadline_ms,
+            language.cache_prefixes,
+        )
         return Kept(reranking, shape, settings, language, frozen, int(card["seed"]))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtefactError(f"the re-ranker in {folder} cannot be read: {error}; copy the run again") from error

@@ -241,6 +241,12 @@ def controls(recommender: Recommender) -> Mapping[str, System]:
     return as_fitted(recommender).controls()
 
 
+def served(recommender: Recommender) -> dict[str, int]:
+    """What became of questions to the re-ranker, see `Recommender.reranked`."""
+    chosen = whole_of(recommender).reranking
+    return {} if chosen is None else chosen.refiner.served.read()
+
+
 def known_features(recommender: Recommender) -> Sequence[Features]:
     """What the run knows of the items of its fit besides interactions; none without a joint stage."""
     return as_fitted(recommender).features

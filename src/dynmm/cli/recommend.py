@@ -61,10 +61,18 @@ def recommend(
         note(f"nothing is left to recommend: user {user!r} had every item that is not excluded")
     if as_json:
         listed = [_as_json(one, recommender) for one in items]
-        print_json({"user": user, "as_of_offset": offset_of(recommender), "items": listed})
+        told = {"user": user, "as_of_offset": offset_of(recommender), "degraded": _degraded(recommender)}
+        print_json({**told, "items": listed})
         return
+    if (why := _degraded(recommender)) is not None:
+        note(f"the order is that of the stages below the re-ranker ({why})")
     for line in _lines(items, recommender):
         click.echo(line)
+
+
+def _degraded(recommender: Recommender) -> str | None:
+    """Why the re-ranker did not answer, None where it did or where there is none."""
+    return next((why for why, count in recommender.reranked.items() if why != "asked" and count), None)
 
 
 def _as_json(one: Recommendation, recommender: Recommender) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class LanguageSettings(Settings):
 
     model: str = Field(
         "compact",
-        description="compact: a small model pretrained on the catalogue's own text. minilm: the frozen sentence encoder "
-        "all-MiniLM-L6-v2. Else a folder, or a name on the hub, of a causal language model.",
+        description="compact: a small model pretrained on the catalogue's own text. minilm: the frozen sentence "
+        "encoder all-MiniLM-L6-v2. Else a folder, or a name on the hub, of a causal language model.",
     )
     weights: Literal["pretrained", "random"] = Field(
         "pretrained",

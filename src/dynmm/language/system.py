@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from dynmm.interactions.dataset import Dataset
 from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import term
+from dynmm.language.serving import Refiner
 from dynmm.language.slates import Shelf, Slates
 from dynmm.system import PADDING, Query, Rankings
 from dynmm.types import Events
@@ -44,23 +46,43 @@ class Below(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Reranking:
-    """A fitted re-ranker. kind: see `RerankSettings`. gamma: its weight. candidates: C, what it is asked about."""
+    """A fitted re-ranker. kind: see `RerankSettings`. gamma: its weight. candidates: C, what it is asked about.
+
+    deadline_ms, prefixes: see `LanguageSettings`; prefixes are states of users that are kept.
+    """
 
     kind: str
     ranker: Reranker
     gamma: float
     candidates: int
+    deadline_ms: float | None = None
+    prefixes: int = 0
+
+    @cached_property
+    def refiner(self) -> Refiner:
+        """Asks it in time and gives on nothing unsound; its `served` counts."""
+        asked: Reranker = self.ranker
+        if self.kind == "language" and self.prefixes:
+            from dynmm.language.prefixes import PrefixCache
+            from dynmm.language.ranker import LanguageRanker
+
+            assert isinstance(self.ranker, LanguageRanker)
+            asked = PrefixCache(self.ranker, self.prefixes)
+        return Refiner(asked, deadline_ms=self.deadline_ms)
 
     @torch.no_grad()
     def terms(self, slates: Slates, shelf: Shelf) -> Tensor:
         """(B, C): what re-ranking adds to each score, never negative, each row the same whichever others come along.
 
-        So what was looked at never falls behind what was not.
+        So what was looked at never falls behind what was not. Zeros where the re-ranker was too late or unsound.
         """
         # One by one: another number of rows could mean another kernel, and other bits.
         rows = [slates.take(slice(row, row + 1)) for row in range(len(slates))]
-        found = [term(self.ranker(row, shelf).float().cpu(), row, self.gamma).values for row in rows]
-        return torch.cat([torch.zeros(0, slates.items.shape[1]), *found])
+        return torch.cat([torch.zeros(0, slates.items.shape[1]), *(self._row(row, shelf) for row in rows)])
+
+    def _row(self, slates: Slates, shelf: Shelf) -> Tensor:
+        raw = self.refiner(slates, shelf).raw
+        return torch.zeros_like(slates.latent) if raw is None else term(raw.float().cpu(), slates, self.gamma).values
 
 
 class RerankSystem:
