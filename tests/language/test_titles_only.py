@@ -161,6 +161,18 @@ def test_an_encoder_is_refused() -> None:
         TitlesOnly(encoder, Popularity())
 
 
+def test_a_likelihood_that_is_no_number_is_never_served() -> None:
+    class Broken(Rhyming):
+        def logits(self, hidden: Tensor) -> Tensor:
+            return super().logits(hidden) * torch.nan
+
+    system = TitlesOnly(Broken(), Popularity(), TitlesOnlySettings(candidates=6))
+    system.fit(titled(HISTORIES, TITLES))
+    found = system.rank([asked(1)], 6)
+    assert found.items[0].tolist() == [5, 4, 3, 2, 1, 0]
+    assert bool(np.isfinite(found.scores).all())
+
+
 def test_learning_reaches_the_system_below() -> None:
     system = fitted(candidates=1)
     assert system.learns_online

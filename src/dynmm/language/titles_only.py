@@ -34,23 +34,31 @@ class TitlesOnly:
     """The row LLM-Only of the paper's Table 2: what a language model knows of titles, without soft tokens.
 
     It reads the titles of the history as text and scores a candidate by the mean log-likelihood of its title's tokens
-    after them. The candidates are the best of another system, which also orders all that lies below them and those
-    without a title: what is gained or lost against that system alone is the language model's. Nothing is trained.
-    The candidates of a question share one run, each seeing the history and itself; each question has a run of its own,
-    so that its scores hang on nobody else's.
+    after them. The candidates are the best of another system, which also orders all that lies below them, and those
+    that cannot be judged, for want of a title or where the model gives no number. So what is gained or lost against
+    that system alone is the language model's. Nothing is trained. The candidates of a question share one run, each
+    seeing the history and itself; each question has a run of its own, so that its scores hang on nobody else's.
     """
 
     name = "llm-only"
 
-    def __init__(self, model: FrozenModel, shortlist: System, settings: TitlesOnlySettings | None = None) -> None:
-        """model: a causal one. shortlist: finds the candidates; popularity or any other. Raises ModelError for an
-        encoder, which gives no next token.
+    def __init__(
+        self,
+        model: FrozenModel,
+        shortlist: System,
+        settings: TitlesOnlySettings | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """model: a causal one. shortlist: finds the candidates; popularity or any other. device: where the model is.
+
+        Raises ModelError for an encoder, which gives no next token.
         """
         if not model.caches:
             raise ModelError(f"{self.name} needs a causal language model: an encoder gives no likelihood of a title")
         self.settings = settings or TitlesOnlySettings()
         self.learns_online: bool = getattr(shortlist, "learns_online", True)
-        self._model, self._shortlist = model, shortlist
+        self._model, self._shortlist, self._device = model, shortlist, device
         self._before, self._between = model.tokens(_BEFORE), model.tokens(_BETWEEN)
         self._titles: list[list[int]] = []
 
@@ -83,8 +91,11 @@ class TitlesOnly:
         """All that was found, best first, and scores that never rise."""
         top = found[: self.settings.candidates]
         titled = np.fromiter((bool(self._titles[item]) for item in top), np.bool_, len(top))
-        read, rest = top[titled], np.concatenate([top[~titled], found[self.settings.candidates :]])
-        worth = self._likelihoods(query.history.items, read)
+        likely = np.full(len(top), np.nan, dtype=np.float32)
+        likely[titled] = self._likelihoods(query.history.items, top[titled])
+        judged = np.isfinite(likely)
+        read, worth = top[judged], likely[judged]
+        rest = np.concatenate([top[~judged], found[self.settings.candidates :]])
         order = np.lexsort((read, -worth))
         floor = float(worth.min(initial=0.0))
         below = (floor - 1.0 - np.arange(len(rest))).astype(np.float32)
@@ -97,8 +108,10 @@ class TitlesOnly:
             return np.empty(0, dtype=np.float32)
         titles = [self._titles[item] for item in candidates]
         prefix = self._prefix(history, max(map(len, titles)))
-        tokens = torch.tensor([*prefix, *(token for title in titles for token in title)])[None]
-        hidden, _ = self._model.run(self._model.embed(tokens), *_branches(len(prefix), titles))
+        tokens = torch.tensor([[*prefix, *(token for title in titles for token in title)]], device=self._device)
+        visible, places = _branches(len(prefix), titles)
+        vectors = self._model.embed(tokens)
+        hidden, _ = self._model.run(vectors, visible.to(self._device), places.to(self._device))
         # A title's first token follows the prefix; each other follows the one before it.
         before: list[int] = []
         start = len(prefix)
