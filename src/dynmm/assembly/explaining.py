@@ -25,7 +25,7 @@ from dynmm.rationale.writing import write
 from dynmm.recommender import Recommender
 from dynmm.system import Query, Rankings
 from dynmm.topk import best, mask
-from dynmm.types import Evidence, Explained, Explanation, Recommendation, UserHistory, WhatIf
+from dynmm.types import Evidence, Explained, Explanation, Rationale, Recommendation, UserHistory, WhatIf
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def explained_items(
     for one in items:
         item = recommender.items.encode(one.item)
         explained = explainer.explain_without(query, item, ids, gone.sources, user)
-        told = write(explained, explainer.store, recommender.known.info, explainer.rationale, user)
+        told = _told(recommender, explainer, explained, user)
         found.append(replace(one, explained=explained, rationale=told))
     return found
 
@@ -204,13 +204,27 @@ def explanation_of(
     """Why one dense item stands where it stands, and what would be without some facts or history items."""
     explainer = explainer_of(recommender, view)
     explained = explainer.explain(query, item, user)
-    told = write(explained, explainer.store, recommender.known.info, explainer.rationale, user)
+    told = _told(recommender, explainer, explained, user)
     gone = without_of(recommender, without)
     if not gone:
         return Explanation(explained, told)
     ids = [fact.text for fact in gone.facts]
     after = explainer.explain_without(query, item, ids, gone.sources, user)
     return Explanation(explained, told, WhatIf(tuple(without), explained, after))
+
+
+def _told(recommender: Recommender, explainer: Explainer, explained: Explained, user: str | None) -> Rationale:
+    """The reasons in sentences, the language model's where there is one that writes."""
+    info, settings = recommender.known.info, explainer.rationale
+    plain = write(explained, explainer.store, info, settings, user)
+    voice = whole_of(recommender).voice
+    if voice is None:
+        return plain
+
+    def holds(told: Rationale) -> bool:
+        return verify(told.as_json(), explainer.store, info, settings).holds
+
+    return voice.worded(plain, info, holds)[0]
 
 
 def ranked_without(recommender: Recommender, query: Query, k: int, without: Sequence[str]) -> Rankings:

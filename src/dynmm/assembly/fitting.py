@@ -22,9 +22,11 @@ from dynmm.assembly.evidencing import (
     terms_of,
 )
 from dynmm.assembly.questioning import BeforeCut, Training
+from dynmm.assembly.rankers import open_frozen
 from dynmm.assembly.reranked import Reranked, titles_of
 from dynmm.assembly.reranking import fit_rerankers
 from dynmm.assembly.searching import Search, index_of
+from dynmm.assembly.voicing import Voice
 from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device
 from dynmm.backbone.settings import DataShape, resolve
 from dynmm.backbone.system import Backbone, fit_backbone
@@ -153,6 +155,7 @@ class _Stages:
         whole = self._whole(train, backbone, joint, weights, train.validation)
         if before is not None and weights is not None:
             whole.reranked = self._reranked(train, before, weights, whole)
+        whole.voice = self._voice(train)
         return whole
 
     def refit(self, train: Dataset, selected: Whole) -> Whole:
@@ -166,8 +169,19 @@ class _Stages:
         if selected.evidence is not None:
             weights = selected.evidence.weights
             whole.equip(EvidenceScore(read_terms(train, joint, self._config.evidence), weights))
-        whole.reranked = selected.reranked
+        whole.reranked, whole.voice = selected.reranked, selected.voice
         return whole
+
+    def _voice(self, train: Dataset) -> Voice | None:
+        language, options = self._config.language, self._options
+        if not language.writes:
+            return None
+        options.stage("language model")
+        texts = catalogue_corpus(train.item_table)
+        frozen = open_frozen(language, texts, self._seed, self._device, self._cache, options.on_progress)
+        voice = Voice(frozen, language, self._seed)
+        voice.writer  # noqa: B018  # an encoder cannot write: said now rather than at the first reason
+        return voice
 
     def _before_cut(self, train: Dataset, backbone: Backbone, joint: Joint | None) -> _Before | None:
         """The stages of vectors fitted again without each user's last event; None with too few to learn from."""

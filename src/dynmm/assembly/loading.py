@@ -20,6 +20,7 @@ from dynmm.assembly.reranked import titles_of
 from dynmm.assembly.rerankkeeping import RERANK_DIR, load_reranked
 from dynmm.assembly.saving import ADDED_DIR, BACKBONE_DIR, CONFIG_FILE, EVIDENCE_DIR, INDEX_DIR, JOINT_DIR
 from dynmm.assembly.searching import Search
+from dynmm.assembly.voicing import VOICE_DIR, load_voice
 from dynmm.assembly.whole import Whole, known_events, pick_device
 from dynmm.backbone.system import Backbone
 from dynmm.config import Config
@@ -79,6 +80,8 @@ def _read_whole(model: Path, facts: Mapping[str, Any], device: str, titles: Sequ
     whole = Whole(backbone, joint, lambda dataset: again(config, seed, FitOptions(device), dataset), search)
     if (model / RERANK_DIR).is_dir():
         whole.reranked = load_reranked(model / RERANK_DIR, backbone, titles, on)
+    if (model / VOICE_DIR).is_dir():
+        whole.voice = load_voice(model / VOICE_DIR, on)
     return whole
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, STATE, seal
 from dynmm.assembly.evidencing import save_evidence
 from dynmm.assembly.rerankkeeping import RERANK_DIR, save_reranked
+from dynmm.assembly.voicing import VOICE_DIR, save_voice
 from dynmm.assembly.whole import whole_of
 from dynmm.card import card
 from dynmm.errors import ArtefactError, DataError, StorageError
@@ -74,6 +75,8 @@ def write_model(recommender: Recommender, folder: Path) -> None:
         save_evidence(evidence, folder / EVIDENCE_DIR)
     if system.reranked is not None and system.reranked.fitted:
         save_reranked(system.as_fitted(), folder / RERANK_DIR)
+    if system.voice is not None:
+        save_voice(system.voice, folder / VOICE_DIR)
     write_catalogue(folder, recommender.known)
     write_json(folder / CONFIG_FILE, facts.get("config", {}))
     write_bytes(folder / CARD_FILE, card(facts, recommender.known).encode())

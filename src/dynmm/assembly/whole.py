@@ -10,6 +10,7 @@ import torch
 from dynmm.assembly.books import Books
 from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
 from dynmm.assembly.searching import Search, rank_gathered, similar_items
+from dynmm.assembly.voicing import Voice
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.backbone.warm import WarmBackbone
 from dynmm.catalogue.features import Features
@@ -63,6 +64,8 @@ class Whole:
         self.books = books
         #: Fitted re-rankers, None where there was too little to learn from.
         self.reranked: Reranked | None = None
+        #: What words reasons, None for plain words.
+        self.voice: Voice | None = None
 
     def equip(self, evidence: EvidenceScore | None) -> None:
         """Give it the evidence of its fit."""
@@ -116,7 +119,7 @@ class Whole:
         fresh = self._refit(dataset)
         self.backbone, self.joint, self.search = fresh.backbone, fresh.joint, fresh.search
         self.equip(fresh.evidence)
-        self.books, self.reranked = fresh.books, fresh.reranked
+        self.books, self.reranked, self.voice = fresh.books, fresh.reranked, fresh.voice
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """The best k items by all stages that there are."""
@@ -158,6 +161,7 @@ class Whole:
         wider._fitted_evidence, wider._apart = self._fitted_evidence, self._apart
         wider.evidence = self.evidence and self.evidence.with_items(joint.features, items)
         wider.reranked = self.reranked and self.reranked.with_items(features, items)
+        wider.voice = self.voice
         return wider
 
     def as_fitted(self) -> Whole:
@@ -171,6 +175,7 @@ class Whole:
         books = None if self.books is None else Books(self.books.counted)
         fitted = Whole(self.backbone, joint, self._refit, search, self._fitted_evidence, books)
         fitted.reranked = self.reranked and self.reranked.as_fitted(len(fitted.space.item_vectors))
+        fitted.voice = self.voice
         return fitted
 
     def with_features(self, features: Sequence[Features]) -> Whole:

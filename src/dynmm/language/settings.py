@@ -80,6 +80,11 @@ class LanguageSettings(Settings):
     faithfulness: float = Field(0.1, ge=0, description="Weight of L_faith (paper, Eq. 12, its sign corrected).")
     margin: float = Field(0.05, ge=0, description="delta of L_faith, in log-probability.")
     wording: float = Field(0.0, ge=0, description="Weight of L_nlp: the words of verified rationales.")
+    writes: bool = Field(
+        False,
+        description="Whether the model words reasons, too: it chooses among texts that tell the same claims, each text "
+        "is checked claim by claim, and plain words stand where it fails. Takes a causal model.",
+    )
     pretrain_seconds: float = Field(180.0, gt=0, description="Time for the compact model's pretraining.")
     cache_prefixes: int = Field(1_024, ge=0, description="Prefix states kept in memory, the latest used ones.")
     deadline_ms: float | None = Field(

@@ -1,0 +1,90 @@
+"""Reasons worded by the frozen language model, checked claim by claim, in plain words where the check fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dynmm.assembly.rankers import COMPACT, MODEL_DIR, Frozen, copy_model, reopen_frozen
+from dynmm.errors import ArtefactError
+from dynmm.language.settings import LanguageSettings
+from dynmm.language.writing import Order, Writer, Written
+from dynmm.rationale.rewording import facts_for_prompt, phrase_of, reworded
+from dynmm.storage import named_disk_errors, write_json
+from dynmm.types import Rationale
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dynmm.interactions.dataset import DatasetInfo
+
+VOICE_DIR = "voice"
+_CARD = "voice.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Voice:
+    """A language model that words reasons. language, seed: what it was made under."""
+
+    frozen: Frozen
+    language: LanguageSettings
+    seed: int
+
+    @cached_property
+    def writer(self) -> Writer:
+        """Writes with it. Raises ModelError for an encoder."""
+        return Writer(self.frozen.model)  # type: ignore[arg-type]
+
+    def worded(
+        self, rationale: Rationale, info: DatasetInfo, holds: Callable[[Rationale], bool]
+    ) -> tuple[Rationale, Written | None]:
+        """The rationale in the model's words where they are verified, else as it is; and what was written.
+
+        holds: whether every claim recomputes from the stores. A rationale without a claim is left as it is.
+        """
+        if rationale.abstains:
+            return rationale, None
+
+        def check(text: str) -> bool:
+            told = reworded(rationale, text, info)
+            return told is not None and holds(told)
+
+        order = Order(facts_for_prompt(rationale), phrase_of(rationale, info), rationale.text, check)
+        written = self.writer.write(order)
+        if written.why is not None:
+            return rationale, written
+        told = reworded(rationale, written.text, info)
+        assert told is not None, "what was written has been checked"
+        return told, written
+
+
+def save_voice(voice: Voice, folder: Path) -> None:
+    """Write which model it is, and a copy of a compact one. Raises StorageError."""
+    with named_disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if voice.frozen.folder is not None:
+        copy_model(voice.frozen.folder, folder / MODEL_DIR)
+    card: Mapping[str, Any] = {
+        "identity": voice.frozen.model.identity,
+        "language": voice.language.model_dump(mode="json"),
+        "seed": voice.seed,
+    }
+    write_json(folder / _CARD, card)
+
+
+def load_voice(folder: Path, device: torch.device) -> Voice:
+    """Read what `save_voice` wrote. Raises ArtefactError, and ModelError for a model that is not there."""
+    try:
+        card = json.loads((folder / _CARD).read_bytes())
+        language, seed = LanguageSettings.model_validate(card["language"]), int(card["seed"])
+        identity = str(card["identity"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"the voice in {folder} cannot be read: {error}; copy the run again") from error
+    source = folder / MODEL_DIR if language.model == COMPACT else language.model
+    return Voice(reopen_frozen(source, language, identity, seed, device), language, seed)

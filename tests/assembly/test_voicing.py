@@ -1,0 +1,81 @@
+"""Reasons in a language model's words: verified like the plain ones, kept with the run, plain where the model fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.assembly.made import BRIEF, write_world
+from tests.language.tiny import tiny_folder
+
+from dynmm import Recommender
+from dynmm.assembly import FitOptions
+from dynmm.assembly.whole import whole_of
+from dynmm.errors import ModelError
+
+USERS = [f"u{user}" for user in range(0, 60, 7)]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
+    return FitOptions("cpu", cache=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def speaking(world: Path, options: FitOptions, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
+    folder = tiny_folder("llama", tmp_path_factory.mktemp("model"), max_position_embeddings=2048)
+    language = {"model": str(folder), "writes": True, "precision": "float32"}
+    config = {**BRIEF, "evidence": {"strengths": [1.0]}, "rerank": "none", "language": language}
+    return Recommender.fit(world, config, split="full", seed=3, options=options)
+
+
+def _texts(recommender: Recommender) -> list[str]:
+    texts = []
+    for user in USERS:
+        for one in recommender.recommend(user, 3, explain=True):
+            assert one.rationale is not None
+            assert recommender.verify(one.rationale).holds
+            texts.append(one.rationale.text)
+    return texts
+
+
+def test_every_text_is_verified_and_some_are_the_models(
+    speaking: Recommender, world: Path, options: FitOptions
+) -> None:
+    plain = {**BRIEF, "evidence": {"strengths": [1.0]}, "rerank": "none"}
+    same = Recommender.fit(world, plain, split="full", seed=3, options=options)
+    own, others = _texts(speaking), _texts(same)
+    assert len(own) == len(others)
+    assert own != others
+    assert _texts(speaking) == own, "the same model writes the same"
+
+
+def test_the_voice_travels_with_the_run(speaking: Recommender, tmp_path: Path) -> None:
+    speaking.save_pretrained(tmp_path / "run")
+    assert _texts(Recommender.from_pretrained(tmp_path / "run")) == _texts(speaking)
+
+
+def test_a_model_that_is_another_is_refused(speaking: Recommender, tmp_path: Path) -> None:
+    speaking.save_pretrained(tmp_path / "run")
+    voice = whole_of(speaking).voice
+    assert voice is not None
+    folder = Path(voice.language.model)
+    kept = (folder / "model.safetensors").read_bytes()
+    try:
+        tiny_folder("llama", folder, seed=9, max_position_embeddings=2048)
+        with pytest.raises(ModelError, match="does not hold the model"):
+            Recommender.from_pretrained(tmp_path / "run")
+    finally:
+        (folder / "model.safetensors").write_bytes(kept)
+
+
+def test_an_encoder_cannot_write(world: Path, options: FitOptions, tmp_path: Path) -> None:
+    folder = tiny_folder("bert", tmp_path / "bert")
+    config = {**BRIEF, "rerank": "none", "language": {"model": str(folder), "writes": True}}
+    with pytest.raises(ModelError, match="rank but not write"):
+        Recommender.fit(world, config, split="full", seed=3, options=options)
