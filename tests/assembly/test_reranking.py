@@ -209,16 +209,15 @@ def test_new_items_are_re_ranked(fitted: Recommender, tmp_path: Path) -> None:
 
 
 def test_only_the_cut_is_learned_from(options: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynmm.assembly import reranking
 
     seen: list[Any] = []
-    apart = reranking.apart
+    from dynmm.language.questions import apart
 
     def watched(questions: Any, share: float, seed: int) -> Any:
         seen.append(questions)
         return apart(questions, share, seed)
 
-    monkeypatch.setattr(reranking, "apart", watched)
+    monkeypatch.setattr("dynmm.assembly.reranking.apart", watched)
     made = Recommender.fit(_world(), _config(rerank="mlp"), split="full", seed=2, options=options)
     assert made.split is not None
     train = made.split.train
