@@ -73,13 +73,21 @@ class Spelling:
 
     def forced(self) -> list[int]:
         """Tokens without a choice, which are hereby written; none where there is a choice, or the text has ended."""
-        tokens: list[int] = [] if self.ended else self._matcher.compute_ff_tokens()
-        if not self._barred.isdisjoint(tokens):
-            # A name of a special token within a title is to be spelled, not to be that token.
-            text = bytes(self._matcher.compute_ff_bytes()).decode("utf-8", "ignore")
-            tokens = self._tokenizer.greedy_tokenize(text)
-        self._write(tokens)
-        return tokens
+        before = len(self.tokens)
+        while not self.ended and (tokens := self._sure()):
+            self._write(tokens)
+        return self.tokens[before:]
+
+    def _sure(self) -> list[int]:
+        """The next tokens without a choice."""
+        tokens: list[int] = self._matcher.compute_ff_tokens()
+        named = next((place for place, one in enumerate(tokens) if one in self._barred), len(tokens))
+        if named or not tokens:
+            return tokens[:named]
+        # The name of a special token within a title is to be spelled, not to be that token.
+        text = bytes(self._matcher.compute_ff_bytes()).decode("utf-8", "ignore")
+        spelled: list[int] = self._tokenizer.greedy_tokenize(text)
+        return spelled
 
     def allowed(self) -> Tensor:
         """(V,) bool on the CPU: tokens that may come next; `forced` goes first. The ending is among them where the text

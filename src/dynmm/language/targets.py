@@ -58,8 +58,9 @@ class Wordings:
         """texts: by dense user and item; rationales that verify, or somebody's explanations. most: tokens of a text,
         the ending among them; longer ones are cut."""
         ending = [] if words.ending is None else [words.ending]
-        read = {pair: [*words.read(text), *ending][:most] for pair, text in texts.items()}
-        self._rows = {pair: row for row, (pair, tokens) in enumerate(read.items()) if tokens}
+        found = ((pair, words.read(text)) for pair, text in texts.items())
+        read = {pair: [*tokens, *ending][:most] for pair, tokens in found if tokens}
+        self._rows = {pair: row for row, pair in enumerate(read)}
         width = max(map(len, read.values()), default=0)
         # The last row stands for all pairs that have no words.
         self._table = torch.full((len(read) + 1, width), NO_TOKEN, dtype=torch.int64)
