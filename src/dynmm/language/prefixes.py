@@ -116,9 +116,9 @@ class PrefixCache:
         past: Past = self.ranker.run_head(head)
         read = {}
         for row, key in enumerate(keys):
-            # Taken out by index: a copy, so that one row does not keep the whole batch in memory.
-            at = torch.tensor([row], device=head.real.device)
-            read[key] = PrefixState(past.take(at), head.real[at])
+            # Copies, so that one row does not keep the whole batch in memory.
+            layers = ((keys[row : row + 1].clone(), values[row : row + 1].clone()) for keys, values in past.layers)
+            read[key] = PrefixState(Past(tuple(layers)), head.real[row : row + 1].clone())
         with self._lock:
             for key, state in read.items():
                 self._keep(key, state)
