@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,10 +142,25 @@ def test_a_model_that_refuses_is_asked_once_and_told_in_the_log(caplog: pytest.L
         asked.append(len(slates))
         raise ModelError("no server at 127.0.0.1")
 
-    refined = Refiner(refusing)(slate_samples.slates(4), SHELF)
-    assert refined.reasons == ("model",) * 4
+    refiner = Refiner(refusing)
+    assert refiner(slate_samples.slates(4), SHELF).reasons == ("model",) * 4
     assert asked == [4]
-    assert "no server at 127.0.0.1" in caplog.text
+    for _ in range(3):
+        refiner(slate_samples.slates(1), SHELF)
+    assert caplog.text.count("no server at 127.0.0.1") == 1
+    assert refiner.served.read()["model"] == 7
+
+
+def test_a_refiner_that_nobody_holds_leaves_no_thread() -> None:
+    refiner = Refiner(doubled, deadline_ms=60_000)
+    assert refiner(slate_samples.slates(1), SHELF).degraded is None
+    assert refiner._own is not None
+    worker = refiner._own._worker
+    assert worker.is_alive()
+    del refiner
+    gc.collect()
+    worker.join(10)
+    assert not worker.is_alive()
 
 
 @pytest.mark.parametrize("deadline_ms", [None, 60_000])

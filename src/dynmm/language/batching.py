@@ -65,12 +65,13 @@ class MicroBatcher:
             self._changed.notify()
         return waiting.answer
 
-    def close(self) -> None:
-        """Answer what waits, and end the worker. A second call does nothing."""
+    def close(self, *, wait: bool = True) -> None:
+        """Answer what waits, and end the worker. A second call does nothing. wait: until it has ended."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._worker.join()
+        if wait:
+            self._worker.join()
 
     def __enter__(self) -> MicroBatcher:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -75,9 +76,11 @@ class Refiner:
         """
         self.served = served or Served()
         self._reranker, self._deadline = reranker, deadline_ms
-        self._own = deadline_ms is not None and not isinstance(reranker, MicroBatcher)
-        if self._own:
-            self._reranker = MicroBatcher(reranker, rows=1, wait_ms=0)
+        self._told = ""
+        self._own: MicroBatcher | None = None
+        if deadline_ms is not None and not isinstance(reranker, MicroBatcher):
+            self._reranker = self._own = MicroBatcher(reranker, rows=1, wait_ms=0)
+            weakref.finalize(self, self._own.close, wait=False)
 
     def __call__(self, slates: Slates, shelf: Shelf) -> Refined:
         """What became of these questions. Never raises for a language model that fails."""
@@ -92,8 +95,14 @@ class Refiner:
 
     def close(self) -> None:
         """End the thread that a deadline needs, once what it does is done."""
-        if self._own and isinstance(self._reranker, MicroBatcher):
-            self._reranker.close()
+        if self._own is not None:
+            self._own.close()
+
+    def _tell(self, why: str) -> None:
+        """Once, not for each of the questions that a server which is down leaves open."""
+        if why != self._told:
+            self._told = why
+            logger.warning("questions are not re-ranked: %s", why)
 
     def _ask(self, slates: Slates, shelf: Shelf, end: float | None) -> tuple[Tensor, list[Reason | None]]:
         try:
@@ -104,7 +113,7 @@ class Refiner:
             if len(slates) == 1:
                 return _nothing(slates, "memory")
         except ModelError as error:
-            logger.warning("%d questions are not re-ranked: %s", len(slates), error)
+            self._tell(str(error))
             return _nothing(slates, "model")
         half = len(slates) // 2
         first, its_reasons = self._ask(slates.take(slice(0, half)), shelf, end)
