@@ -1,0 +1,93 @@
+"""Writing by a server: only texts of the phrase can be asked for, and only what is checked is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.language.tiny import tiny_model
+from tests.language.vllm_stand_in import StandIn, serving, unpacked
+
+from dynmm.language.causal import CausalModel
+from dynmm.language.remote import VllmServer
+from dynmm.language.remote_writer import RemoteWriter, regex_of
+from dynmm.language.writing import Order
+from dynmm.types import OneOf, Phrase
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    model = tiny_model("llama")
+    assert isinstance(model, CausalModel)
+    with serving(model) as server:
+        yield server
+
+
+def order(stand_in: StandIn, *, true: bool = True) -> Order:
+    phrase = (OneOf(("because", "for")), OneOf((" you", "")))
+    return Order(("<fact>bought 3 times</fact>",), phrase, "because", lambda text: true and text == "because")
+
+
+def writer(stand_in: StandIn, most: int = 40) -> RemoteWriter:
+    return RemoteWriter(stand_in.model, VllmServer(stand_in.url, "tiny"), most=most)
+
+
+def test_a_text_of_the_server_stands_where_the_check_holds(stand_in: StandIn) -> None:
+    written = writer(stand_in).write(order(stand_in))
+    assert (written.text, written.why) == ("because", None)
+    (asked,) = stand_in.requests
+    assert asked["structured_outputs"] == {"regex": " (because|for)( you|)"}
+    assert asked["temperature"] == 0.0
+    sent = unpacked(asked["prompt_embeds"])
+    read = [stand_in.model.words.beginning, *stand_in.model.tokens(order(stand_in).facts[0])]
+    vectors = stand_in.model.embed(torch.tensor(read))
+    assert bool((sent[:, None] == vectors[None]).all(-1).any(0).all()), "the fact was not sent"
+
+
+@pytest.mark.parametrize(
+    ("fault", "true", "most", "why"),
+    [
+        ("", False, 40, "not verified"),
+        ("fails", True, 40, "failed"),
+        ("", True, 2, "failed"),
+        ("", True, 250, "out of tokens"),
+    ],
+)
+def test_else_the_plain_words_do(stand_in: StandIn, fault: str, true: bool, most: int, why: str) -> None:
+    stand_in.fault = fault
+    written = writer(stand_in, most).write(order(stand_in, true=true))
+    assert (written.text, written.why) == ("because", why)
+
+
+phrases: st.SearchStrategy[Phrase] = st.recursive(
+    st.text(max_size=4) | st.sampled_from(["a.b", "(x)", "[1]*", "{2}", "$^\\|?+"]),
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=3).map(tuple)
+        | st.lists(inner, min_size=1, max_size=3).map(lambda ways: OneOf(tuple(ways)))
+    ),
+    max_leaves=5,
+)
+
+
+def texts(phrase: Phrase) -> set[str]:
+    if isinstance(phrase, str):
+        return {phrase}
+    if isinstance(phrase, OneOf):
+        return set().union(*map(texts, phrase.ways))
+    found = {""}
+    for part in phrase:
+        found = {first + second for first in found for second in texts(part)}
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(phrases, st.text(max_size=4))
+def test_the_expression_holds_the_texts_of_the_phrase_and_no_other(phrase: Phrase, other: str) -> None:
+    expression, allowed = re.compile(regex_of(phrase), re.DOTALL), texts(phrase)
+    assert all(expression.fullmatch(text) for text in allowed)
+    for text in {other, *(one + other for one in allowed), *(one[1:] for one in allowed)}:
+        assert bool(expression.fullmatch(text)) == (text in allowed)
