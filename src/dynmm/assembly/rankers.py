@@ -158,7 +158,8 @@ def _compact(
     from dynmm.language.compact import pretrain_compact
 
     digest = hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
-    fold = f"seconds={language.pretrain_seconds}"
+    steps = language.pretrain_steps
+    fold = f"seconds={language.pretrain_seconds}" if steps is None else f"steps={steps}"
     key = cache.key("language", data=digest, settings=[], seed=seed, fold=fold, code_version=CODE_VERSION)
     if (found := cache.get(key)) is not None:
         return found
@@ -168,6 +169,7 @@ def _compact(
             folder / MODEL_DIR,
             seconds=language.pretrain_seconds,
             seed=seed,
+            steps=steps,
             device=str(device),
             on_progress=None if on_progress is None else lambda done, total, _: on_progress(done / total),
         )

@@ -86,6 +86,9 @@ class LanguageSettings(Settings):
         "is checked claim by claim, and plain words stand where it fails. Takes a causal model.",
     )
     pretrain_seconds: float = Field(180.0, gt=0, description="Time for the compact model's pretraining.")
+    pretrain_steps: int | None = Field(
+        None, ge=1, description="Steps of that pretraining in place of a time: the same steps give the same model."
+    )
     cache_prefixes: int = Field(1_024, ge=0, description="Prefix states kept in memory, the latest used ones.")
     deadline_ms: float | None = Field(
         None, gt=0, description="Longest wait for the re-ranker; behind it the score stands as it is, and says so."
