@@ -111,6 +111,16 @@ def test_the_latest_used_states_stay_within_both_bounds() -> None:
 
 
 @torch.no_grad()
+def test_a_kept_state_is_the_same_to_the_bit_in_any_company() -> None:
+    made, asked = ranker(), slates()
+    one, many = PrefixCache(made, 100), PrefixCache(made, 100)
+    one(asked.take(slice(3, 4)), SHELF)
+    many(asked, SHELF)
+    alone = asked.take(slice(3, 4))
+    assert torch.equal(one(alone, SHELF), many(alone, SHELF))
+
+
+@torch.no_grad()
 def test_a_user_asked_twice_in_a_batch_is_read_once() -> None:
     made = ranker()
     cache = PrefixCache(made, 100)

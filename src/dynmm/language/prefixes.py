@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -43,7 +44,7 @@ class PrefixCache:
     A state is found by the parameters of the model and of the trained parts, and by a hash of everything in the head
     that is the user's: the user's vector, the history, and the vectors of its items. So nothing crosses users, nor
     versions of a user, of an item's vector or of the weights. What a row gets is what the ranker would give it, but for
-    rounding. Safe to use from several threads. Encoders keep no states: they are read whole, which is logged.
+    rounding, and on a processor a kept state is the same to the bit whichever questions it was read with. Safe to use from several threads. Encoders keep no states: they are read whole, which is logged.
     """
 
     def __init__(self, ranker: LanguageRanker, entries: int, *, most_bytes: int = MOST_BYTES) -> None:
@@ -111,14 +112,18 @@ class PrefixCache:
         return found
 
     def _read(self, keys: list[Key], slates: Slates, shelf: Shelf) -> dict[Key, PrefixState]:
-        """The states of these heads, read in one batch and kept. slates: a row for each."""
-        head = self.ranker.head(slates, shelf, self.ranker.fitted(slates.items.shape[1]).history)
-        past: Past = self.ranker.run_head(head)
+        """The states of these heads, which are kept. slates: a row for each."""
+        # A processor's last bits hang on the number of rows. One by one, a state is the same in any company.
+        size = 1 if self.ranker.device.type == "cpu" else len(keys)
+        history = self.ranker.fitted(slates.items.shape[1]).history
         read = {}
-        for row, key in enumerate(keys):
-            # Copies, so that one row does not keep the whole batch in memory.
-            layers = ((keys[row : row + 1].clone(), values[row : row + 1].clone()) for keys, values in past.layers)
-            read[key] = PrefixState(Past(tuple(layers)), head.real[row : row + 1].clone())
+        for start in range(0, len(keys), size):
+            head = self.ranker.head(slates.take(slice(start, start + size)), shelf, history)
+            past: Past = self.ranker.run_head(head)
+            for row, key in enumerate(keys[start : start + size]):
+                # Copies, so that one row does not keep the whole batch in memory.
+                layers = ((k[row : row + 1].clone(), v[row : row + 1].clone()) for k, v in past.layers)
+                read[key] = PrefixState(Past(tuple(layers)), head.real[row : row + 1].clone())
         with self._lock:
             for key, state in read.items():
                 self._keep(key, state)
@@ -139,5 +144,5 @@ def _digest(*parts: NDArray[Any]) -> bytes:
     digest = hashlib.sha256()
     for one in parts:
         digest.update(f"{one.dtype}{one.shape}".encode())
-        digest.update(one.tobytes())
+        digest.update(np.ascontiguousarray(one).reshape(-1).view(np.uint8).data)
     return digest.digest()

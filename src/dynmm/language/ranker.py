@@ -26,6 +26,9 @@ from dynmm.language.texts import Texts
 
 logger = logging.getLogger(__name__)
 
+#: The evidence encoder's inner layer is so many times narrower: facts are few numbers, and read for each candidate.
+FEWER = 4
+
 #: Titles that tell how long the model's own tokens are.
 _MEASURED_TITLES = 256
 
@@ -44,7 +47,7 @@ class LanguageRanker(nn.Module):
     def __init__(
         self, model: FrozenModel, layout: Layout, width: int, facts: int, *, hidden: int = 256, dropout: float = 0.0
     ) -> None:
-        """width: D. facts: of the slates. hidden: width of the projectors' inner layers."""
+        """width: D. facts: of the slates. hidden: width of the projectors' inner layers; see `FEWER`."""
         super().__init__()
         # In a tuple, so that neither its parameters nor its state become this module's.
         self._frozen = (model,)
@@ -56,7 +59,7 @@ class LanguageRanker(nn.Module):
         if layout.shown != "none":
             # What a candidate is compared with must not change its score, so that order cannot matter.
             self.features = CandidateFeatures(facts, relative=False)
-            self.encoder = Projector(self.features.width, hidden, model.width, dropout)
+            self.encoder = Projector(self.features.width, max(1, hidden // FEWER), model.width, dropout)
         self._texts = Texts(model)
         self._fitted: dict[int, FittedPrompt] = {}
         self._identity: tuple[tuple[int, ...], str] = ((), "")
