@@ -100,7 +100,7 @@ def test_every_kind_is_trained_with_the_same_inputs(fitted: Recommender) -> None
     assert set(controls(fitted)) == {"dynmm/rerank-transformer", "dynmm/rerank-language"}
     assert list(rungs(fitted))[-2:] == ["dynmm/evidence", "dynmm/rerank"]
     reached = {kind: one["validation_ndcg@10"] for kind, one in facts["kinds"].items()}
-    assert reached[facts["chosen"]] == max(reached.values())
+    assert reached[facts["chosen"]] >= reached[NONE]
 
 
 def test_the_last_rung_is_the_whole(fitted: Recommender) -> None:

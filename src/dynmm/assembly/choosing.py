@@ -9,7 +9,7 @@ from dynmm.assembly.questioning import ROWS, Training
 from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
 from dynmm.assembly.whole import Whole
 from dynmm.interactions.cases import Cases
-from dynmm.language.gamma import ndcg, term
+from dynmm.language.gamma import gained, term
 from dynmm.language.learning import raw_scores
 from dynmm.randomness import generator
 from dynmm.system import Query, Rankings
@@ -18,32 +18,46 @@ from dynmm.system import Query, Rankings
 SCORED = 64
 
 
+#: A kind must do better than the stages below by so many standard errors of the difference: with few questions the
+#: best of several would often be the luckiest.
+_SURE = 1.0
+
+
 def choose(whole: Whole, reranked: Reranked, validation: Cases | None, how: Training) -> tuple[str, dict[str, float]]:
-    """The kind with the best NDCG@10 on validation, none among them, and what each reaches."""
+    """The kind with the best NDCG@10 on validation, and what each reaches; none where no gain is likely."""
     if validation is None or not len(validation) or not reranked.fitted:
         return (NONE if how.config.rerank == "auto" else next(iter(reranked.fitted), NONE)), {}
     how.stage("which re-ranker serves")
+    gains = _gains(whole, reranked, validation, how)
+    reached = {kind: float(one.mean()) for kind, one in gains.items()}
+    sure = [kind for kind in reranked.fitted if _likely(gains[kind] - gains[NONE])]
+    return max(sure, key=lambda kind: reached[kind], default=NONE), reached
+
+
+def _likely(differences: np.ndarray) -> bool:
+    error = float(differences.std()) / max(1.0, len(differences) - 1.0) ** 0.5
+    return float(differences.mean()) > _SURE * error
+
+
+def _gains(whole: Whole, reranked: Reranked, validation: Cases, how: Training) -> dict[str, np.ndarray]:
+    """(Q,) NDCG@10 of each question by kind, that of the stages below among them."""
     count = min(how.settings.validated, len(validation))
     drawn = np.sort(generator(how.seed, "rerank validation").permutation(len(validation))[:count])
     cases, below = validation.take(drawn), StagesBelow(whole, reranked)
-    sums = dict.fromkeys((NONE, *reranked.fitted), 0.0)
-    for start in range(0, len(cases), ROWS):
-        asked = range(start, min(start + ROWS, len(cases)))
-        queries: list[Query] = [cases.query(row) for row in asked]
-        targets = torch.tensor([int(cases.targets(row)[0]) for row in asked])
+    gains = {kind: np.zeros(count) for kind in (NONE, *reranked.fitted)}
+    for start in range(0, count, ROWS):
+        asked = np.arange(start, min(start + ROWS, count))
+        queries: list[Query] = [cases.query(int(row)) for row in asked]
+        targets = torch.tensor([int(cases.targets(int(row))[0]) for row in asked])
         found = below.rank(queries, how.settings.candidates)
-        kept = (found.items == targets.numpy()[:, None]).any(axis=1)
-        if not kept.any():
+        rows = np.flatnonzero((found.items == targets.numpy()[:, None]).any(axis=1))
+        if not len(rows):
             continue
-        rows = np.flatnonzero(kept)
         slates = below.slates([queries[row] for row in rows], Rankings(found.items[rows], found.scores[rows]))
         answers = (slates.items == targets[rows][:, None]).float().argmax(1)
-        sums[NONE] += ndcg(slates.scores, answers) * len(rows)
+        gains[NONE][asked[rows]] = gained(slates.scores, answers).numpy()
         for kind, one in reranked.fitted.items():
             raw = raw_scores(one.reranking.ranker, slates.to(how.device), below.shelf, SCORED)
-            sums[kind] += ndcg(slates.scores + term(raw, slates, one.reranking.gamma).values, answers) * len(rows)
-    reached = {kind: value / count for kind, value in sums.items()}
-    if how.config.rerank != "auto":
-        return how.config.rerank if reached[how.config.rerank] > reached[NONE] else NONE, reached
-    # The first of equals is the simplest.
-    return max(reached, key=lambda kind: reached[kind]), reached
+            scores = slates.scores + term(raw, slates, one.reranking.gamma).values
+            gains[kind][asked[rows]] = gained(scores, answers).numpy()
+    return gains

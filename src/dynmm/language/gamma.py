@@ -67,10 +67,12 @@ def choose_gamma(raw: Tensor, questions: Questions, gammas: Sequence[float]) -> 
 
 
 def ndcg(scores: Tensor, answers: Tensor) -> float:
-    """Mean NDCG@10 of one answer each, equal scores counted against it. scores: (B, C). answers: (B,) places."""
-    if not len(answers):
-        return 0.0
+    """Mean NDCG@10 of one answer each, see `gained`."""
+    return float(gained(scores, answers).mean()) if len(answers) else 0.0
+
+
+def gained(scores: Tensor, answers: Tensor) -> Tensor:
+    """(B,) NDCG@10 of one answer each, equal scores counted against it. scores: (B, C). answers: (B,) places."""
     own = scores.gather(1, answers[:, None])
     ahead = (scores >= own).sum(1) - 1
-    gains = torch.where(ahead < _DEPTH, 1 / torch.log2(ahead.double() + 2), 0.0)
-    return float(gains.mean())
+    return torch.where(ahead < _DEPTH, 1 / torch.log2(ahead.double() + 2), 0.0)
