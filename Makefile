@@ -52,7 +52,7 @@ $(VENV)/.has-torch: constraints.txt
 	touch $@
 
 $(VENV)/.ready-demo: $(VENV)/.has-torch $(INPUTS)
-	$(PIP) -c constraints.txt -e '.[eval]'
+	$(PIP) -c constraints.txt -e '.[eval,llm]'
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.has-torch $(INPUTS)

@@ -36,7 +36,7 @@ def choose(whole: Whole, reranked: Reranked, validation: Cases | None, how: Trai
 
 def _likely(differences: np.ndarray) -> bool:
     error = float(differences.std()) / max(1.0, len(differences) - 1.0) ** 0.5
-    return float(differences.mean()) > _SURE * error
+    return bool(differences.mean() > _SURE * error)
 
 
 def _gains(whole: Whole, reranked: Reranked, validation: Cases, how: Training) -> dict[str, np.ndarray]:

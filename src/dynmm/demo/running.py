@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ RUN = "run"
 USERS = 3
 
 #: Texts are read as hashed words whatever is installed, so that the demo prints the same everywhere.
-CONFIG: Mapping[str, Mapping[str, Any]] = {"encoders": {"text": "hashed-words"}}
+CONFIG: Mapping[str, Mapping[str, Any]] = {"encoders": {"text": "hashed-words"}, "language": {"pretrain_seconds": 45.0}}
 
 #: With data of one's own, some tens of times the simulated world, both trained stages stop early: a demo is short,
 #: and each of them is fitted twice.
@@ -71,7 +72,7 @@ def run_demo(
     began = time.perf_counter()
     check_target(out / RUN)
     dataset, new = _data(data, seed)
-    config = CONFIG if data is None else shortened(CONFIG)
+    config = with_voice(CONFIG if data is None else shortened(CONFIG), told)
     fitted = fit(dataset, config, split="full", seed=seed, options=options)
     recommender = fitted.recommender
     result = evaluate(recommender, "full", told=told)
@@ -87,6 +88,17 @@ def run_demo(
     page = replace(_report(fitted, result, command), examples=examples, checked=held, sensed=explained)
     write_report(out / REPORT, page)
     return Demo(fitted, result, examples, held, explained, out / REPORT, out / RUN, time.perf_counter() - began)
+
+
+def with_voice(
+    config: Mapping[str, Mapping[str, Any]], told: Callable[[str], None] | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """The same configuration with a language model that words the reasons, where its libraries are installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("llguidance", "tokenizers", "transformers")):
+        if told is not None:
+            told("no language model words the reasons: that takes pip install 'dynmm[llm]'")
+        return dict(config)
+    return {**config, "language": {"writes": True, **config.get("language", {})}}
 
 
 def shortened(config: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
