@@ -43,8 +43,9 @@ class PrefixCache:
 
     A state is found by the parameters of the model and of the trained parts, and by a hash of everything in the head
     that is the user's: the user's vector, the history, and the vectors of its items. So nothing crosses users, nor
-    versions of a user, of an item's vector or of the weights. What a row gets is what the ranker would give it, but for
-    rounding, and on a processor a kept state is the same to the bit whichever questions it was read with. Safe to use from several threads. Encoders keep no states: they are read whole, which is logged.
+    versions of a user, of an item's vector or of the weights. What a row gets is what the ranker would give it, but
+    for rounding; on a processor a kept state is the same to the bit whichever questions it was read with. Safe to use
+    from several threads. Encoders keep no states: they are read whole, which is logged.
     """
 
     def __init__(self, ranker: LanguageRanker, entries: int, *, most_bytes: int = MOST_BYTES) -> None:
