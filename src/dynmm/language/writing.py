@@ -103,7 +103,7 @@ class _NoText(Exception):
 class Writer:
     """Writes with one model. What it keeps is the state of the prompt's beginning; no text depends on another."""
 
-    def __init__(self, model: WritingModel, *, most: int = 400) -> None:
+    def __init__(self, model: WritingModel, *, most: int = 640) -> None:
         """most: tokens of a text. Raises ModelError for a model that cannot write, MissingExtraError."""
         if not model.caches:
             raise ModelError("an encoder can rank but not write; choose a causal model for writing")
