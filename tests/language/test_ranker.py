@@ -35,7 +35,7 @@ def _name(layout: Layout) -> str:
 
 
 def _apart(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max())
+    return float((one - other).detach().abs().max())
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=_name)
@@ -178,6 +178,21 @@ def test_a_user_without_history_is_ranked() -> None:
     scores = made(fresh, SHELF)
     assert torch.isfinite(scores).all()
     assert _apart(scores, made.train()(fresh, SHELF)) < NEAR
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_a_model_in_half_precision_ranks_nearly_alike_and_trains(kind: str) -> None:
+    exact = ranker(kind)
+    made = LanguageRanker(tiny_model(kind, "bfloat16"), exact.layout, WIDTH, FACTS, hidden=16)
+    made.load_state_dict(exact.state_dict())
+    scores = made(slates(), SHELF)
+    assert scores.dtype == torch.float32
+    # Half precision keeps two or three digits.
+    assert _apart(scores, exact(slates(), SHELF)) < 0.2 * float(scores.detach().std())
+    scores.square().sum().backward()
+    found = [one.grad for one in made.items.parameters() if one.grad is not None]
+    assert len(found) == 4
+    assert all(torch.isfinite(one).all() and one.any() for one in found)
 
 
 @torch.no_grad()
