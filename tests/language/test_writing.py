@@ -120,7 +120,8 @@ def test_greedy_choices_are_those_of_the_whole_prompt_read_at_once() -> None:
         (lambda scores: scores * torch.nan, 0, "no number"),
         (lambda scores: scores * torch.nan, 1, "no number"),
         (lambda scores: scores.index_fill(0, torch.tensor([3]), torch.inf), 0, "no number"),
-        (lambda scores: scores.index_fill(0, torch.tensor([2]), 1e4), 0, "refused"),
+        (lambda scores: scores - torch.inf, 0, "refused"),
+        (lambda scores: scores - torch.inf, 1, "refused"),
     ],
 )
 def test_a_model_that_fails_is_replaced_and_counted(wrong: Callable[[Tensor], Tensor], after: int, why: str) -> None:
@@ -128,6 +129,12 @@ def test_a_model_that_fails_is_replaced_and_counted(wrong: Callable[[Tensor], Te
     asked = order()
     written = Writer(Faulty(_long("llama"), wrong, after + 1)).write(asked)
     assert written == Written(asked.plain, why)  # type: ignore[arg-type]
+
+
+def test_a_model_that_would_rather_end_writes_all_the_same() -> None:
+    """One that was trained on short texts would, anywhere."""
+    ending = Faulty(_long("llama"), lambda scores: scores.index_fill(0, torch.tensor([2]), 1e4))
+    assert Writer(ending).write(order()) == Writer(_long("llama")).write(order())
 
 
 def test_an_error_of_the_model_is_replaced_and_counted(caplog: pytest.LogCaptureFixture) -> None:

@@ -32,7 +32,7 @@ SYSTEM = (
 )
 _ASKING = "\nReason:"
 
-#: Why plain words stand in the place of the model's.
+#: Why plain words stand in the place of the model's. refused: it rules out every text that is true.
 Why = Literal["refused", "out of tokens", "no number", "failed", "not verified"]
 
 
@@ -128,8 +128,6 @@ class Writer:
         spelling = self._grammars.start((" ", order.phrase))
         state = _State(self._model, self._system)
         scores = state.read(prompt)
-        if int(scores.argmax()) == self._model.words.ending:
-            raise _NoText("refused")
         fresh = spelling.forced()
         while not spelling.ended:
             if len(spelling.tokens) > room:
@@ -180,13 +178,19 @@ class _State:
         hidden, self.past = self._model.run(embeddings, visible, places, self.past, keep=True)
         self._read += new
         scores = self._model.logits(hidden[0, -1]).cpu()
-        if not bool(torch.isfinite(scores).all()):
+        if bool(torch.isnan(scores).any()) or bool(torch.isposinf(scores).any()):
             raise _NoText("no number")
         return scores
 
 
 def _likeliest(scores: Tensor, spelling: Spelling) -> int:
-    """The allowed token of the highest score, the first of equal ones."""
+    """The allowed token of the highest score, the first of equal ones.
+
+    That a model would rather end its text is no refusal: it was asked to write on. To rule out all that is allowed is.
+    """
     allowed = spelling.allowed()
     places = allowed[: len(scores)].nonzero()[:, 0]
-    return int(places[scores[places].argmax()])
+    best = int(scores[places].argmax())
+    if bool(torch.isneginf(scores[places[best]])):
+        raise _NoText("refused")
+    return int(places[best])
