@@ -85,7 +85,7 @@ def test_one_past_serves_many_candidates(kind: str) -> None:
     _, past = model.run(vectors[:1, :5], visible[:1, :5, :5], places[:1, :5], keep=True)
     assert past is not None
     together, _ = model.run(vectors[:, 5:], visible[:1, 5:].expand(3, -1, -1), places[:1, 5:].expand(3, -1), past)
-    repeated = past.take(torch.zeros(3, dtype=torch.long))
+    repeated = Past.joined([past] * 3)
     taken, _ = model.run(vectors[:, 5:], visible[:1, 5:].expand(3, -1, -1), places[:1, 5:].expand(3, -1), repeated)
     assert torch.equal(together, taken)
     for row in range(_ROWS):
@@ -222,16 +222,17 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         model.run(vectors, torch.ones(3, 9, 18, dtype=torch.bool), places, past)
 
 
-def test_pasts_are_taken_apart_and_joined() -> None:
+def test_pasts_of_single_rows_are_joined() -> None:
     model = _model("llama")
     vectors, visible, places = _prompt(model)
     _, past = model.run(vectors, visible, places, keep=True)
     assert past is not None
-    parts = [past.take(torch.tensor([row])) for row in range(_ROWS)]
+    rows = range(_ROWS)
+    parts = [Past(tuple((k[row : row + 1], v[row : row + 1]) for k, v in past.layers)) for row in rows]
     joined = Past.joined(parts)
     assert joined.rows == past.rows == _ROWS
     assert joined.bytes == past.bytes == sum(part.bytes for part in parts) > 0
-    assert len(past.until(4)) == 4
+    assert len(joined) == len(past) == _TOKENS
     for (keys, values), (keys_joined, values_joined) in zip(past.layers, joined.layers, strict=True):
         assert torch.equal(keys, keys_joined)
         assert torch.equal(values, values_joined)

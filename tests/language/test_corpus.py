@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dynmm.errors import UnsupportedByData
 from dynmm.interactions.fields import ITEM_SCHEMA
+from dynmm.language import corpus
 from dynmm.language.corpus import catalogue_corpus, held_apart, stream
 
 
@@ -35,11 +36,23 @@ def test_texts_are_parted_without_loss(texts: list[str], seed: int) -> None:
         with pytest.raises(UnsupportedByData):
             held_apart(texts, seed)
         return
-    corpus = held_apart(texts, seed)
-    assert set(corpus.training) | set(corpus.held_out) == distinct
-    assert len(corpus.training) + len(corpus.held_out) == len(distinct)
-    assert corpus == held_apart(texts, seed)
-    assert bool(corpus.held_out) == (len(distinct) > 1)
+    parted = held_apart(texts, seed)
+    assert set(parted.training) | set(parted.held_out) == distinct
+    assert len(parted.training) + len(parted.held_out) == len(distinct)
+    assert parted == held_apart(texts, seed)
+    assert bool(parted.held_out) == (len(distinct) > 1)
+
+
+def test_of_a_very_large_catalogue_a_part_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"text {number:05d}" for number in range(1_000)]
+    monkeypatch.setattr(corpus, "_MOST_LETTERS", 2_000)
+    parted = held_apart(texts, 0)
+    kept = [*parted.training, *parted.held_out]
+    assert len(kept) == len(set(kept)) == 200
+    assert len(parted.held_out) == 10
+    assert parted.training == sorted(parted.training)
+    monkeypatch.setattr(corpus, "_MOST_LETTERS", 1)
+    assert len(held_apart(texts, 0).training) == 1
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=6), st.integers(1, 20), st.integers(0, 3))

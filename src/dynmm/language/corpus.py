@@ -15,6 +15,8 @@ from dynmm.randomness import generator
 
 #: Of the texts, and at most so many, are never trained on: what perplexity is measured with.
 _HELD_SHARE, _HELD_MOST = 0.05, 500
+#: More than a few minutes of pretraining get through, and little memory.
+_MOST_LETTERS = 24_000_000
 
 
 def catalogue_corpus(table: pl.DataFrame) -> list[str]:
@@ -36,6 +38,7 @@ class Corpus:
 def held_apart(texts: Sequence[str], seed: int) -> Corpus:
     """Distinct texts, a twentieth of them drawn to be held out; of a single text none is.
 
+    Of a very large catalogue a part is drawn that a few minutes can read.
     Raises UnsupportedByData where there is no text.
     """
     distinct = list(dict.fromkeys(text for text in (one.strip() for one in texts) if text))
@@ -44,11 +47,12 @@ def held_apart(texts: Sequence[str], seed: int) -> Corpus:
             "no item has a title, brand, category or description, so there is no text to pretrain a language model "
             "with; give items texts, or choose rerank=mlp, or a pretrained model by language.model"
         )
-    count = min(_HELD_MOST, max(1, round(_HELD_SHARE * len(distinct)))) if len(distinct) > 1 else 0
-    held = set(generator(seed, "compact", "held out").permutation(len(distinct))[:count].tolist())
+    order = generator(seed, "compact", "held out").permutation(len(distinct)).tolist()
+    letters = np.array([len(distinct[place]) for place in order])
+    order = order[: int(np.searchsorted(letters.cumsum() - letters, _MOST_LETTERS))]
+    count = min(_HELD_MOST, max(1, round(_HELD_SHARE * len(order)))) if len(order) > 1 else 0
     return Corpus(
-        [text for place, text in enumerate(distinct) if place not in held],
-        [text for place, text in enumerate(distinct) if place in held],
+        [distinct[place] for place in sorted(order[count:])], [distinct[place] for place in sorted(order[:count])]
     )
 
 

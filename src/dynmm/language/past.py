@@ -32,18 +32,6 @@ class Past:
         """Memory that it holds."""
         return sum(one.numel() * one.element_size() for pair in self.layers for one in pair)
 
-    def take(self, rows: Tensor) -> Past:
-        """The past of these rows, in the order given; a row may be taken several times. rows: (B',) int64."""
-        return Past(tuple((keys[rows], values[rows]) for keys, values in self.layers))
-
-    def until(self, tokens: int) -> Past:
-        """The past of the first tokens alone."""
-        return Past(tuple((keys[:, :, :tokens], values[:, :, :tokens]) for keys, values in self.layers))
-
-    def detached(self) -> Past:
-        """The same without the way back for gradients."""
-        return Past(tuple((keys.detach(), values.detach()) for keys, values in self.layers))
-
     @staticmethod
     def joined(parts: Sequence[Past]) -> Past:
         """The rows of several pasts of equally many tokens as one."""

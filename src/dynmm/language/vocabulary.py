@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ PADDING_ID, BEGINNING_ID, ENDING_ID = range(3)
 #: A pair of tokens becomes one only if it is met so often: a small corpus gets a small vocabulary.
 _MET = 4
 _LONGEST_TOKEN = 24
+#: Read to find pairs; a part of a large corpus, spread over it, has the same ones.
+_LETTERS = 6_000_000
 
 
 def train_tokenizer(texts: Sequence[str], most: int) -> Any:
@@ -42,7 +45,8 @@ def train_tokenizer(texts: Sequence[str], most: int) -> Any:
         max_token_length=_LONGEST_TOKEN,
         show_progress=False,
     )
-    tokenizer.train_from_iterator((_sound(text) for text in texts), trainer, length=len(texts))
+    every = math.ceil(sum(map(len, texts)) / _LETTERS) or 1
+    tokenizer.train_from_iterator((_sound(text) for text in texts[::every]), trainer)
     return tokenizer
 
 
