@@ -14,18 +14,15 @@ from typing import Any
 #: The highest published numbers that we know of, HR@10 and NDCG@10, each by itself.
 BEST = {"amazon14-beauty": ".0928 / .0547", "amazon14-sports": ".0569 / .0323", "ml-1m": ".316 / .181"}
 COMPARED = ("item-knn", "als", "bpr", "popularity")
+RUNGS = ("dynmm/evidence", "dynmm/joint", "dynmm/backbone")
 METRICS = ("hit@10", "ndcg@10")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+")
-    print(
-        "| data | users, seeds | dynmm HR@10 | NDCG@10 | dynmm/joint | dynmm/backbone | "
-        + " | ".join(COMPARED)
-        + " | best published |"
-    )
-    print("|---|---|---|---|---|---|" + "---|" * len(COMPARED) + "---|")
+    print("| data | users, seeds | dynmm HR@10 | NDCG@10 | " + " | ".join((*RUNGS, *COMPARED)) + " | best published |")
+    print("|---|---|---|---|" + "---|" * (len(RUNGS) + len(COMPARED)) + "---|")
     for file in parser.parse_args().files:
         for name, result in json.loads(file.read_text(encoding="utf-8"))["data"].items():
             print(_row(name, result))
@@ -34,7 +31,7 @@ def main() -> None:
 def _row(name: str, result: Mapping[str, Any]) -> str:
     systems = result["systems"]
     ours = [_whole(systems["dynmm"][metric]) for metric in METRICS]
-    others = [_pair(systems[one]) for one in ("dynmm/joint", "dynmm/backbone", *COMPARED)]
+    others = [_pair(systems[one]) for one in (*RUNGS, *COMPARED)]
     cells = [name, f"{result['users']:,}, {len(result['run_seeds'])}", *ours, *others, BEST.get(name, "")]
     return "| " + " | ".join(cells) + " |"
 
