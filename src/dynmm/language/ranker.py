@@ -21,7 +21,7 @@ from dynmm.language.layout import FittedPrompt, Layout, fit_prompt
 from dynmm.language.prompt import Part, Tail, branches, head_prompt, listed, tail_prompt, whole_prompt
 from dynmm.language.segment import strongest
 from dynmm.language.slates import NOBODY, Shelf, Slates
-from dynmm.language.soft import Projector, ReadOut
+from dynmm.language.soft import Encoder, Projector, ReadOut
 from dynmm.language.texts import Texts
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class LanguageRanker(nn.Module):
     """
 
     features: CandidateFeatures | None
-    encoder: Projector | None
+    encoder: Encoder | None
 
     def __init__(
         self, model: FrozenModel, layout: Layout, width: int, facts: int, *, hidden: int = 256, dropout: float = 0.0
@@ -59,7 +59,7 @@ class LanguageRanker(nn.Module):
         if layout.shown != "none":
             # What a candidate is compared with must not change its score, so that order cannot matter.
             self.features = CandidateFeatures(facts, relative=False)
-            self.encoder = Projector(self.features.width, max(1, hidden // FEWER), model.width, dropout)
+            self.encoder = Encoder(self.features.width, max(1, hidden // FEWER), model.width, dropout)
         self._texts = Texts(model)
         self._fitted: dict[int, FittedPrompt] = {}
         self._identity: tuple[tuple[int, ...], str] = ((), "")

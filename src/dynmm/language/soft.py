@@ -15,20 +15,39 @@ _MEASURED = 4_096
 _LEAST_SPREAD = 1e-6
 
 
-class Projector(nn.Module):
+class Encoder(nn.Module):
+    """Numbers that are standardised already to soft tokens, by a two-layer MLP: facts."""
+
+    def __init__(self, width: int, hidden: int, token_width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, hidden)
+        self.drop = nn.Dropout(dropout)
+        self.outer = nn.Linear(hidden, token_width)
+        nn.init.zeros_(self.outer.bias)
+
+    @torch.no_grad()
+    def scale(self, vectors: Tensor, norm: float) -> None:
+        """Make the mean norm of the tokens of these vectors (N, D) what is given. Dropout must be off."""
+        if len(vectors) and (now := float(self(vectors).norm(dim=-1).mean())) > 0:
+            self.outer.weight.mul_(norm / now)
+            self.outer.bias.mul_(norm / now)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(..., D) to (..., T)."""
+        out: Tensor = self.outer(self.drop(nn.functional.gelu(self.inner(vectors))))
+        return out
+
+
+class Projector(Encoder):
     """Vectors to soft tokens by a two-layer MLP (the paper's Table 7), after standardising: one scale for all D."""
 
     mean: Tensor
     spread: Tensor
 
     def __init__(self, width: int, hidden: int, token_width: int, dropout: float = 0.0) -> None:
-        super().__init__()
+        super().__init__(width, hidden, token_width, dropout)
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("spread", torch.ones(()))
-        self.inner = nn.Linear(width, hidden)
-        self.drop = nn.Dropout(dropout)
-        self.outer = nn.Linear(hidden, token_width)
-        nn.init.zeros_(self.outer.bias)
 
     @torch.no_grad()
     def fit(self, vectors: Tensor, norm: float) -> None:
@@ -40,18 +59,9 @@ class Projector(nn.Module):
             self.spread.copy_(torch.where(spread > _LEAST_SPREAD, spread, torch.ones_like(spread)))
         self.scale(vectors[:: max(1, len(vectors) // _MEASURED)], norm)
 
-    @torch.no_grad()
-    def scale(self, vectors: Tensor, norm: float) -> None:
-        """Make the mean norm of the tokens of these vectors (N, D) what is given. Dropout must be off."""
-        if len(vectors) and (now := float(self(vectors).norm(dim=-1).mean())) > 0:
-            self.outer.weight.mul_(norm / now)
-            self.outer.bias.mul_(norm / now)
-
     def forward(self, vectors: Tensor) -> Tensor:
         """(..., D) to (..., T)."""
-        hidden = nn.functional.gelu(self.inner((vectors - self.mean) / self.spread))
-        out: Tensor = self.outer(self.drop(hidden))
-        return out
+        return super().forward((vectors - self.mean) / self.spread)
 
 
 class ReadOut(nn.Module):
