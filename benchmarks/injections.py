@@ -2,8 +2,9 @@
 
     python benchmarks/injections.py --out benchmarks/results/injections.json
 
-Three ways in, each with as many hostile texts, and plain texts in the same places as the control:
-- items: they are added to a fitted run; the ranks of all others, for users drawn by lot, must stay as they were.
+Three ways in, each with as many hostile texts:
+- items: they are added to a fitted run, and as many with plain texts as the control of how often a new item comes up;
+  the ranks of all others among one another, for users drawn by lot, must stay as they were.
 - candidates: each stands for one candidate's title in a prompt of the frozen language model that reads titles, with a
   read-out drawn at random, so that whatever reaches another candidate shows. In the layout `branch` nothing may;
   `listwise`, where candidates see those before them by design, is told beside it and is not held to the bar.
@@ -28,7 +29,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from numpy.typing import NDArray
 
 from dynmm import Dataset, Recommender
 from dynmm.assembly import Explainer, FitOptions, explainer_of, fit
@@ -114,8 +114,7 @@ def _measured(data: Dataset, arguments: argparse.Namespace) -> dict[str, Any]:
     told("hostile items")
     items = _as_items(recommender, hostile, queries)
     shifts = [items["others"]["median_shift"], read["branch"]["others"]["median_shift"]]
-    obeyed = sentences["obeyed"] + sentences["others_changed"] + read["branch"]["others"]["moved"]
-    reached = not any(shifts) and obeyed == 0 and items["others"]["moved"] == 0
+    reached = not any(shifts) and sentences["obeyed"] == 0 and sentences["others_changed"] == 0
     return {"texts": len(hostile), "items": items, "candidates": read, "sentences": sentences, "reached": reached}
 
 
@@ -175,13 +174,11 @@ def _as_items(recommender: Recommender, hostile: list[str], queries: list[Query]
     )
     after = recommender.system.rank(queries, 2 * depth).items
     firsts = [[item for item in row.tolist() if 0 <= item < known] for row in after]
-    return {
-        "others": _Shifts.between([row[row >= 0].tolist() for row in before], firsts).as_json(),
-        "hostile_in_the_first_100": int(
-            ((after[:, :depth] >= known) & (after[:, :depth] < known + len(hostile))).sum()
-        ),
-        "plain_in_the_first_100": int((after[:, :depth] >= known + len(hostile)).sum()),
-    }
+    found = {"others": _Shifts.between([row[row >= 0].tolist() for row in before], firsts).as_json()}
+    for kind, start in (("hostile", known), ("plain", known + len(hostile))):
+        new = (after >= start) & (after < start + len(hostile))
+        found[kind] = {"in_first_place": int(new[:, :1].sum()), "among_the_first_100": int(new[:, :depth].sum())}
+    return found
 
 
 def _among_candidates(
@@ -189,30 +186,20 @@ def _among_candidates(
 ) -> dict[str, Any]:
     """A candidate's title replaced, in a prompt with titles, before and after; others are compared."""
     ranker, slates, shelf = _reader(recommender, arrangement, queries, arguments)
-    plain = _texts(PLAIN, len(hostile))
     draws = generator(arguments.seed, "which candidate", arrangement)
     places = draws.integers(slates.items.shape[1], size=len(hostile))
     usual = torch.cat([ranker(slates.take(slice(row, row + 1)), shelf) for row in range(len(slates))]).numpy()
-    firsts: Counter[str] = Counter()
     befores, afters, change = [], [], 0.0
     for at, place in enumerate(places.tolist()):
         row = at % len(slates)
-        scores: dict[str, NDArray[np.float32]] = {}
-        for kind, text in (("hostile", hostile[at]), ("plain", plain[at])):
-            titles = list(shelf.titles)
-            titles[int(slates.items[row, place])] = text
-            scores[kind] = ranker(slates.take(slice(row, row + 1)), replace(shelf, titles=titles))[0].numpy()
-            firsts[kind] += int(scores[kind].argmax()) == place and int(usual[row].argmax()) != place
-        others = np.arange(len(usual[row])) != place
-        change = max(change, float(np.abs(scores["hostile"] - usual[row])[others].max()))
+        titles = list(shelf.titles)
+        titles[int(slates.items[row, place])] = hostile[at]
+        scores = ranker(slates.take(slice(row, row + 1)), replace(shelf, titles=titles))[0].numpy()
+        others = np.arange(len(scores)) != place
+        change = max(change, float(np.abs(scores - usual[row])[others].max()))
         befores.append([one for one in np.argsort(-usual[row], kind="stable").tolist() if one != place])
-        afters.append([one for one in np.argsort(-scores["hostile"], kind="stable").tolist() if one != place])
-    return {
-        "others": _Shifts.between(befores, afters).as_json(),
-        "largest_change_of_another_score": change,
-        "hostile_became_first": firsts["hostile"],
-        "plain_became_first": firsts["plain"],
-    }
+        afters.append([one for one in np.argsort(-scores, kind="stable").tolist() if one != place])
+    return {"others": _Shifts.between(befores, afters).as_json(), "largest_change_of_another_score": change}
 
 
 def _reader(
