@@ -11,6 +11,7 @@ from torch import nn
 
 from dynmm.errors import ConfigError
 from dynmm.language.inputs import CandidateFeatures
+from dynmm.language.mlp import Perceptron
 from dynmm.language.slates import NOBODY
 from dynmm.language.table import TABLE, entry_of, make
 
@@ -22,7 +23,10 @@ def _made(kind: str, *, relative: bool = True, moved: bool = True, seed: int = 0
     features.fit(slates(40), shelf())
     model = make(kind, seed, features, WIDTH, hidden=16, rank=4, dropout=0.3)
     if moved:
-        nn.init.normal_(model.get_parameter("out.weight"), generator=torch.Generator().manual_seed(1))
+        draws = torch.Generator().manual_seed(1)
+        for name, one in model.named_parameters():
+            if name.endswith("out.weight"):
+                nn.init.normal_(one, generator=draws)
     return model.eval()
 
 
@@ -73,6 +77,16 @@ def test_every_input_is_read(kind: str, part: str) -> None:
 
 
 @torch.no_grad()
+def test_the_mlp_is_the_mean_of_members_that_differ() -> None:
+    model, asked, items = _made("mlp"), slates(5), shelf()
+    assert isinstance(model, Perceptron)
+    members = model.each(asked, items)
+    assert members.shape == (3, 5, 6)
+    assert torch.allclose(model(asked, items), members.mean(0), atol=1e-5)
+    assert not torch.allclose(members[0], members[1], atol=1e-2)
+
+
+@torch.no_grad()
 def test_the_transformer_reads_the_newest_history_in_its_order() -> None:
     model, asked, items = _made("transformer"), slates(5), shelf()
     nn.init.normal_(model.get_parameter("place"), generator=torch.Generator().manual_seed(2))
@@ -93,8 +107,9 @@ def test_the_seed_decides_the_first_weights_and_nothing_else(kind: str) -> None:
     torch.manual_seed(6)
     same, other = _made(kind, seed=1), _made(kind, seed=2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
-    name = "projections.user.weight"
-    assert not torch.equal(one.get_parameter(name), other.get_parameter(name))
+    drawn_ones = [name for name, _ in one.named_parameters() if name.endswith("projections.user.weight")]
+    assert drawn_ones
+    assert not any(torch.equal(one.get_parameter(name), other.get_parameter(name)) for name in drawn_ones)
     torch.manual_seed(5)
     assert torch.equal(drawn, torch.rand(1))
 

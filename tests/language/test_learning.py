@@ -12,7 +12,8 @@ from dynmm.errors import ModelError, TrainingDiverged
 from dynmm.language.gamma import ndcg
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.learning import Lessons, RerankTrainer, learn, put_weights, raw_scores
-from dynmm.language.listwise import Listwise, answer_chances
+from dynmm.language.listwise import Listwise, answer_chances, answers_loss
+from dynmm.language.mlp import Perceptron
 from dynmm.language.questions import Questions, apart, questions_of
 from dynmm.language.table import make
 from dynmm.training.checkpoints import Checkpoints
@@ -121,7 +122,7 @@ def test_a_refit_follows_the_course_of_the_whole() -> None:
 def test_a_loss_that_is_no_number_stops_with_advice() -> None:
     training = _questions(20)
     model = _model(training)
-    nn.init.constant_(model.get_parameter("out.bias"), float("nan"))
+    nn.init.constant_(model.get_parameter("members.0.out.bias"), float("nan"))
     with pytest.raises(TrainingDiverged, match=r"epoch 1, step 1.*rerank\.learning_rate"):
         learn(model, Listwise(model, ITEMS), training, None, ITEMS, LESSONS, 0)
 
@@ -143,8 +144,8 @@ class _Tight:
 def test_a_batch_that_memory_does_not_hold_trains_in_pieces() -> None:
     training = _questions(16)
     model, same = _model(training, dropout=0.0), _model(training, dropout=0.0)
-    nn.init.ones_(model.get_parameter("out.weight"))
-    nn.init.ones_(same.get_parameter("out.weight"))
+    for made in (model, same):
+        nn.init.ones_(made.get_parameter("members.0.out.weight"))
     tight = _Tight(Listwise(model, ITEMS), 5)
     loss = RerankTrainer(model, tight, training, LESSONS, 0).epoch(1)
     assert tight.tried == [16, 8, 4, 4, 4, 4]
@@ -168,18 +169,18 @@ def test_what_memory_never_holds_is_an_error_with_a_way_out() -> None:
 def test_what_is_frozen_is_neither_moved_nor_kept() -> None:
     training = _questions(40)
     model = _model(training)
-    frozen = model.get_parameter("projections.user.weight").requires_grad_(False)
+    frozen = model.get_parameter("members.0.projections.user.weight").requires_grad_(False)
     before = frozen.clone()
     trainer = RerankTrainer(model, Listwise(model, ITEMS), training, LESSONS, 0)
     trainer.epoch(1)
     assert torch.equal(frozen, before)
     kept = trainer.weights()
-    assert "projections.user.weight" not in kept
-    assert {"features.mean", "out.weight"} <= kept.keys()
+    assert "members.0.projections.user.weight" not in kept
+    assert {"features.mean", "members.0.out.weight"} <= kept.keys()
     other = _model(training)
-    other.get_parameter("projections.user.weight").requires_grad_(False)
+    other.get_parameter("members.0.projections.user.weight").requires_grad_(False)
     put_weights(other, kept)
-    assert torch.equal(other.get_parameter("out.weight"), model.get_parameter("out.weight"))
+    assert torch.equal(other.get_parameter("members.0.out.weight"), model.get_parameter("members.0.out.weight"))
 
 
 def test_a_candidate_that_stands_for_several_counts_so_often() -> None:
@@ -192,3 +193,19 @@ def test_a_candidate_that_stands_for_several_counts_so_often() -> None:
     expected = logits[0, 0] - torch.logsumexp(torch.cat([logits[0], logits[0, 1].expand(3)]), 0)
     assert torch.allclose(answer_chances(raw, questions)[0], expected, atol=1e-6)
     assert torch.allclose(answer_chances(raw, questions)[1], torch.log_softmax(logits[1], 0)[2], atol=1e-6)
+
+
+def test_each_member_is_trained_by_its_own_loss() -> None:
+    training = _questions(20)
+    model = _model(training, dropout=0.0)
+    assert isinstance(model, Perceptron)
+    for name, one in model.named_parameters():
+        if name.endswith("out.weight"):
+            nn.init.ones_(one)
+    Listwise(model, ITEMS)(training).backward()  # type: ignore[no-untyped-call]
+    for place in range(3):
+        alone = answers_loss(model.each(training.slates, ITEMS)[place], training)
+        weight = model.get_parameter(f"members.{place}.layers.0.weight")
+        (expected,) = torch.autograd.grad(alone, weight)
+        assert weight.grad is not None
+        assert torch.allclose(weight.grad, expected / 3, atol=1e-6)

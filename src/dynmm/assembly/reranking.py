@@ -37,6 +37,7 @@ from dynmm.language.questions import Questions, apart
 from dynmm.language.settings import PRESETS
 from dynmm.language.slates import Shelf
 from dynmm.language.system import Reranking
+from dynmm.language.table import entry_of
 from dynmm.randomness import derive_seed
 from dynmm.storage import write_json
 from dynmm.training.checkpoints import Checkpoints
@@ -165,7 +166,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         settings=chain,
         seed=how.seed,
         fold=f"{kind}/{how.device.type}/{reads}",
-        code_version=CODE_VERSION,
+        code_version=CODE_VERSION + entry_of(kind).revision,
     )
     if (found := how.cache.get(entry)) is None:
         training, held, shelf = asked.parts

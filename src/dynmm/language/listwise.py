@@ -1,24 +1,44 @@
-"""The listwise loss of re-rankers: the answer's probability among its candidates. B questions, C candidates."""
+"""The listwise loss of re-rankers: the answer's probability among its candidates.
+
+B questions, C candidates.
+"""
 
 from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from dynmm.language.contracts import Reranker
 from dynmm.language.questions import Questions
-from dynmm.language.slates import Shelf
+from dynmm.language.slates import Shelf, Slates
+
+
+@runtime_checkable
+class Several(Protocol):
+    """A re-ranker whose score is the mean of members, M of them."""
+
+    def each(self, slates: Slates, shelf: Shelf) -> Tensor:
+        """(M, B, C) float32 raw scores."""
+        ...
 
 
 class Listwise:
-    """A training objective: the answer among its candidates."""
+    """A training objective: the answer among its candidates, for each member by itself where there are several.
+
+    Members that are trained together correct one another and end as one wide net; by themselves they err apart.
+    """
 
     def __init__(self, model: Reranker, shelf: Shelf) -> None:
         self._model, self._shelf = model, shelf
 
     def __call__(self, questions: Questions) -> Tensor:
         """Mean loss of a batch."""
-        return answers_loss(self._model(questions.slates, self._shelf), questions)
+        if not isinstance(self._model, Several):
+            return answers_loss(self._model(questions.slates, self._shelf), questions)
+        members = self._model.each(questions.slates, self._shelf)
+        return torch.stack([answers_loss(one, questions) for one in members]).mean()
 
 
 def answers_loss(raw: Tensor, questions: Questions) -> Tensor:

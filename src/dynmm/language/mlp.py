@@ -1,4 +1,7 @@
-"""The first control: a two-layer perceptron over user, item, their product and facts. B questions, C candidates."""
+"""The first control: a two-layer perceptron over user, item, their product and facts.
+
+B questions, C candidates, F' features, M members.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,39 @@ from dynmm.language.slates import Shelf, Slates
 class Perceptron(nn.Module):
     """Scores each candidate from its features, and from the user's and the item's latent. See `Reranker`.
 
-    Starts at zero everywhere: an untrained one changes no order.
+    The score is the mean of a few members that differ in their first weights alone: one of them is worth what its
+    seed is worth. Starts at zero everywhere: an untrained one changes no order.
     """
 
-    def __init__(self, features: CandidateFeatures, width: int, *, hidden: int, rank: int, dropout: float) -> None:
-        """width: D of the latents. hidden: of both layers. rank: numbers that user and item are projected to."""
+    def __init__(
+        self, features: CandidateFeatures, width: int, *, hidden: int, rank: int, dropout: float, members: int = 3
+    ) -> None:
+        """width: D of the latents. hidden: of both layers. rank: numbers that user and item are projected to.
+        members: M."""
         super().__init__()
         self.features = features
+        self.members = nn.ModuleList(_Member(features.width, width, hidden, rank, dropout) for _ in range(members))
+
+    def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
+        """(B, C) float32."""
+        score = partial(self._score, shelf=shelf)
+        return score(slates) if self.training else each_alone(score, slates)
+
+    def each(self, slates: Slates, shelf: Shelf) -> Tensor:
+        """(M, B, C) float32: the members' scores, each of which is trained by its own loss."""
+        known = self.features(slates, shelf)
+        return torch.stack([one(known, slates, shelf) for one in self.members]).float()
+
+    def _score(self, slates: Slates, shelf: Shelf) -> Tensor:
+        return self.each(slates, shelf).mean(0)
+
+
+class _Member(nn.Module):
+    def __init__(self, inputs: int, width: int, hidden: int, rank: int, dropout: float) -> None:
+        super().__init__()
         self.projections = Projections(width, rank, dropout)
-        inputs = features.width + 3 * rank
         self.layers = nn.Sequential(
-            nn.Linear(inputs, hidden),
+            nn.Linear(inputs + 3 * rank, hidden),
             nn.GELU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, hidden),
@@ -37,14 +62,9 @@ class Perceptron(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
-        """(B, C) float32."""
-        score = partial(self._score, shelf=shelf)
-        return score(slates) if self.training else each_alone(score, slates)
-
-    def _score(self, slates: Slates, shelf: Shelf) -> Tensor:
+    def forward(self, known: Tensor, slates: Slates, shelf: Shelf) -> Tensor:
+        """(B, C). known: (B, C, F')."""
         users, items = self.projections(slates, shelf)
         users = users[:, None].expand_as(items)
-        known = torch.cat([self.features(slates, shelf), users, items, users * items], dim=-1)
-        scores: Tensor = self.out(self.layers(known))[..., 0]
-        return scores.float()
+        scores: Tensor = self.out(self.layers(torch.cat([known, users, items, users * items], dim=-1)))[..., 0]
+        return scores

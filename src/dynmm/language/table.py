@@ -16,18 +16,20 @@ from dynmm.randomness import derive_seed
 @dataclass(frozen=True)
 class Entry:
     """A line of the table. path: ``module:Class``. about: for a person to read. relative: whether its
-    features compare the candidates of a slate with one another, see `CandidateFeatures`."""
+    features compare the candidates of a slate with one another, see `CandidateFeatures`. revision: raised when a
+    change to its code changes what the same questions teach it."""
 
     path: str
     about: str
     relative: bool
+    revision: int = 0
 
 
 _HERE = "dynmm.language"
 
 TABLE: dict[str, Entry] = {
     "language": Entry(f"{_HERE}.ranker:LanguageRanker", "a frozen language model, by soft prompt", False),
-    "mlp": Entry(f"{_HERE}.mlp:Perceptron", "two layers over user, item, product and facts", True),
+    "mlp": Entry(f"{_HERE}.mlp:Perceptron", "two layers over user, item, product and facts", True, 1),
     "transformer": Entry(f"{_HERE}.transformer:SmallTransformer", "a small one, over history and candidates", True),
 }
 
