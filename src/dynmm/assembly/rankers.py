@@ -80,6 +80,8 @@ def new_ranker(
         return make(kind, seed, frozen.model, Layout.of(language), width, facts, dropout=settings.dropout)
     features = CandidateFeatures(facts, relative=entry_of(kind).relative)
     named = {"hidden": settings.hidden, "rank": settings.rank, "dropout": settings.dropout}
+    if kind == "mlp":
+        named["members"] = settings.members
     if kind == "transformer":
         named["history"] = PRESETS[language.preset][0]
     return make(kind, seed, features, width, **named)

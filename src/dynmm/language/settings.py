@@ -29,6 +29,11 @@ class RerankSettings(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="Dropout in training.")
     hidden: int = Field(128, ge=8, description="Width of the layers of the mlp and of the small transformer.")
     rank: int = Field(16, ge=1, description="Numbers that the latents of users and items are projected to.")
+    members: int = Field(
+        1,
+        ge=1,
+        description="Perceptrons of the mlp, trained apart, whose mean is its score: steadier, and as much slower.",
+    )
     held: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="Share of the users whose answers train nothing, and choose the epoch and the weight."
     )
