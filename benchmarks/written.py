@@ -6,7 +6,7 @@ For each data set: rationales of what is recommended to users, half of them in e
 that `language.model` names; the compact one is pretrained on the catalogue first, unless the stage cache has it. Every
 result must recompute from the log, the replaced ones too, and no name or number may stand in a text that does not
 stand in the facts that its claims cite, which is looked for here without the verifier's help. Told are the shares
-accepted and replaced with the reasons, how many differ from the plain words, and the time of a text.
+accepted and replaced with the reasons, how many differ from the plain words, and the processor time of a text.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _measured(data: Dataset, count: int, arguments: argparse.Namespace) -> dict[
         "in_other_words": found["other_words"],
         "do_not_recompute": found["do_not_recompute"],
         "says_more": found["says_more"],
-        "seconds_per_text": {"median": float(np.median(seconds)), "p95": float(np.quantile(seconds, 0.95))},
+        "processor_seconds_per_text": {"median": float(np.median(seconds)), "p95": float(np.quantile(seconds, 0.95))},
         "model": dict(voice.frozen.facts),
         "examples": examples,
     }
@@ -116,7 +116,7 @@ def _fitted(data: Dataset, arguments: argparse.Namespace) -> Recommender:
 def _rationales(
     recommender: Recommender, voice: Voice, view: str, arguments: argparse.Namespace
 ) -> Iterator[tuple[Rationale, Rationale, Written, float]]:
-    """Of what is recommended to users drawn by lot: in plain words, as written, how that went, and its seconds."""
+    """Of what is recommended to users drawn by lot: in plain words, as written, how that went, and seconds."""
     explainer, info = explainer_of(recommender, view), recommender.known.info
     store, rules = explainer.store, explainer.rationale
 
@@ -130,10 +130,10 @@ def _rationales(
             if item < 0:
                 continue
             plain = write(explainer.explain(query, item, name), store, info, rules, name)
-            began = time.perf_counter()
+            began = time.process_time()
             told, written = voice.worded(plain, info, holds)
             if written is not None:
-                yield plain, told, written, time.perf_counter() - began
+                yield plain, told, written, time.process_time() - began
 
 
 def _wrong(recommender: Recommender, told: Rationale) -> bool:
