@@ -51,8 +51,8 @@ class CompactShape:
     inner: int = 688
     vocabulary: int = VOCABULARY
     window: int = 512
-    batch: int = 4
-    learning_rate: float = 3e-3
+    batch: int = 1
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.1
     #: Most times that any text is read: a small catalogue would be learnt by heart.
     epochs: int = 12
