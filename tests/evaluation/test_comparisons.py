@@ -169,6 +169,16 @@ def test_a_step_that_was_not_compared_is_left_blank() -> None:
     assert rows["popularity"][3] == "dynmm - popularity"
 
 
+def test_the_highest_rung_shows_the_step_of_the_whole() -> None:
+    told = evaluation(scores("dynmm", 0.4), scores("dynmm/evidence", 0.3)).to_json()
+    told["systems"]["dynmm/rerank"] = told["systems"]["dynmm"]
+    rows = {row[0]: row for row in ladder(told).rows}
+    assert list(rows) == ["dynmm/evidence", "+ dynmm/rerank", "dynmm"]
+    assert rows["+ dynmm/rerank"][3] == "dynmm - dynmm/evidence"
+    assert rows["+ dynmm/rerank"][4].endswith("above*")
+    assert rows["dynmm"][3:] == ("", "", "")
+
+
 def test_tables_as_text_and_markdown() -> None:
     table = Table(("a", "b"), (("1|2", "long"), ("3", "4")), "foot")
     assert table.to_text().splitlines() == ["a    b", "---  ----", "1|2  long", "3    4", "foot"]

@@ -85,8 +85,9 @@ def ladder(result: Mapping[str, Any], metrics: Sequence[str] = ()) -> Table:
     rows = []
     for name in [*rungs, *variants, *others]:
         pair = against.get(name)
-        if pair is not None and not any((*pair, metric) in found for metric in shown):
-            pair = None
+        # The highest rung is the whole under another name, and was compared as the whole.
+        tries = [] if pair is None else [pair, (WHOLE, pair[1])]
+        pair = next((one for one in tries if any((*one, metric) in found for metric in shown)), None)
         row = [_label(name, rungs), *(_score(systems[name][metric]) for metric in shown)]
         row.append(f"{pair[0]} - {pair[1]}" if pair else "")
         row += [_step(found.get((*pair, metric))) if pair else "" for metric in shown]
