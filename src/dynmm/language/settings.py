@@ -84,7 +84,6 @@ class LanguageSettings(Settings):
     learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of AdamW; the paper's Table 7.")
     faithfulness: float = Field(0.1, ge=0, description="Weight of L_faith (paper, Eq. 12, its sign corrected).")
     margin: float = Field(0.05, ge=0, description="delta of L_faith, in log-probability.")
-    wording: float = Field(0.0, ge=0, description="Weight of L_nlp: the words of verified rationales.")
     writes: bool = Field(
         False,
         description="Whether the model words reasons, too: it chooses among texts that tell the same claims, each text "
