@@ -28,9 +28,9 @@ class RerankSettings(Settings):
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="Dropout in training.")
     hidden: int = Field(128, ge=8, description="Width of the layers of the mlp and of the small transformer.")
-    rank: int = Field(16, ge=1, description="Numbers that the latents of users and items are projected to.")
+    rank: int = Field(4, ge=1, description="Numbers that the latents of users and items are projected to.")
     members: int = Field(
-        1,
+        3,
         ge=1,
         description="Perceptrons of the mlp, trained apart, whose mean is its score: steadier, and as much slower.",
     )
