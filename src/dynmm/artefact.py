@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,27 @@ MANIFEST = "manifest.json"
 MODEL = "model"
 STATE = "state"
 CANDIDATES = "candidates"
+#: What goes on changing in `state/`: the log, snapshots and items that came. Each guards itself.
+MOVING = ("events.sqlite", "snapshots", "added")
 
 
-def seal(folder: Path, facts: dict[str, Any]) -> None:
+def seal(folder: Path, facts: dict[str, Any], *, moving: Sequence[str] = ()) -> None:
     """Write the manifest of a finished folder: `facts`, the format and the sha256 of every file in it.
 
-    Raises StorageError where the disk refuses.
+    moving: names in the folder that it does not vouch for, what is beside them with a suffix too. Raises StorageError
+    where the disk refuses.
     """
     with named_disk_errors(folder):
-        files = {name: sha256_of(folder / name) for name in _files(folder)}
+        files = {name: sha256_of(folder / name) for name in _files(folder, moving)}
     content = {**facts, "format": FORMAT_VERSION, "files": files}
     content["sha256"] = _digest(content)
     write_bytes(folder / MANIFEST, _canonical(content))
 
 
-def open_sealed(folder: Path) -> dict[str, Any]:
+def open_sealed(folder: Path, *, moving: Sequence[str] = ()) -> dict[str, Any]:
     """Read a sealed folder's manifest after checking every byte that it vouches for.
+
+    moving: as in `seal`.
 
     Raises ArtefactError where there is none, NewerArtefact for a later format, and TamperedArtefact, which
     names the file, where a file is changed, missing or extra.
@@ -57,12 +63,12 @@ def open_sealed(folder: Path) -> dict[str, Any]:
     claimed = content.pop("sha256", None)
     if claimed != _digest(content) or raw != _canonical({**content, "sha256": claimed}):
         raise TamperedArtefact(f"{path} is not what was written: its own checksum does not match; restore the run")
-    _check_files(folder, content["files"])
+    _check_files(folder, content["files"], moving)
     return dict(content)
 
 
-def _check_files(folder: Path, expected: dict[str, str]) -> None:
-    present = set(_files(folder))
+def _check_files(folder: Path, expected: dict[str, str], moving: Sequence[str]) -> None:
+    present = set(_files(folder, moving))
     for name, digest in sorted(expected.items()):
         if name not in present:
             raise TamperedArtefact(f"{folder / name} is missing; restore the run from a copy")
@@ -73,10 +79,16 @@ def _check_files(folder: Path, expected: dict[str, str]) -> None:
         raise TamperedArtefact(f"{folder / extra[0]} does not belong to the run; remove it or restore the run")
 
 
-def _files(folder: Path) -> list[str]:
+def _files(folder: Path, moving: Sequence[str]) -> list[str]:
     """Names of the files that a manifest vouches for. What git or a hub adds (`.gitattributes`) is not the run's."""
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    names = (path.relative_to(folder).as_posix() for path in paths if not _moves(path, folder, moving))
     return sorted(name for name in names if name != MANIFEST and not name.startswith(".git"))
+
+
+def _moves(path: Path, folder: Path, moving: Sequence[str]) -> bool:
+    top = path.relative_to(folder).parts[0]
+    return any(top == name or top.startswith((f"{name}-", f"{name}.", f".{name}")) for name in moving)
 
 
 def _canonical(content: dict[str, Any]) -> bytes:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field, ValidationError
 
+from dynmm.adapter.settings import AdapterSettings
 from dynmm.backbone.settings import BackboneSettings
 from dynmm.configuration import Settings
 from dynmm.encoders.settings import EncoderSettings
@@ -20,6 +21,7 @@ from dynmm.interactions.splits import SplitConfig
 from dynmm.language.settings import LanguageSettings, RerankChoice, RerankSettings
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.retrieval.settings import RetrievalSettings
+from dynmm.stream.settings import StreamSettings
 
 _WORDS: dict[Any, str] = {str: "text", float: "number", int: "int", bool: "true | false", NoneType: "null"}
 
@@ -56,6 +58,10 @@ class Config(Settings):
     )
     rationale: RationaleSettings = Field(default_factory=RationaleSettings, description="How reasons are told.")
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description="How candidates are found.")
+    adapter: AdapterSettings = Field(
+        default_factory=AdapterSettings, description="How vectors move with what a run learns."
+    )
+    stream: StreamSettings = Field(default_factory=StreamSettings, description="How a run keeps what it learns.")
 
     @classmethod
     def of(cls, value: Config | Mapping[str, Any] | None) -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from dynmm.errors import ConfigError, DataError
-from dynmm.interactions.columns import interaction_columns
+from dynmm.errors import ConfigError
 from dynmm.interactions.dataset import Dataset
-from dynmm.interactions.fields import ITEM, TIME, TITLE, USER
+from dynmm.interactions.fields import ITEM, TITLE, USER
 from dynmm.interactions.histories import Histories
-from dynmm.interactions.itemtable import checked_items
-from dynmm.interactions.tables import as_polars
-from dynmm.interactions.validation import check_rows, interaction_rules
-from dynmm.interactions.vocabulary import Vocabulary
+from dynmm.interactions.vocabulary import OpenVocabulary
 from dynmm.system import PADDING, Query, Rankings, System
 from dynmm.types import (
     NO_TIME,
@@ -33,7 +29,9 @@ from dynmm.types import (
 )
 
 if TYPE_CHECKING:
-    from dynmm.assembly import FitOptions
+    from types import TracebackType
+
+    from dynmm.assembly import FitOptions, Live, Moves
     from dynmm.config import Config
     from dynmm.interactions.splits import Split
     from dynmm.rationale.verification import Verification
@@ -70,13 +68,17 @@ class Recommender:
     split: Split | None = None
 
     def __post_init__(self) -> None:
-        self.items: Vocabulary = self.known.items
-        self.users: Vocabulary = self.known.users
+        self.items, self.users = OpenVocabulary(self.known.items.ids), OpenVocabulary(self.known.users.ids)
         self._histories = Histories(self.known)
         self._titles: list[str | None] = self.known.item_table[TITLE].to_list()
-        self._learned: list[Events] = []
         #: Rows of the items that `add_items` took in since the fit, None where there are none.
         self.added: pl.DataFrame | None = None
+        #: Events learned since the fit that count; those that wait for their items do not.
+        self.counted = 0
+        #: Users of the fit who were deleted since.
+        self.forgotten = 0
+        #: Where it stands in its log; made when the log is first needed.
+        self.live: Live | None = None
         times = self.known.events.timestamps
         self._now = int(times.max()) if times is not None and len(times) else None
 
@@ -104,11 +106,15 @@ class Recommender:
         return fit(data, config, split=split, seed=seed, options=options or FitOptions()).recommender
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *, device: str = "auto") -> Recommender:
-        """Load a run from a folder, or a published model by its hub name (`owner/name`)."""
+    def from_pretrained(cls, source: str | Path, *, device: str = "auto", as_of: int | None = None) -> Recommender:
+        """Load a run from a folder, or a published model by its hub name (`owner/name`).
+
+        as_of: an offset of the log, see `offset`: the run as it was then, to look at and not to teach. What a run
+        learns is written to its log at once.
+        """
         from dynmm.assembly import load
 
-        return load(source, device=device)
+        return load(source, device=device, as_of=as_of)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Save as a run: `model/` and the private `state/`. The folder is whole or unchanged."""
@@ -163,7 +169,7 @@ class Recommender:
         from dynmm.assembly import explanation_of, need_log
 
         need_log(self)
-        query = self._query(user, (), True)
+        query = self.query_of(user)
         dense = self.items.encode(item, what="item")
         return explanation_of(self, query, dense, str(user), [str(one) for one in without], view)
 
@@ -174,7 +180,7 @@ class Recommender:
         """
         from dynmm.assembly import importance_of
 
-        return importance_of(self, self._query(user, (), True), self.items.encode(item, what="item"))
+        return importance_of(self, self.query_of(user), self.items.encode(item, what="item"))
 
     def verify(self, rationale: Mapping[str, Any] | Rationale) -> Verification:
         """Recompute every claim of a rationale from the log. Raises DataError where it cannot be read."""
@@ -185,7 +191,7 @@ class Recommender:
     def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
         """The best k items for each user, as one batch."""
         names = [str(user) for user in users]
-        rankings = self.system.rank([self._query(name, (), True) for name in names], self._depth(k))
+        rankings = self.system.rank([self.query_of(name) for name in names], self._depth(k))
         return Recommendations({name: self._dress(rankings, row) for row, name in enumerate(names)})
 
     def recommend_session(self, history: Sequence[str | int], k: int = 10) -> list[Recommendation]:
@@ -225,13 +231,15 @@ class Recommender:
     def learn(self, events: Any) -> None:
         """Take in what has just happened: rows with user_id, item_id and, where the data has time, timestamp.
 
-        events: a table of polars, pandas or pyarrow, or mappings, one for each event. They are taken in order of
-        time, and after all that came before; without time, in the order of the rows. The types and the checks
-        are those of a data set's interactions. New users become known. Raises UnknownIdError for new items, and
-        DataError for a missing column or a value that is not one.
+        events: a table of polars, pandas or pyarrow, or mappings, one for each event; with event_id, an event that
+        comes twice counts once. The types and the checks are those of a data set's interactions. They are written to
+        the log first, durably where the run lies on a disk, and counted then, in the order of their times and behind
+        all that came before. New users become known. Events of items that nobody has told of wait for `add_items`, see
+        `held`. Raises DataError for a missing column, a value that is not one, or an id with other contents.
         """
-        rows = list(events) if isinstance(events, Iterator | tuple) else events
-        self.replay(self._encode_events(as_polars(rows, "events")))
+        from dynmm.assembly import learn_events
+
+        learn_events(self, events)
 
     def add_items(
         self, items: Any, media: Any = None, *, features: str | Path | None = None, cache: Path | None = None
@@ -240,32 +248,60 @@ class Recommender:
 
         items: a table with item_id and any of title, description, brand, categories, year. media: a table with
         item_id, modality, format and bytes. features: a folder of precomputed vectors, needed where the run was
-        fitted on such. cache: of encoders, None for the user's. Raises DataError for an id that is known already
-        or for items of which nothing is known, and UnsupportedByData for a run that knows interactions alone.
+        fitted on such. cache: of encoders, None for the user's. Their arrival stands in the log; events that waited
+        for them count from now on. Raises DataError for an id that is known already or for items of which nothing is
+        known, and UnsupportedByData for a run that knows interactions alone.
         """
-        from dynmm.assembly import encode_new
+        from dynmm.assembly import add_items
 
-        table, _ = checked_items(as_polars(items, "items"), "items", skip_bad=False)
-        if not len(table):
-            return
-        known = [one for one in table[ITEM].to_list() if one in self.items]
-        if known:
-            raise DataError(
-                f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it"
-            )
-        self.admit(table, encode_new(self, table, media, None if features is None else Path(features), cache))
+        add_items(self, items, media, None if features is None else Path(features), cache)
+
+    def forget(self, user: str | int) -> dict[str, Any]:
+        """Delete a user: from the log, the statistics, the histories, the adapter and the snapshots.
+
+        Everything that moves is as if the log had never had them. Returns a certificate: what was deleted, and what
+        the deletion does not cover. Raises UnknownIdError.
+        """
+        from dynmm.assembly import forget_user
+
+        return forget_user(self, str(user))
+
+    def moves(self, user: str | int, start: int, end: int, k: int = 10) -> Moves:
+        """What moved in a user's list from one offset of the log to another, and which events did that.
+
+        Raises UnknownIdError, and DataError for offsets that the log does not have.
+        """
+        from dynmm.assembly import moves_between
+
+        return moves_between(self, str(user), start, end, k)
+
+    def rollback(self, version: int) -> None:
+        """Serve an earlier version of the adapter, one of `adapter`'s; it stands in the log. Raises UnknownIdError."""
+        from dynmm.assembly import roll_back
+
+        roll_back(self, version)
+
+    def close(self) -> None:
+        """Take a snapshot where there is something new, and let go of the log."""
+        from dynmm.assembly import close_live
+
+        close_live(self)
+
+    def __enter__(self) -> Recommender:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def admit(self, table: pl.DataFrame, system: System) -> None:
-        """Take in checked items with the system that ranks them, as a saved run does when it is loaded."""
+        """Take in checked items with the system that ranks them."""
         self.added = table if self.added is None else pl.concat([self.added, table], how="diagonal_relaxed")
-        self.items = Vocabulary((*self.items.ids, *table[ITEM].to_list()))
+        for item in table[ITEM].to_list():
+            self.items.add(item)
         self._titles += table[TITLE].to_list()
         self.system = system
-
-    def welcome(self, users: Sequence[str]) -> None:
-        """Make users known who have no event yet, in this order."""
-        if users:
-            self.users = Vocabulary((*self.users.ids, *users))
 
     @property
     def now(self) -> int | None:
@@ -286,24 +322,32 @@ class Recommender:
         return tuple(self._titles)
 
     @property
-    def newcomers(self) -> Sequence[str]:
-        """Users who came after the fit, in the order in which they came."""
-        return self.users.ids[self.known.n_users :]
+    def offset(self) -> int:
+        """Events that count, those of the fit first: the place in the log that `as_of` names."""
+        from dynmm.assembly import offset_of
+
+        return offset_of(self) or 0
+
+    @property
+    def held(self) -> int:
+        """Events in the log that wait for their items."""
+        return 0 if self.live is None else len(self.live.held)
 
     def replay(self, events: Events) -> None:
-        """Learn a batch of dense events, as a saved run does when it is loaded."""
+        """Count dense events, in their order."""
+        if not len(events):
+            return
+        self.system.learn(events)
+        self.remember(events)
+
+    def remember(self, events: Events) -> None:
+        """Put events that the system has counted into the histories."""
         if not len(events):
             return
         self._histories.append(events)
-        self.system.learn(events)
-        self._learned.append(events)
+        self.counted += len(events)
         if events.timestamps is not None:
             self._now = max(int(events.timestamps.max()), self._now or NO_TIME)
-
-    @property
-    def learned(self) -> Sequence[Events]:
-        """The batches that `learn` took in since the fit, in order."""
-        return tuple(self._learned)
 
     def history(self, user: str | int) -> list[str]:
         """The items of one user, oldest first."""
@@ -318,6 +362,10 @@ class Recommender:
         if not isinstance(k, Integral) or k < 1:
             raise ConfigError(f"k is {k!r}; ask for at least 1 item, in a whole number")
         return min(int(k), max(1, len(self.items)))
+
+    def query_of(self, user: str | int) -> Query:
+        """What this user would be asked now, the history left out of the candidates. Raises UnknownIdError."""
+        return self._query(user, (), True)
 
     def _query(self, user: str | int, exclude: Iterable[str | int], exclude_history: bool) -> Query:
         history = self._histories.of(self.users.encode(user, what="user"))
@@ -335,19 +383,3 @@ class Recommender:
             for item, score in zip(rankings.items[row].tolist(), rankings.scores[row].tolist(), strict=True)
             if item != PADDING
         ]
-
-    def _encode_events(self, frame: pl.DataFrame) -> Events:
-        if not len(frame):
-            return Events(np.empty(0, np.int32), np.empty(0, np.int32))
-        needed = [USER, ITEM] + ([TIME] if self.known.has_time else [])
-        missing = [name for name in needed if name not in frame.columns]
-        if missing:
-            raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
-        rows = interaction_columns(frame.select(needed), "events")
-        check_rows(rows, interaction_rules(needed, need_time=self.known.has_time), "events", skip_bad=False)
-        if self.known.has_time:
-            rows = rows.sort(TIME, maintain_order=True)
-        items = self._dense_items(rows[ITEM].to_list())
-        names = rows[USER].to_list()
-        self.welcome([name for name in dict.fromkeys(names) if name not in self.users])
-        return Events(self.users.encode_known(names), items, rows[TIME].to_numpy() if self.known.has_time else None)

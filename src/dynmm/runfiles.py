@@ -7,7 +7,6 @@ checksum when they are read, so reading trusts them.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -47,16 +46,6 @@ def write_events(folder: Path, dataset: Dataset, parts: NDArray[np.int8]) -> Non
         if dataset.given_split is not None:
             frame = frame.with_columns(pl.Series(SPLIT, dataset.given_split.tolist(), dtype=pl.String))
         frame.write_parquet(folder / EVENTS_FILE)
-
-
-def write_learned(folder: Path, newcomers: Sequence[str], learned: Sequence[Events]) -> None:
-    """What was learned since the fit, in order, and the users who came with it.
-
-    Newcomers have a file of their own: the split is made again from the users of the fit alone.
-    """
-    with named_disk_errors(folder):
-        pl.DataFrame({USER: list(newcomers)}, schema={USER: pl.String}).write_parquet(folder / NEWCOMERS_FILE)
-        pl.concat([_frame(batch) for batch in learned], how="diagonal").write_parquet(folder / LEARNED_FILE)
 
 
 def write_added(folder: Path, table: pl.DataFrame) -> None:

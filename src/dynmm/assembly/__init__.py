@@ -1,6 +1,6 @@
 """Configuration in, concrete parts out; runs saved and loaded. The only package that knows concrete classes."""
 
-from dynmm.assembly.adding import encode_new, gate_of, similar_to
+from dynmm.assembly.adding import add_items, gate_of, similar_to
 from dynmm.assembly.explaining import (
     Explainer,
     explained_items,
@@ -13,10 +13,14 @@ from dynmm.assembly.explaining import (
     verified,
 )
 from dynmm.assembly.fitting import FitOptions, Fitted, fit
+from dynmm.assembly.forgetting import forget_user
 from dynmm.assembly.hub import push_to_hub
 from dynmm.assembly.importance import importance_of
+from dynmm.assembly.live import Learned, Live, learn_events, roll_back
 from dynmm.assembly.loading import load
+from dynmm.assembly.logkeeping import close_live
 from dynmm.assembly.saving import check_target, save
+from dynmm.assembly.travel import Moved, Moves, moves_between
 from dynmm.assembly.whole import (
     WHOLE,
     Whole,
@@ -36,26 +40,35 @@ __all__ = [
     "Explainer",
     "FitOptions",
     "Fitted",
+    "Learned",
+    "Live",
+    "Moved",
+    "Moves",
     "Whole",
+    "add_items",
     "as_fitted",
     "check_target",
+    "close_live",
     "controls",
-    "encode_new",
     "explained_items",
     "explainer_of",
     "explanation_of",
     "fit",
+    "forget_user",
     "gate_of",
     "importance_of",
     "known_events",
     "known_features",
+    "learn_events",
     "load",
+    "moves_between",
     "need_log",
     "offset_of",
     "pick_device",
     "push_to_hub",
     "ranked_without",
     "retrained_backbone",
+    "roll_back",
     "rungs",
     "save",
     "served",

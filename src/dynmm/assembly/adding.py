@@ -8,26 +8,52 @@ from typing import Any
 
 import polars as pl
 
+from dynmm.artefact import open_sealed, seal
+from dynmm.assembly.live import ADDED_DIR, ITEMS, Arrival, follow, writable
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import MODALITIES, Modality
+from dynmm.catalogue.features import Features
 from dynmm.config import Config
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED
 from dynmm.errors import ArtefactError, DataError, UnsupportedByData
 from dynmm.fusion.diagnostics import item_gate
-from dynmm.fusion.keeping import load_features
+from dynmm.fusion.keeping import load_features, save_features
+from dynmm.interactions.fields import ITEM
+from dynmm.interactions.itemtable import checked_items
+from dynmm.interactions.tables import as_polars
 from dynmm.recommender import Recommender
-from dynmm.runfiles import read_added
-from dynmm.system import System
+from dynmm.runfiles import read_added, write_added
+from dynmm.storage import new_folder
 from dynmm.types import SimilarItem
 
 
-def encode_new(
+def add_items(recommender: Recommender, items: Any, media: Any, features: Path | None, cache: Path | None) -> None:
+    """See `Recommender.add_items`."""
+    table, _ = checked_items(as_polars(items, "items"), "items", skip_bad=False)
+    if not len(table):
+        return
+    known = [one for one in table[ITEM].to_list() if one in recommender.items]
+    if known:
+        raise DataError(f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it")
+    encoded = _encoded(recommender, table, media, features, cache)
+    live = writable(recommender)
+    number = len(live.arrivals)
+    # What they are is kept before the log tells that they came.
+    arrival = Arrival(table, tuple(encoded))
+    if live.home is not None:
+        write_arrival(arrival, live.home, number)
+    live.arrivals.append(arrival)
+    live.log.mark(ITEMS, {"number": number, "ids": table[ITEM].to_list()})
+    follow(recommender)
+
+
+def _encoded(
     recommender: Recommender, items: pl.DataFrame, media: Any, features: Path | None, cache: Path | None
-) -> System:
-    """The system with the new items behind the others.
+) -> list[Features]:
+    """What the run's encoders make of the new items.
 
     items: checked rows of `fields.ITEM_SCHEMA`. media, features: see `Recommender.add_items`. Raises
     UnsupportedByData for a run without a joint stage, DataError where nothing that it reads is known of the items.
@@ -45,7 +71,7 @@ def encode_new(
     if not any(one.present.any() for one in encoded):
         wanted = ", ".join(_wanted(modality, encoder) for modality, encoder in sorted(read.items()))
         raise DataError(f"nothing that this run reads is known of the new items; give them one of: {wanted}")
-    return system.with_items(encoded, items)
+    return encoded
 
 
 def _as_fitted(settings: EncoderSettings, read: Mapping[Modality, str]) -> EncoderSettings:
@@ -68,13 +94,23 @@ def _wanted(modality: Modality, encoder: str) -> str:
     return f"{modality} (features=FOLDER, with {modality}-{name}.parquet)" if kind == PRECOMPUTED else modality
 
 
-def with_added(recommender: Recommender, folder: Path) -> None:
-    """Add to a loaded recommender what was added before it was saved. Raises ArtefactError."""
-    system = whole_of(recommender)
-    if system.joint is None:
-        raise ArtefactError(f"{folder} holds added items, and this run has no joint stage; copy the run again")
-    table = read_added(folder)
-    recommender.admit(table, system.with_items(load_features(folder), table))
+def write_arrival(arrival: Arrival, home: Path, number: int) -> None:
+    """Keep what is known of items that came after the fit, whole or not at all. Raises StorageError."""
+    with new_folder(home / ADDED_DIR / f"{number:06d}") as folder:
+        write_added(folder, arrival.table)
+        save_features(arrival.features, folder)
+        seal(folder, {})
+
+
+def read_arrivals(home: Path) -> list[Arrival]:
+    """All that `write_arrival` kept, in the order of their numbers. Raises ArtefactError, TamperedArtefact."""
+    found = []
+    for number, folder in enumerate(sorted((home / ADDED_DIR).glob("[0-9]*"))):
+        if folder.name != f"{number:06d}":
+            raise ArtefactError(f"{home / ADDED_DIR / f'{number:06d}'} is missing; restore the run from a copy")
+        open_sealed(folder)
+        found.append(Arrival(read_added(folder), load_features(folder)))
+    return found
 
 
 def similar_to(recommender: Recommender, item: int, k: int) -> list[SimilarItem]:

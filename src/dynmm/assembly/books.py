@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+
+import numpy as np
 
 from dynmm.evidence.ledger import Ledger
 from dynmm.interactions.dataset import Dataset
@@ -24,6 +27,15 @@ class Books:
         if "ledger" in self.__dict__:
             self.ledger.append(events)
 
+    def since(self) -> Events:
+        """All events that were written down since the fit, in their order."""
+        if not self._since:
+            times = None if self.counted.events.timestamps is None else np.empty(0, np.int64)
+            return Events(np.empty(0, np.int32), np.empty(0, np.int32), times)
+        if len(self._since) > 1:
+            self._since = [joined(self._since)]
+        return self._since[0]
+
     @cached_property
     def ledger(self) -> Ledger:
         """All of them, in the order of the log."""
@@ -41,6 +53,16 @@ class Books:
             found.update(own.items[own.users == user].tolist())
             start += len(events)
         return frozenset(found)
+
+
+def joined(parts: Sequence[Events]) -> Events:
+    """Users, items and times of several batches as one, in their order. parts: at least one."""
+    times = [part.timestamps for part in parts if part.timestamps is not None]
+    return Events(
+        np.concatenate([part.users for part in parts]),
+        np.concatenate([part.items for part in parts]),
+        np.concatenate(times) if len(times) == len(parts) else None,
+    )
 
 
 def counted_in(split: Split) -> Dataset:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from dynmm.assembly.questioning import ROWS, Training
 from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
 from dynmm.assembly.whole import Whole
+from dynmm.evidence.passing import Passing, blocks
 from dynmm.interactions.cases import Cases
 from dynmm.language.gamma import gained, term
 from dynmm.language.learning import raw_scores
@@ -43,10 +46,14 @@ def _gains(whole: Whole, reranked: Reranked, validation: Cases, how: Training) -
     """(Q,) NDCG@10 of each question by kind, that of the stages below among them."""
     count = min(how.settings.validated, len(validation))
     drawn = np.sort(generator(how.seed, "rerank validation").permutation(len(validation))[:count])
-    cases, below = validation.take(drawn), StagesBelow(whole, reranked)
+    cases = validation.take(drawn)
+    below = StagesBelow(whole, reranked)
     gains = {kind: np.zeros(count) for kind in (NONE, *reranked.fitted)}
-    for start in range(0, count, ROWS):
-        asked = np.arange(start, min(start + ROWS, count))
+    passing = None if whole.evidence is None else Passing(whole.evidence.terms, cases)
+    for block in blocks(cases, range(count), ROWS):
+        asked = np.asarray(block)
+        if passing is not None and whole.evidence is not None and cases.along is not None:
+            below = StagesBelow(whole.with_evidence(replace(whole.evidence, terms=passing.at(block[0]))), reranked)
         queries: list[Query] = [cases.query(int(row)) for row in asked]
         targets = torch.tensor([int(cases.targets(int(row))[0]) for row in asked])
         found = below.rank(queries, how.settings.candidates)

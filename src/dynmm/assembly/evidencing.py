@@ -163,14 +163,24 @@ def save_evidence(score: EvidenceScore, folder: Path) -> None:
 
 
 def load_evidence(
-    folder: Path, catalogue: Dataset, counted: Dataset | None, joint: Joint | None, facts: Mapping[str, Any]
+    folder: Path,
+    catalogue: Dataset,
+    counted: Dataset | None,
+    joint: Joint | None,
+    facts: Mapping[str, Any],
+    *,
+    recount: bool = False,
 ) -> EvidenceScore:
     """Read what `save_evidence` wrote. counted: the events that the aggregates count; None for a published model,
-    which has no trend and no users. Raises ArtefactError."""
+    which has no trend and no users. recount: people were deleted, so the aggregates are counted anew. Raises
+    ArtefactError."""
     settings = Config.of(facts["config"]).evidence
     weights, pairs = read_weights(folder), PairStatistics.load(folder)
     if counted is None:
         items = ItemStatistics.load(folder)
+    elif recount:
+        pairs = PairStatistics.of(counted, settings.pairs)
+        items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days))
     else:
         own = Sequences(np.array(counted.offsets, np.int64), np.array(counted.events.items, np.int32))
         pairs = PairStatistics(pairs.settings, pairs.tables, own, ordered=pairs.ordered, fading=pairs.fading)

@@ -69,7 +69,11 @@ class Explainer:
 
     def rank_without(self, query: Query, k: int, without: Without) -> Rankings:
         """The best k items of one query as if some of its facts and history items were not there."""
-        return Rankings(*best(self._final(query, self._below(query, without), without), k))
+        return Rankings(*best(self.scores(query, without), k))
+
+    def scores(self, query: Query, without: Without) -> torch.Tensor:
+        """(1, I) by all stages as if some facts and history items were not there; -inf for what is no candidate."""
+        return self._final(query, self._below(query, without), without)
 
     def _explained(self, query: Query, item: int, user: str | None, without: Without) -> Explained:
         below = self._below(query, without)

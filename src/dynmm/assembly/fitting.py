@@ -27,7 +27,7 @@ from dynmm.assembly.reranked import Reranked, titles_of
 from dynmm.assembly.reranking import fit_rerankers
 from dynmm.assembly.searching import Search, index_of
 from dynmm.assembly.voicing import Voice
-from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device
+from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device, set_moving
 from dynmm.backbone.settings import DataShape, resolve
 from dynmm.backbone.system import Backbone, fit_backbone
 from dynmm.catalogue.catalogue import Catalogue
@@ -48,7 +48,7 @@ from dynmm.interactions.cases import Cases
 from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, make_split
-from dynmm.interactions.splits.cut import cut_last
+from dynmm.interactions.splits.cut import cut_last, cut_time
 from dynmm.language.corpus import catalogue_corpus
 from dynmm.protocols import VectorSpace
 from dynmm.recommender import Recommender
@@ -120,7 +120,9 @@ def fit(
     facts["content"] = MediaReport.of(features, catalogue).as_json()
     curves = _curves(selected)
     refits = _curves(final) if final is not selected else {}
-    return Fitted(Recommender(final, known_events(parts), facts, parts), parts, curves, refits)
+    recommender = Recommender(final, known_events(parts), facts, parts)
+    set_moving(recommender)
+    return Fitted(recommender, parts, curves, refits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +190,8 @@ class _Stages:
         settings = self._config.evidence
         if settings.variant != "scored":
             return None
-        cut = cut_last(train)
+        streams = self._config.split.name == "stream"
+        cut = cut_time(train, settings.cut_share, settings.users) if streams else cut_last(train)
         if len(cut.asked) < settings.least_users:
             return None
         self._options.stage("backbone before the cut")

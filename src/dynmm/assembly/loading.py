@@ -10,33 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from dynmm.artefact import MODEL, STATE, open_sealed
-from dynmm.assembly.adding import with_added
+from dynmm.artefact import MODEL, MOVING, STATE, open_sealed
 from dynmm.assembly.books import Books, counted_in
 from dynmm.assembly.evidencing import load_evidence
 from dynmm.assembly.fitting import FitOptions, again
 from dynmm.assembly.hub import download, is_hub_name
+from dynmm.assembly.logkeeping import read_log
 from dynmm.assembly.reranked import titles_of
 from dynmm.assembly.rerankkeeping import RERANK_DIR, load_reranked
-from dynmm.assembly.saving import ADDED_DIR, BACKBONE_DIR, CONFIG_FILE, EVIDENCE_DIR, INDEX_DIR, JOINT_DIR
+from dynmm.assembly.saving import BACKBONE_DIR, CONFIG_FILE, EVIDENCE_DIR, INDEX_DIR, JOINT_DIR
 from dynmm.assembly.searching import Search
 from dynmm.assembly.voicing import VOICE_DIR, load_voice
-from dynmm.assembly.whole import Whole, known_events, pick_device
+from dynmm.assembly.whole import Whole, known_events, pick_device, set_moving
 from dynmm.backbone.system import Backbone
 from dynmm.config import Config
 from dynmm.errors import ArtefactError, TamperedArtefact
 from dynmm.fusion.keeping import load_joint
-from dynmm.interactions.splits import Split, make_split
+from dynmm.interactions.splits import Split, after_deletion, make_split
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.recommender import Recommender
-from dynmm.runfiles import read_catalogue, read_dataset, read_learned
+from dynmm.runfiles import read_catalogue, read_dataset
 from dynmm.types import Events
 
 
-def load(source: str | Path, *, device: str = "auto") -> Recommender:
+def load(source: str | Path, *, device: str = "auto", as_of: int | None = None) -> Recommender:
     """A run folder, a published model folder, or a hub name. Every byte is checked first.
 
-    Raises ArtefactError, TamperedArtefact (naming the file) or NewerArtefact.
+    as_of: see `Recommender.from_pretrained`. Raises ArtefactError, TamperedArtefact (naming the file) or
+    NewerArtefact, and DataError for an offset that the log does not have.
     """
     folder = Path(source)
     if not folder.exists() and is_hub_name(str(source)):
@@ -52,20 +53,20 @@ def load(source: str | Path, *, device: str = "auto") -> Recommender:
         if (model / EVIDENCE_DIR).is_dir():
             system.equip(load_evidence(model / EVIDENCE_DIR, catalogue, None, system.joint, facts))
         return Recommender(system, catalogue, facts)
-    if open_sealed(state)["data_sha256"] != facts["data"]["sha256"]:
+    sealed = open_sealed(state, moving=MOVING)
+    if sealed["data_sha256"] != facts["data"]["sha256"]:
         raise TamperedArtefact(f"{state} belongs to another model than {model}; restore the run from a copy")
-    split = _read_split(model, state, facts)
+    forgotten = int(sealed.get("forgotten", 0))
+    split = _read_split(model, state, facts, forgotten)
     counted = replace(counted_in(split), validation=None)
     system.books = Books(counted)
     if (model / EVIDENCE_DIR).is_dir():
-        system.equip(load_evidence(model / EVIDENCE_DIR, catalogue, counted, system.joint, facts))
+        score = load_evidence(model / EVIDENCE_DIR, catalogue, counted, system.joint, facts, recount=bool(forgotten))
+        system.equip(score)
     recommender = Recommender(system, known_events(split), facts, split)
-    if (state / ADDED_DIR).is_dir():
-        with_added(recommender, state / ADDED_DIR)
-    newcomers, learned = read_learned(state)
-    recommender.welcome(newcomers)
-    for batch in learned:
-        recommender.replay(batch)
+    recommender.forgotten = forgotten
+    set_moving(recommender)
+    read_log(recommender, state, as_of)
     return recommender
 
 
@@ -85,9 +86,14 @@ def _read_whole(model: Path, facts: Mapping[str, Any], device: str, titles: Sequ
     return whole
 
 
-def _read_split(model: Path, state: Path, facts: Mapping[str, Any]) -> Split:
-    """The split of the fit, made again from the saved data: the same data, configuration and seed give the same."""
+def _read_split(model: Path, state: Path, facts: Mapping[str, Any], forgotten: int) -> Split:
+    """The split of the fit, made again from the saved data: the same data, configuration and seed give the same.
+
+    Where people have left the data it might come out otherwise; then what trained is as it was, and nothing is tested.
+    """
     source, parts = read_dataset(model, state)
+    if forgotten:
+        return after_deletion(facts["split"]["name"], source, parts)
     chosen = Config.of(facts["config"]).split.model_copy(update={"k_core": 0})
     split = make_split(source, chosen, facts["seeds"][0])
     if not np.array_equal(split.parts, parts):

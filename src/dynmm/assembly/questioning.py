@@ -17,6 +17,7 @@ import torch
 from dynmm.assembly.evidencing import learned
 from dynmm.assembly.slating import SlateMaker
 from dynmm.config import Config
+from dynmm.evidence.passing import Passing, blocks
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.system import EvidenceSystem
 from dynmm.evidence.terms import Terms
@@ -104,19 +105,19 @@ def _others_weights(before: BeforeCut, rows: np.ndarray, strength: float, how: T
 
 def _answered(maker: SlateMaker, cases: Cases, depth: int) -> list[tuple[Slates, torch.Tensor, torch.Tensor]]:
     """Slates whose answer is among the first ``depth``, with answers and users."""
-    system = EvidenceSystem(_never, (maker.space, maker.evidence))
     depth = min(depth, maker.facts.terms.n_items)
-    parts = []
-    for start in range(0, len(cases), ROWS):
-        rows = range(start, min(start + ROWS, len(cases)))
+    passing, parts = Passing(maker.evidence.terms, cases), []
+    for rows in blocks(cases, range(len(cases)), ROWS):
+        now = replace(maker, evidence=replace(maker.evidence, terms=passing.at(rows[0])))
+        system = EvidenceSystem(_never, (now.space, now.evidence))
         queries = [cases.query(row) for row in rows]
         targets = np.asarray([int(cases.targets(row)[0]) for row in rows])
         found = system.rank(queries, depth)
         kept = np.flatnonzero((found.items == targets[:, None]).any(axis=1))
         if len(kept):
             own = Rankings(found.items[kept], found.scores[kept])
-            slates = maker.of([queries[row] for row in kept], own)
-            people = cases.users[start : start + ROWS][kept].astype(np.int64)
+            slates = now.of([queries[row] for row in kept], own)
+            people = cases.users[rows][kept].astype(np.int64)
             parts.append((slates, torch.from_numpy(targets[kept]).long(), torch.from_numpy(people)))
     return parts
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
-from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, STATE, seal
+from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, MOVING, STATE, seal
 from dynmm.assembly.evidencing import save_evidence
+from dynmm.assembly.logkeeping import write_log
 from dynmm.assembly.rerankkeeping import RERANK_DIR, save_reranked
 from dynmm.assembly.voicing import VOICE_DIR, save_voice
 from dynmm.assembly.whole import whole_of
 from dynmm.card import card
 from dynmm.errors import ArtefactError, DataError, StorageError
-from dynmm.fusion.keeping import save_features, save_joint
+from dynmm.fusion.keeping import save_joint
 from dynmm.interactions.splits import Split
 from dynmm.recommender import Recommender
-from dynmm.runfiles import write_added, write_catalogue, write_events, write_learned
+from dynmm.runfiles import write_catalogue, write_events
 from dynmm.storage import named_disk_errors, new_folder, write_bytes, write_json
 
 CONFIG_FILE = "config.json"
-BACKBONE_DIR, JOINT_DIR, INDEX_DIR, ADDED_DIR, EVIDENCE_DIR = "backbone", "joint", "index", "added", "evidence"
+BACKBONE_DIR, JOINT_DIR, INDEX_DIR, EVIDENCE_DIR = "backbone", "joint", "index", "evidence"
 CARD_FILE = "README.md"
 #: What may lie in the folder of a run, and goes when another run replaces it.
 _RUN_PARTS = {MODEL, STATE, CANDIDATES, ".DS_Store"}
@@ -48,7 +50,7 @@ def save(recommender: Recommender, folder: Path) -> None:
     for a published model that has learned: what it learned would be lost.
     """
     check_target(folder)
-    if recommender.split is None and (recommender.learned or recommender.added is not None):
+    if recommender.split is None and (recommender.counted or recommender.added is not None):
         raise ArtefactError(
             "a published model has no state/ in which to keep what it has learned and which items came to it; "
             "do that with the run that it came from"
@@ -87,12 +89,9 @@ def _write_state(recommender: Recommender, split: Split, folder: Path) -> None:
     with named_disk_errors(folder):
         folder.mkdir()
     write_events(folder, split.source, split.parts)
-    joint = whole_of(recommender).joint
-    if recommender.added is not None and joint is not None:
-        with named_disk_errors(folder / ADDED_DIR):
-            (folder / ADDED_DIR).mkdir()
-        write_added(folder / ADDED_DIR, recommender.added)
-        save_features(joint.added, folder / ADDED_DIR)
-    if recommender.learned:
-        write_learned(folder, recommender.newcomers, recommender.learned)
-    seal(folder, {"data_sha256": recommender.facts["data"]["sha256"]})
+    facts: dict[str, Any] = {"data_sha256": recommender.facts["data"]["sha256"]}
+    if recommender.forgotten:
+        facts["forgotten"] = recommender.forgotten
+    seal(folder, facts, moving=MOVING)
+    if recommender.live is not None:
+        write_log(recommender, folder)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 import torch
 
 from dynmm.assembly.books import Books
+from dynmm.assembly.moving import Moving, moving_of
 from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
 from dynmm.assembly.searching import Search, rank_gathered, similar_items
 from dynmm.assembly.voicing import Voice
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.backbone.warm import WarmBackbone
 from dynmm.catalogue.features import Features
-from dynmm.errors import ConfigError, UnsupportedByData
+from dynmm.config import Config
+from dynmm.errors import ConfigError, UnknownIdError, UnsupportedByData
 from dynmm.evaluation.retrained import DAY_MS, Retrained
 from dynmm.evidence.attributes import AttributeTable
+from dynmm.evidence.items import ItemStatistics
+from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.system import EvidenceSystem
 from dynmm.fusion.joint import Joint
@@ -66,6 +72,8 @@ class Whole:
         self.reranked: Reranked | None = None
         #: What words reasons, None for plain words.
         self.voice: Voice | None = None
+        #: What moves with the events, None where nothing but counts does.
+        self.moving: Moving | None = None
 
     def equip(self, evidence: EvidenceScore | None) -> None:
         """Give it the evidence of its fit."""
@@ -77,9 +85,14 @@ class Whole:
         return self.evidence is not None
 
     @property
-    def space(self) -> VectorSpace:
-        """The last stage of vectors."""
+    def frozen_space(self) -> VectorSpace:
+        """The last stage of vectors, as fitted."""
         return self.backbone if self.joint is None else self.joint
+
+    @property
+    def space(self) -> VectorSpace:
+        """The vectors that rank: the last stage's, moved by the adapter where there is one."""
+        return self.frozen_space if self.moving is None else self.moving.space
 
     def rungs(self) -> Mapping[str, System]:
         """The ladder: each stage added to those before it, by the names of every table. The last is the whole."""
@@ -139,15 +152,52 @@ class Whole:
         return BackboneSystem(backbone=self.backbone).rank(queries, k)
 
     def learn(self, events: Events) -> None:
-        """Count the events in the evidence; all else is frozen, and fresh histories come with each query."""
-        if self.books is not None:
-            self.books.append(events)
-        if self.evidence is None:
-            return
-        if not self._apart:
+        """Count the events in the evidence, and let the adapter move; fresh histories come with each query."""
+        if self.evidence is not None and not self._apart:
             # What is measured and saved is the fit's: it stays as it was.
             self.evidence, self._apart = self.evidence.apart(), True
-        self.evidence.learn(events)
+        if self.moving is None:
+            self._count(events)
+        else:
+            self.moving.learn(events, self.evidence, self._count)
+
+    def _count(self, events: Events) -> None:
+        if self.books is not None:
+            self.books.append(events)
+        if self.evidence is not None:
+            self.evidence.learn(events)
+
+    def check_version(self, version: int) -> None:
+        """Raises UnknownIdError where there is no such version of the adapter to go back to."""
+        kept = () if self.moving is None else self.moving.versions
+        if version not in kept:
+            known = ", ".join(map(str, kept)) or "none"
+            raise UnknownIdError(f"the adapter has no version {version} to go back to; it keeps {known}")
+
+    def roll_back(self, version: int) -> None:
+        """Serve an earlier version of the adapter. Raises UnknownIdError where there is none."""
+        self.check_version(version)
+        assert self.moving is not None, "without an adapter there is no version"
+        self.moving.roll_back(version)
+
+    @property
+    def counts_apart(self) -> bool:
+        """Whether events have been counted since the fit."""
+        return self._apart
+
+    def learned_events(self) -> Events:
+        """All events that were counted since the fit, in their order."""
+        assert self.books is not None, "a published model keeps no events"
+        return self.books.since()
+
+    def put_back(self, events: Events, counted: tuple[PairStatistics, ItemStatistics] | None) -> None:
+        """Go on from statistics that have counted these events since the fit. counted: None where none were kept."""
+        if self.books is not None:
+            self.books.append(events)
+        if counted is not None and self.evidence is not None:
+            pairs, items = counted
+            terms = replace(self.evidence.terms, pairs=pairs, items=items)
+            self.evidence, self._apart = replace(self.evidence, terms=terms), True
 
     def with_items(self, features: Sequence[Features], items: pl.DataFrame) -> Whole:
         """The same with items behind the others that nobody has touched yet. See `Joint.with_items`.
@@ -162,11 +212,24 @@ class Whole:
         wider.evidence = self.evidence and self.evidence.with_items(joint.features, items)
         wider.reranked = self.reranked and self.reranked.with_items(features, items)
         wider.voice = self.voice
+        wider.moving = self.moving and self.moving.with_items(wider.frozen_space)
         return wider
+
+    def with_evidence(self, evidence: EvidenceScore) -> Whole:
+        """The same with other counts."""
+        twin = copy.copy(self)
+        twin.evidence = evidence
+        return twin
+
+    def with_books(self, books: Books) -> Whole:
+        """The same, whose claims are checked against other events."""
+        twin = copy.copy(self)
+        twin.books = books
+        return twin
 
     def as_fitted(self) -> Whole:
         """The same without the items that were added, and the events that were counted, since the fit."""
-        if not self._apart and (self.joint is None or not self.joint.added):
+        if not self._apart and self.moving is None and (self.joint is None or not self.joint.added):
             return self
         joint, search = self.joint, self.search
         if joint is not None and joint.added:
@@ -229,6 +292,13 @@ def whole_of(recommender: Recommender) -> Whole:
     system = recommender.system
     assert isinstance(system, Whole), "a recommender is assembled here"
     return system
+
+
+def set_moving(recommender: Recommender) -> None:
+    """Give a recommender that has learned nothing yet an adapter, as configured."""
+    whole, config = whole_of(recommender), Config.of(recommender.facts.get("config"))
+    seed = int(recommender.facts["seeds"][0])
+    whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed)
 
 
 def as_fitted(recommender: Recommender) -> Whole:

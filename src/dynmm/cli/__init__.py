@@ -19,6 +19,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recommend": ("dynmm.cli.recommend", "Recommend items for one user of a run."),
     "explain": ("dynmm.cli.explain", "Say why an item is recommended to a user, and what would be without a fact."),
     "verify": ("dynmm.cli.verify", "Recompute every claim of a rationale from the log of a run."),
+    "learn": ("dynmm.cli.learn", "Let a run learn from events, durably."),
+    "forget": ("dynmm.cli.forget", "Delete a user from a run, with a certificate."),
+    "diff": ("dynmm.cli.diff", "Say what moved in a user's list between two moments, and why."),
     "simulate": ("dynmm.cli.simulate", "Make a data set from a seeded world with known tastes."),
 }
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     help="An item of the history, or the id of a fact, that is not to be used; repeatable.",
 )
 @click.option("--exclude", "exclude", multiple=True, metavar="ITEM", help="An item to leave out; repeatable.")
+@click.option(
+    "--as-of", "as_of", type=int, metavar="OFFSET", help="As the run was at this offset of its log (operator's view)."
+)
 @view_option
 @device_option
 @json_option
@@ -39,6 +42,7 @@ def recommend(
     explain: bool,
     without: tuple[str, ...],
     exclude: tuple[str, ...],
+    as_of: int | None,
     view: str | None,
     device: str,
     as_json: bool,
@@ -49,13 +53,14 @@ def recommend(
     Example:
       dynmm recommend runs/films --user 42 -k 5
       dynmm recommend runs/films --user 42 --explain --without 260
+      dynmm recommend runs/films --user 42 --as-of 100000
     """
     from dynmm.assembly import offset_of
     from dynmm.recommender import Recommender
 
     if view is not None and not explain:
         raise click.UsageError("--view is about reasons; add --explain")
-    recommender = Recommender.from_pretrained(run, device=device)
+    recommender = Recommender.from_pretrained(run, device=device, as_of=as_of)
     items = recommender.recommend(user, k, exclude=exclude, explain=explain, without=without, view=view)
     if not items:
         note(f"nothing is left to recommend: user {user!r} had every item that is not excluded")

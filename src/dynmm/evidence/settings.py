@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -29,7 +29,7 @@ class EvidenceSettings(Settings):
         (1, 7, 30), description="Windows of the trend, in days; only where events have timestamps."
     )
     neighbours: int = Field(8, ge=1, description="Neighbours of an item in the variant paper.")
-    users: int = Field(20_000, ge=1, description="At most so many users' held-back events teach the weights.")
+    users: int = Field(20_000, ge=1, description="At most so many held-back events teach the weights.")
     least_users: int = Field(50, ge=1, description="With fewer of them nothing is learned, and evidence stays out.")
     hard: int = Field(120, ge=1, description="Candidates from each source that a held-back event is told from.")
     drawn: int = Field(60, ge=1, description="Candidates drawn at random beside them, each standing for many.")
@@ -37,6 +37,9 @@ class EvidenceSettings(Settings):
     batch: int = Field(512, ge=1, description="Held-back events in a step.")
     strengths: tuple[float, ...] = Field(
         (0.0, 0.5, 0.7, 1.0, 1.4, 2.0), description="Factors on all of evidence; validation chooses one, 0 is none."
+    )
+    cut_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="For a stream: share of the training events, the last by time, that teach the weights."
     )
     told: int = Field(8, ge=1, description="Facts that are named beside an item; the rest is one number.")
     group_below: int = Field(

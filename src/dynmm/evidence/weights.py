@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.parts import Column
+from dynmm.evidence.passing import Passing, blocks
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.evidence.terms import Terms
 from dynmm.interactions.cases import Cases
@@ -34,6 +35,9 @@ _LEAST = 1e-3
 _SMOOTH = 0.5
 
 _OUT = -1e9
+
+#: Ranks that count in choosing.
+_DEPTH = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +114,14 @@ def examples_of(
     draws = generator(seed, "evidence examples")
     chosen = np.sort(draws.permutation(len(asked))[: settings.users])
     rows = max(1, _BLOCK_BYTES // (4 * max(1, terms.n_items) * (len(terms.columns) + 2)))
-    blocks = []
-    for start in range(0, len(chosen), rows):
-        cases = [int(case) for case in chosen[start : start + rows] if _answerable(asked, int(case))]
+    passing, found = Passing(terms, asked), []
+    for some in blocks(asked, chosen, rows):
+        cases = [case for case in some if _answerable(asked, case)]
         if cases:
-            blocks.append(_block(terms, latent, asked, cases, settings, draws))
-    if not blocks:
+            found.append(_block(passing.at(some[0]), latent, asked, cases, settings, draws))
+    if not found:
         return None
-    facts, scores, standing, out = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    facts, scores, standing, out = (torch.cat(parts) for parts in zip(*found, strict=True))
     positive = facts > 0
     sums = torch.where(positive, facts, torch.zeros_like(facts)).sum((0, 1))
     scales = torch.where(sums > 0, sums / positive.sum((0, 1)).clamp(min=1), torch.ones_like(sums))
@@ -139,27 +143,39 @@ def choose_strength(
 ) -> float:
     """The factor on all of evidence with the best NDCG@10 on validation, the smallest of equals.
 
-    0 among them means that evidence may choose to add nothing. 1 where there is no validation.
+    Weights are learned at strength 1, so another one must do better by a standard error: of a few questions the best
+    of several factors is often the luckiest. 0 among them means that evidence may choose to add nothing.
     """
     cases = np.sort(generator(seed, "evidence strength").permutation(len(validation))[: settings.users])
     rows = max(1, _BLOCK_BYTES // (16 * max(1, terms.n_items)))
-    gains = np.zeros(len(settings.strengths))
-    for start in range(0, len(cases), rows):
-        some = [int(case) for case in cases[start : start + rows] if _answerable(validation, int(case))]
+    passing, gained = Passing(terms, validation), []
+    tried = sorted({1.0, *settings.strengths})
+    for block in blocks(validation, cases, rows):
+        now = passing.at(block[0])
+        some = [case for case in block if _answerable(validation, case)]
         if not some:
             continue
         queries = [validation.query(case) for case in some]
         known = latent([query.history for query in queries]).cpu()
-        facts = torch.from_numpy(terms.total(queries, weights))
+        facts = torch.from_numpy(now.total(queries, weights))
         _hide(known, queries)
         targets = torch.tensor([[int(validation.targets(case)[0])] for case in some])
-        for place, strength in enumerate(settings.strengths):
+        gains = []
+        for strength in tried:
             scores = known + strength * facts
-            better = (scores >= scores.gather(1, targets)).sum(1) - 1
-            gains[place] += float((1.0 / torch.log2(better[better < 10].double() + 2.0)).sum())
-    if not gains.any():
-        return 1.0
-    return float(settings.strengths[int(np.flatnonzero(gains == gains.max())[0])])
+            better = ((scores >= scores.gather(1, targets)).sum(1) - 1).double()
+            gains.append(torch.where(better < _DEPTH, 1.0 / torch.log2(better + 2.0), 0.0))
+        gained.append(torch.stack(gains))
+    return _surest(tried, torch.cat(gained, dim=1).numpy()) if gained else 1.0
+
+
+def _surest(tried: Sequence[float], gains: FloatArray) -> float:
+    """The best factor, or 1 where it is not better by a standard error. gains: (factors, questions)."""
+    means = gains.mean(axis=1)
+    best, plain = int(np.argmax(means)), tried.index(1.0)
+    difference = gains[best] - gains[plain]
+    error = float(difference.std()) / max(1.0, len(difference) - 1.0) ** 0.5
+    return float(tried[best] if difference.mean() > error else tried[plain])
 
 
 def _answerable(asked: Cases, case: int) -> bool:

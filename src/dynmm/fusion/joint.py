@@ -124,6 +124,12 @@ class Joint:
         twin._see(features)
         return twin
 
+    @property
+    def collaborative(self) -> Tensor:
+        """(I, D): each item's collaborative vector, guessed from content where nobody took the item."""
+        known = self._content.present[:, :1]
+        return torch.where(known, self._table, self.guessed_cf())
+
     def guessed_cf(self) -> Tensor:
         """(I, D): what the content-to-CF regressor says of each item's collaborative vector."""
         return self.joined.regressor(self._content)

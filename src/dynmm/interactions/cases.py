@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.system import Query
-from dynmm.types import IntArray, UserHistory
+from dynmm.types import Events, IntArray, UserHistory
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,9 @@ class Cases:
 
     users: (Q,) dense users. history_items and history_times: the histories laid end to end, case q has
     `[history_offsets[q]:history_offsets[q+1]]`; history_times None where the data has no time.
-    target_items likewise with target_offsets. as_of: (Q,) int64 ms UTC or None.
+    target_items likewise with target_offsets. as_of: (Q,) int64 ms UTC or None. Where the questions follow one another
+    in time, along: the events that happen meanwhile, in their order, and passed: (Q,) how many of them each question
+    may know of; None where they do not.
     """
 
     users: NDArray[np.int32]
@@ -27,6 +29,8 @@ class Cases:
     target_offsets: NDArray[np.int64]
     history_times: NDArray[np.int64] | None = None
     as_of: NDArray[np.int64] | None = None
+    along: Events | None = None
+    passed: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -49,6 +53,8 @@ class Cases:
             target_offsets=target_starts,
             history_times=None if self.history_times is None else self.history_times[rows],
             as_of=None if self.as_of is None else self.as_of[cases],
+            along=self.along,
+            passed=None if self.passed is None else self.passed[cases],
         )
 
     def history(self, case: int) -> UserHistory:

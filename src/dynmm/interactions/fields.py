@@ -9,6 +9,8 @@ import polars as pl
 USER = "user_id"
 ITEM = "item_id"
 TIME = "timestamp"
+#: The id under which an event is known again when it comes twice.
+EVENT = "event_id"
 POSITION = "position"
 RATING = "rating"
 KIND = "kind"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 
 from dynmm.interactions.dataset import Dataset
@@ -13,7 +15,8 @@ class Histories:
 
     def __init__(self, base: Dataset) -> None:
         self._base = base
-        self._since: dict[int, tuple[list[int], list[int]]] = {}
+        #: Items and times of each user since the base: 12 bytes an event.
+        self._since: dict[int, tuple[array[int], array[int]]] = {}
 
     def of(self, user: int) -> UserHistory:
         """The user's events so far; empty for a user without any."""
@@ -21,16 +24,19 @@ class Histories:
         since = self._since.get(user)
         if since is None:
             return base
-        items = np.concatenate([base.items, np.asarray(since[0], dtype=np.int32)])
+        # Copies: an array that numpy looks into cannot grow.
+        items = np.concatenate([base.items, np.array(since[0], dtype=np.int32)])
         if self._base.events.timestamps is None:
             return UserHistory(items)
         before = base.timestamps if base.timestamps is not None else np.empty(0, np.int64)
-        return UserHistory(items, np.concatenate([before, np.asarray(since[1], dtype=np.int64)]))
+        return UserHistory(items, np.concatenate([before, np.array(since[1], dtype=np.int64)]))
 
     def append(self, events: Events) -> None:
         """Add events in the order given."""
         times = events.timestamps if events.timestamps is not None else np.full(len(events), NO_TIME)
         for user, item, time in zip(events.users.tolist(), events.items.tolist(), times.tolist(), strict=True):
-            items, moments = self._since.setdefault(user, ([], []))
-            items.append(item)
-            moments.append(time)
+            found = self._since.get(user)
+            if found is None:
+                found = self._since[user] = (array("i"), array("q"))
+            found[0].append(item)
+            found[1].append(time)

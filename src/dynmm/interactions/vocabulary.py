@@ -15,7 +15,7 @@ class Vocabulary:
 
     def __init__(self, ids: Sequence[str]) -> None:
         """ids: distinct strings. Raises ValueError where one stands twice."""
-        self.ids: tuple[str, ...] = tuple(ids)
+        self.ids: Sequence[str] = tuple(ids)
         self._index: dict[str, int] = {outside: dense for dense, outside in enumerate(self.ids)}
         if len(self._index) != len(self.ids):
             raise ValueError("a vocabulary needs distinct ids")
@@ -45,3 +45,18 @@ class Vocabulary:
     def decode(self, dense: int) -> str:
         """The outside id of one dense integer."""
         return self.ids[dense]
+
+
+class OpenVocabulary(Vocabulary):
+    """A vocabulary that newcomers join behind the others, each at a cost that does not grow with it."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(ids)
+        self._open = self.ids = list(ids)
+
+    def add(self, outside: str) -> int:
+        """The dense integer of an id, which becomes known if it was not."""
+        dense = self._index.setdefault(outside, len(self._open))
+        if dense == len(self._open):
+            self._open.append(outside)
+        return dense

@@ -1,4 +1,4 @@
-"""The cut: each user's last training event held back, to fit what stands on stages that must not have seen it."""
+"""The cut: training events held back, to fit what stands on stages that must not have seen them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
-from dynmm.interactions.splits.casework import cases_of, events_per_user, from_the_end
+from dynmm.interactions.splits.casework import cases_of, events_per_user, from_the_end, times_of
+from dynmm.interactions.splits.eventwise import each_event
+from dynmm.interactions.splits.holdout import time_cut
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """before: the training events without each user's last. asked: what came next, a case for each such user."""
+    """before: the training events without those that were held back. asked: the cases that these make."""
 
     before: Dataset
     asked: Cases
@@ -26,3 +28,16 @@ def cut_last(train: Dataset) -> Cut:
     """
     last = (from_the_end(train) == 0) & (events_per_user(train) >= 2)[train.events.users]
     return Cut(train.keep(~last, validation=None), cases_of(train, ~last, last))
+
+
+def cut_time(train: Dataset, share: float, most: int) -> Cut:
+    """Hold back the last share of the events by time, and ask about each as a stream would.
+
+    What is learned for a stream has to know how its questions are spread: over users who have just come and users who
+    have been there for long, each at any point of their way. most: questions. Raises UnsupportedByData where the
+    events have no moment to cut at.
+    """
+    times = times_of(train)
+    assert times is not None, "a stream has times"
+    later = times >= time_cut(times, 1 - share, "the cut")
+    return Cut(train.keep(~later, validation=None), each_event(train, later, most))

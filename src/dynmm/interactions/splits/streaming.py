@@ -6,18 +6,21 @@ import numpy as np
 
 from dynmm.errors import UnsupportedByData
 from dynmm.interactions.dataset import Dataset
-from dynmm.interactions.splits.casework import cases_of, split_of, times_of
+from dynmm.interactions.splits.casework import split_of, times_of
+from dynmm.interactions.splits.eventwise import each_event
 from dynmm.interactions.splits.holdout import time_cut
 from dynmm.interactions.splits.requirements import need_time
 from dynmm.interactions.splits.settings import SplitConfig
 from dynmm.interactions.splits.split import TEST, TRAIN, VALIDATION, Split
-from dynmm.types import BoolArray
+
+#: Most questions of validation, spread evenly over the slice: each reads a whole history, after every epoch.
+_MOST = 2_500
 
 
 def stream(dataset: Dataset, config: SplitConfig) -> Split:
     """Training part and stream; the training part's own last slice selects, then all of it is refitted.
 
-    Validation asks for the last event of each user within the slice, after everything that came before it.
+    Validation asks about the events of the slice as the stream will: each after everything that came before it.
     Raises UnsupportedByData where events have no timestamps, or all the same one.
     """
     purpose = "split 'stream'"
@@ -34,14 +37,13 @@ def stream(dataset: Dataset, config: SplitConfig) -> Split:
         notes = (f"nothing is held out for selection: {reason}",)
     else:
         parts[before & (times >= slice_from)] = VALIDATION
-    targets = _last_of_user(dataset, parts == VALIDATION)
     order = dataset.in_time_order()
     return split_of(
         "stream",
         "time",
         dataset,
         parts,
-        cases_of(dataset, before & ~targets, targets),
+        each_event(dataset.keep(before), parts[before] == VALIDATION, _MOST),
         None,
         f"the first {config.stream_train_share:.0%} of the events by time train, the rest is replayed; the last "
         f"{config.validation_share:.0%} of the training part select before it is refitted whole",
@@ -50,12 +52,3 @@ def stream(dataset: Dataset, config: SplitConfig) -> Split:
         counts={"stream from (ms UTC)": stream_from},
         notes=notes,
     )
-
-
-def _last_of_user(dataset: Dataset, marks: BoolArray) -> BoolArray:
-    rows = np.flatnonzero(marks)
-    last = np.full(dataset.n_users, -1)
-    last[dataset.events.users[rows]] = rows  # rows go up: the last one stays
-    chosen = np.zeros(len(marks), bool)
-    chosen[last[last >= 0]] = True
-    return chosen

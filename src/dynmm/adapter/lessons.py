@@ -1,0 +1,93 @@
+"""What the adapter learns from: events on the state just before each, and the reservoir of earlier ones.
+
+N events, C items of each (the one that was taken first), D width, S features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Events as rows.
+
+    people: (N,) int64. users: (N, D) base vectors. seen: (N, S) features of the users, active: (N,) their m. items:
+    (N, C) int64. known: (N, C, S) features of the items, moving: (N, C) their m. beside: (N, C) what other stages add
+    to the scores, with the logarithm of how many items each stands for; -inf where there is no item.
+    """
+
+    people: Tensor
+    users: Tensor
+    seen: Tensor
+    active: Tensor
+    items: Tensor
+    known: Tensor
+    moving: Tensor
+    beside: Tensor
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def take(self, rows: Tensor | Sequence[int]) -> Lesson:
+        """Some of them, in the order given."""
+        places = torch.as_tensor(rows, dtype=torch.int64)
+        return Lesson(*(getattr(self, one.name)[places] for one in fields(self)))
+
+    def arrays(self, prefix: str) -> Arrays:
+        """Everything, by name."""
+        return {f"{prefix}.{one.name}": getattr(self, one.name).numpy() for one in fields(self)}
+
+    @staticmethod
+    def restored(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> Lesson | None:
+        """What `arrays` gave; None where there was none."""
+        if f"{prefix}.people" not in arrays:
+            return None
+        return Lesson(*(torch.from_numpy(np.array(arrays[f"{prefix}.{one.name}"])) for one in fields(Lesson)))
+
+    @staticmethod
+    def joined(parts: Sequence[Lesson]) -> Lesson:
+        """Several of one shape as one."""
+        return Lesson(*(torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Lesson)))
+
+
+class Reservoir:
+    """Earlier events, each of them with the same chance of still being there (Vitter 1985, algorithm R)."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self.met = size, 0
+        self.kept: Lesson | None = None
+
+    def add(self, lesson: Lesson, draws: np.random.Generator) -> None:
+        """Let events in. draws: of this boundary alone."""
+        if not self._size or not len(lesson):
+            return
+        free = self._size - (0 if self.kept is None else len(self.kept))
+        first = min(free, len(lesson))
+        if first:
+            head = lesson.take(range(first))
+            self.kept = head if self.kept is None else Lesson.joined([self.kept, head])
+        assert self.kept is not None, "with room for some, some are kept"
+        ranks = np.arange(self.met + first, self.met + len(lesson))
+        places = (draws.random(len(ranks)) * (ranks + 1)).astype(np.int64)
+        into = {int(place): first + row for row, place in enumerate(places) if place < self._size}
+        self.met += len(lesson)
+        if into:
+            at = torch.tensor(list(into), dtype=torch.int64)
+            new = lesson.take(list(into.values()))
+            for one in fields(Lesson):
+                getattr(self.kept, one.name)[at] = getattr(new, one.name)
+
+    def drawn(self, count: int, draws: np.random.Generator) -> Lesson | None:
+        """Some of them, each at most once."""
+        if self.kept is None or not count:
+            return None
+        return self.kept.take(draws.permutation(len(self.kept))[:count].tolist())

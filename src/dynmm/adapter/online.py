@@ -1,0 +1,353 @@
+"""The adapter through a stream: it observes events on the state before them, learns at boundaries, and serves versions.
+
+Everything follows from the events and their order. The same events, whole or in pieces, and with stops in between,
+give the same bits. N events, C items, I items of the catalogue, D width, P projected latents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from dynmm.adapter.drift import Drift
+from dynmm.adapter.guard import Guard
+from dynmm.adapter.learning import Rule, Weights, losses, step
+from dynmm.adapter.lessons import Lesson, Reservoir
+from dynmm.adapter.model import Shape
+from dynmm.adapter.settings import AdapterSettings
+from dynmm.adapter.space import MovedSpace
+from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, user_activity, user_features
+from dynmm.protocols import VectorSpace
+from dynmm.randomness import derive_seed, generator
+from dynmm.system import Query
+from dynmm.types import FloatArray, IntArray
+
+logger = logging.getLogger(__name__)
+
+Arrays = dict[str, NDArray[np.generic]]
+
+#: What other stages add to the scores of (C,) candidates of a query.
+Beside = Callable[[Query, IntArray], FloatArray]
+
+#: Newest events whose items are drawn as negatives.
+_RING = 4_096
+#: A weight that moves further than this in one boundary is a sign of a broken update.
+_WILD = 10.0
+
+
+class OnlineAdapter:
+    """Observes, learns and serves. `space` is what ranks."""
+
+    def __init__(
+        self,
+        base: VectorSpace,
+        collaborative: Tensor,
+        settings: AdapterSettings,
+        seed: int,
+        *,
+        window_ms: int | None,
+    ) -> None:
+        """collaborative: (I, D) what is known of items from interactions, guessed for those without. window_ms: of a
+        window as configured; None where the events have no time."""
+        self.settings, self._seed, self._window_ms = settings, seed, window_ms
+        paper = settings.variant == "paper"
+        width = base.width
+        self._projection = _principal(base.item_vectors.cpu(), settings.dims)
+        self._shape = Shape(width, PLAIN + self._projection.shape[1], settings.hidden, settings.gate)
+        draws = torch.Generator().manual_seed(derive_seed(seed, "adapter"))
+        start = self._shape.first_weights(draws, gate_bias=0.0 if paper else settings.gate_bias, zero=not paper)
+        self.weights = Weights.begin(start)
+        self.summaries = ItemSummaries(len(base.item_vectors), self._projection.shape[1], settings.half_life)
+        self.reservoir = Reservoir(settings.replay)
+        self.guard = Guard(settings.guard_events)
+        self.drift = Drift(watch=settings.drift and not paper)
+        self.space = MovedSpace(base, *self._known(base, collaborative), self._shape, settings)
+        #: Weights by version, the newest few. Version 0 is the base as it is.
+        self.kept: dict[int, Tensor] = {}
+        self.version, self.candidate = 0, 0
+        #: Events counted at each boundary so far.
+        self.boundaries: list[int] = []
+        self.learned, self.refused = 0, 0
+        self._waiting: list[Lesson] = []
+        self._by_user: dict[int, int] = {}
+        self._ring = np.full(_RING, -1, np.int64)
+        self._window: int | None = None
+        self._since = 0
+        if paper:
+            self._serve(1, start)
+
+    def with_items(self, base: VectorSpace, collaborative: Tensor) -> OnlineAdapter:
+        """Let items that came in; this same adapter goes on with a wider base."""
+        self.summaries.widen(len(base.item_vectors))
+        moved = self.space
+        self.space = MovedSpace(base, *self._known(base, collaborative), self._shape, self.settings)
+        self.space.now = moved.now
+        self.space.refresh(moved.weights, self.summaries)
+        return self
+
+    @property
+    def counted(self) -> int:
+        """Events so far."""
+        return self.summaries.clock
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Versions that can be gone back to, 0 the base among them."""
+        return (0, *self.kept)
+
+    def due(self, moment: int | None, *, ahead: int = 0) -> bool:
+        """Whether a window ends before an event at this moment, or enough events have come.
+
+        moment: ms UTC. ahead: events before it that are not counted yet.
+        """
+        if self._since + ahead >= self.settings.batch:
+            return True
+        if self._window_ms is None or moment is None or self._window is None:
+            return False
+        return moment >= self._window + self.drift.length(self._window_ms)
+
+    def wants(self, position: int, user: int) -> bool:
+        """Whether the event at this place of the stream is to be observed."""
+        if self._by_user.get(user, 0) >= self.settings.user_events:
+            return False
+        share = self.settings.share
+        return share >= 1.0 or generator(self._seed, "adapter share", position).random() < share
+
+    def observe(self, user: int, item: int, query: Query, beside: Beside | None) -> None:
+        """An event that is about to be counted. query: what its user would have been asked just before."""
+        settings, position = self.settings, self.counted
+        context = context_of(query.history, self.space.latents)
+        if settings.variant == "paper":
+            # As the paper's windows, which hold the event that they are to predict.
+            self.summaries.meet(item, context)
+        candidates, standing = self._candidates(item, query, generator(self._seed, "adapter negatives", position))
+        histories, moments = [query.history], [query.as_of]
+        with torch.no_grad():
+            users = self.space.base.user_vectors(histories).cpu()
+        added = np.zeros(len(candidates)) if beside is None else beside(query, candidates)
+        lesson = Lesson(
+            people=torch.tensor([user]),
+            users=users,
+            seen=torch.from_numpy(user_features(histories, moments, self.space.latents)),
+            active=torch.from_numpy(user_activity(histories, moments, settings.user_half_life_days, settings.active)),
+            items=torch.from_numpy(candidates)[None],
+            known=torch.from_numpy(self.summaries.read(candidates))[None],
+            moving=torch.from_numpy(self.summaries.activity(candidates, settings.active))[None],
+            beside=torch.from_numpy((added + standing).astype(np.float32))[None],
+        )
+        self._waiting.append(lesson)
+        self._by_user[user] = self._by_user.get(user, 0) + 1
+        if settings.variant != "paper":
+            self.summaries.meet(item, context)
+
+    def count(self, items: IntArray, moment: int | None) -> None:
+        """Events that have happened, in their order. moment: of the newest, ms UTC."""
+        clock = self.counted
+        self.summaries.advance(items)
+        newest = np.asarray(items[-_RING:], dtype=np.int64)
+        self._ring[(clock + len(items) - len(newest) + np.arange(len(newest))) % _RING] = newest
+        self._since += len(items)
+        if moment is not None:
+            self.space.now = max(moment, self.space.now or moment)
+            if self._window is None and self._window_ms is not None:
+                self._window = moment // self._window_ms * self._window_ms
+
+    def boundary(self, moment: int | None) -> None:
+        """A window has ended: prove the candidate on it, learn from it, and serve what has proved itself.
+
+        moment: of the event that begins the next window, ms UTC.
+        """
+        self.boundaries.append(self.counted)
+        lessons, self._waiting, self._by_user, self._since = self._waiting, [], {}, 0
+        if moment is not None and self._window_ms is not None:
+            length = self.drift.length(self._window_ms)
+            self._window = moment // length * length
+        if lessons:
+            window = Lesson.joined(lessons)
+            self._prove(window)
+            self._learn(window)
+        self.space.refresh(self._served(), self.summaries)
+
+    def roll_back(self, version: int) -> None:
+        """Serve an earlier version, and go on learning from there. version: one of `versions`."""
+        weights = self.kept.get(version)
+        start = self.weights.anchor if weights is None else weights
+        if weights is not None:
+            self.weights = Weights.begin(weights)
+        self.version, self.candidate = version, 0
+        self.guard = Guard(self.settings.guard_events)
+        self.space.refresh(None if version == 0 else start, self.summaries)
+
+    def _served(self) -> Tensor | None:
+        return self.kept.get(self.version)
+
+    def _prove(self, window: Lesson) -> None:
+        """The candidate on events that it has not learned from."""
+        if self.candidate and self.settings.guard and self.settings.variant != "paper":
+            with torch.no_grad():
+                vectors = self._vectors(window)
+                base, _ = losses(self._shape, torch.zeros(self._shape.size), window, vectors)
+                own, _ = losses(self._shape, self.kept[self.candidate], window, vectors)
+            self.guard.add((base - own).tolist())
+            self.drift.add(float(own.mean()))
+            self.version = self.candidate if self.guard.passes else 0
+        elif self.candidate:
+            self.version = self.candidate
+
+    def _learn(self, window: Lesson) -> None:
+        settings, number = self.settings, len(self.boundaries)
+        before = self.weights.copy()
+        draws = generator(self._seed, "adapter boundary", number)
+        paper = settings.variant == "paper"
+        rule = Rule(
+            settings.learning_rate,
+            settings.weight_decay,
+            settings.stability,
+            settings.ewc,
+            settings.clip if not paper else math.inf,
+            settings.ema,
+        )
+        for _ in range(settings.steps):
+            some = window.take(np.sort(draws.permutation(len(window))[: settings.step_events]).tolist())
+            replayed = self.reservoir.drawn(min(len(some), settings.step_events), draws)
+            lesson = some if replayed is None else Lesson.joined([some, replayed])
+            step(self._shape, self.weights, lesson, self._vectors(lesson), rule)
+        self.reservoir.add(window, draws)
+        self.learned += len(window)
+        if not self._keep(before, number):
+            return
+        if self.version == self.candidate:
+            self.weights.anchor = self.weights.ema.clone()
+
+    def _keep(self, before: Weights, number: int) -> bool:
+        """A new candidate, unless the update is broken: then the weights are those of before."""
+        wild = (self.weights.raw - before.raw).abs().max()
+        if not self.weights.sound or float(wild) > _WILD:
+            self.refused += 1
+            self.weights = before
+            logger.warning("an update of the adapter was no use (%s) and is not kept", "not finite or far too large")
+            return False
+        self.candidate = number
+        self.kept[number] = self.weights.ema.clone()
+        if not self.settings.guard or self.settings.variant == "paper":
+            self.version = number
+        for old in sorted(self.kept)[: -self.settings.versions]:
+            if old != self.version:
+                del self.kept[old]
+        return True
+
+    def _serve(self, number: int, weights: Tensor) -> None:
+        self.kept[number] = weights.clone()
+        self.version = self.candidate = number
+        self.space.refresh(self.kept[number], self.summaries)
+
+    def _vectors(self, lesson: Lesson) -> Tensor:
+        return self.space.base.item_vectors.cpu()[lesson.items.clamp(min=0)]
+
+    def _candidates(
+        self, item: int, query: Query, draws: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """(C,) items, the one that is taken first, and (C,) the logarithm of how many each stands for."""
+        n_items, count = self.summaries.n_items, self.settings.negatives
+        met = min(self.counted, _RING)
+        recent = self._ring[draws.integers(0, met, count // 2)] if met else draws.integers(0, n_items, count // 2)
+        drawn = np.concatenate([recent, draws.integers(0, n_items, count - len(recent))])
+        chances = np.full(count, 0.5 / n_items)
+        if met:
+            often = np.bincount(self._ring[self._ring >= 0], minlength=n_items)
+            chances += 0.5 * often[drawn] / met
+        else:
+            chances *= 2
+        standing = -np.log(count * chances)
+        # What is no candidate, the answer itself among them, tells nothing.
+        standing[(drawn == item) | np.isin(drawn, query.exclude)] = -np.inf
+        return np.concatenate([[item], drawn]), np.concatenate([[0.0], standing])
+
+    def _known(self, base: VectorSpace, collaborative: Tensor) -> tuple[Tensor, NDArray[np.float32]]:
+        unit = normalize(collaborative.float().cpu(), dim=-1)
+        latents = (base.item_vectors.cpu() @ self._projection).numpy().astype(np.float32)
+        return unit, latents
+
+    def arrays(self) -> Arrays:
+        """Everything that is an array, by name, for a snapshot."""
+        found: Arrays = {f"weights.{name}": one.numpy() for name, one in self.weights.tensors().items()}
+        found |= {f"summaries.{name}": array for name, array in self.summaries.arrays().items()}
+        found |= {f"version.{number}": flat.numpy() for number, flat in self.kept.items()}
+        found["ring"] = self._ring
+        if self.reservoir.kept is not None:
+            found |= self.reservoir.kept.arrays("replay")
+        if self._waiting:
+            found |= Lesson.joined(self._waiting).arrays("waiting")
+        found["boundaries"] = np.asarray(self.boundaries, np.int64)
+        return found
+
+    def card(self) -> dict[str, Any]:
+        """Everything else, as JSON, for a snapshot."""
+        return {
+            "steps": self.weights.steps,
+            "version": self.version,
+            "candidate": self.candidate,
+            "learned": self.learned,
+            "refused": self.refused,
+            "met": self.reservoir.met,
+            "guard": self.guard.state(),
+            "drift": self.drift.state(),
+            "window": self._window,
+            "since": self._since,
+            "now": self.space.now,
+            "by_user": sorted(self._by_user.items()),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[np.generic]], card: Mapping[str, Any]) -> None:
+        """Go on from what `arrays` and `card` gave, with a base of the same items."""
+
+        def tensor(name: str) -> Tensor:
+            return torch.from_numpy(np.array(arrays[name]))
+
+        flats = {name: tensor(f"weights.{name}") for name in self.weights.tensors()}
+        self.weights = Weights(**flats, steps=int(card["steps"]))
+        parts = {name.removeprefix("summaries."): one for name, one in arrays.items() if name.startswith("summaries.")}
+        self.summaries.restore(parts)
+        numbers = sorted(int(name.removeprefix("version.")) for name in arrays if name.startswith("version."))
+        self.kept = {number: tensor(f"version.{number}") for number in numbers}
+        self._ring = np.array(arrays["ring"], dtype=np.int64)
+        self.reservoir.kept, self.reservoir.met = Lesson.restored(arrays, "replay"), int(card["met"])
+        waiting = Lesson.restored(arrays, "waiting")
+        self._waiting = [] if waiting is None else [waiting]
+        self.boundaries = np.asarray(arrays["boundaries"]).tolist()
+        self.version, self.candidate = int(card["version"]), int(card["candidate"])
+        self.learned, self.refused = int(card["learned"]), int(card["refused"])
+        self.guard.restore(dict(card["guard"]))
+        self.drift.restore(dict(card["drift"]))
+        self._window, self._since = card["window"], int(card["since"])
+        self._by_user = {int(user): int(count) for user, count in card["by_user"]}
+        self.space.now = card["now"]
+        self.space.refresh(self._served(), self.summaries)
+
+    def sha256(self) -> str:
+        """Of everything that `arrays` and `card` tell."""
+        digest = hashlib.sha256(json.dumps(self.card(), sort_keys=True).encode())
+        for name, array in sorted(self.arrays().items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def _principal(vectors: Tensor, dims: int) -> Tensor:
+    """(D, P) the directions in which the items differ most, each with its largest part positive."""
+    centred = vectors.double() - vectors.double().mean(0)
+    _, directions = torch.linalg.eigh(centred.t() @ centred)
+    found = directions.flip(1)[:, : min(dims, vectors.shape[1])]
+    largest = found.abs().argmax(0)
+    signs = found[largest, torch.arange(found.shape[1])].sign()
+    turned: Tensor = (found * signs).float()
+    return turned

@@ -1,0 +1,99 @@
+"""The vectors that serve: those of the frozen stage, moved where there was activity lately.
+
+B users, I items, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from dynmm.adapter.model import ITEM, USER, Shape, shift
+from dynmm.adapter.settings import AdapterSettings
+from dynmm.adapter.summaries import ItemSummaries, user_activity, user_features
+from dynmm.protocols import VectorSpace
+from dynmm.topk import SAME_KERNEL_ROWS
+from dynmm.types import UserHistory
+
+#: Items that are moved at a time: every block has as many rows, so that no bit hangs on how many are hot.
+_BLOCK = 1_024
+
+
+class MovedSpace:
+    """A `VectorSpace` over another. Cost follows what is hot, not the catalogue."""
+
+    def __init__(
+        self,
+        base: VectorSpace,
+        collaborative: Tensor,
+        latents: NDArray[np.float32],
+        shape: Shape,
+        settings: AdapterSettings,
+    ) -> None:
+        """collaborative: (I, D) unit vectors that the network reads of items. latents: (I, P) projected ones."""
+        self.base, self._collaborative, self.latents, self._shape = base, collaborative, latents, shape
+        self._settings = settings
+        #: (D', ) weights that serve; None serves the base as it is.
+        self.weights: Tensor | None = None
+        #: Moment of the newest event, ms UTC; None where there is no time.
+        self.now: int | None = None
+        self._vectors: Tensor | None = None
+        self.hot: NDArray[np.int64] = np.empty(0, np.int64)
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.base.width
+
+    @property
+    def item_vectors(self) -> Tensor:
+        """(I, D) float32."""
+        return self.base.item_vectors if self._vectors is None else self._vectors
+
+    def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
+        """(B, D) float32, each from its own history alone."""
+        found = self.base.user_vectors(histories)
+        if self.weights is None or not len(histories):
+            return found
+        moments = [self.now] * len(histories)
+        settings = self._settings
+        seen = torch.from_numpy(user_features(histories, moments, self.latents))
+        active = torch.from_numpy(user_activity(histories, moments, settings.user_half_life_days, settings.active))
+        with torch.no_grad():
+            plain = found.cpu()
+            lengths = plain.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+            rows = max(0, SAME_KERNEL_ROWS - len(plain))
+            # Padded, so that what one user gets does not hang on how many others are in the batch.
+            known, features = pad(plain / lengths, (0, 0, 0, rows)), pad(seen, (0, 0, 0, rows))
+            moved = shift(self._shape, self.weights, USER, known, features)[: len(plain)]
+            there: Tensor = (plain + active[:, None] * lengths * moved).to(found.device)
+            return there
+
+    def refresh(self, weights: Tensor | None, summaries: ItemSummaries) -> None:
+        """Serve these weights, and put every hot item where it now belongs; what has cooled goes back."""
+        self.weights = weights
+        base = self.base.item_vectors
+        if weights is None:
+            self._vectors, self.hot = None, np.empty(0, np.int64)
+            return
+        if self._vectors is None or len(self._vectors) != len(base):
+            self._vectors = base.clone()
+        elif len(self.hot):
+            cooled = torch.from_numpy(self.hot)
+            self._vectors[cooled] = base[cooled]
+        self.hot = summaries.hot()
+        for start in range(0, len(self.hot), _BLOCK):
+            items = self.hot[start : start + _BLOCK]
+            rows = torch.from_numpy(items)
+            features = torch.from_numpy(summaries.read(items))
+            active = torch.from_numpy(summaries.activity(items, self._settings.active))
+            room = (0, 0, 0, _BLOCK - len(items))
+            with torch.no_grad():
+                moved = shift(self._shape, weights, ITEM, pad(self._collaborative[rows], room), pad(features, room))
+                place = base[rows].cpu() + active[:, None] * moved[: len(items)]
+            self._vectors[rows] = place.to(base.device)

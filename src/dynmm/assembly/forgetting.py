@@ -1,0 +1,113 @@
+"""Deletion: what a user did leaves everything that moves, which then is as if the log had never had them."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from dataclasses import replace
+from typing import Any
+
+from dynmm.artefact import CANDIDATES, MOVING, seal
+from dynmm.assembly.adding import write_arrival
+from dynmm.assembly.books import Books, counted_in
+from dynmm.assembly.live import BOUNDARY, LOG_FILE, Live, follow, writable
+from dynmm.assembly.logkeeping import take_snapshot
+from dynmm.assembly.snapshotting import live_sha256
+from dynmm.assembly.whole import Whole, known_events, set_moving, whole_of
+from dynmm.config import Config
+from dynmm.errors import UnknownIdError, UnsupportedByData
+from dynmm.evidence.items import ItemStatistics
+from dynmm.evidence.pairs import PairStatistics
+from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.trend import TrendSettings
+from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.splits import Split, without_user
+from dynmm.recommender import Recommender
+from dynmm.runfiles import write_events
+from dynmm.storage import named_disk_errors, new_folder
+from dynmm.stream.copying import copy_records
+from dynmm.stream.memory import MemoryLog
+from dynmm.stream.protocol import EventLog
+from dynmm.stream.sqlite_log import SqliteLog
+
+COVERS = (
+    "events in the log, those of held items too, and the log's chain, which was made anew",
+    "events of the fit that are kept with the run, and the user's id",
+    "statistics of pairs, items and trends that rank and explain, counted anew",
+    "histories, window summaries, the adapter with its optimizer, replay buffer and versions, learned anew",
+    "snapshots of earlier states, which are gone, and the file of candidates of sampled evaluation",
+)
+NOT_COVERED = (
+    "weights of the frozen parts (backbone, joint stage, weights of facts, re-rankers): they forget with the next fit",
+    "sums over pairs and counts of items in model/, which name nobody and neither rank nor explain in this run now",
+    "the data set that the run was fitted to, copies and backups of the run, and what was shown or sent to others",
+    "blocks of the disk that the old files lay in, until the system writes over them",
+)
+
+
+def forget_user(recommender: Recommender, user: str) -> dict[str, Any]:
+    """See `Recommender.forget`. Raises UnknownIdError, StorageError, and UnsupportedByData for a published model."""
+    if recommender.split is None:
+        raise UnsupportedByData("a published model knows no user, so there is nobody to forget")
+    live, fitted = writable(recommender), user in recommender.known.users
+    before = {"offset": live.log.offset, "head": live.log.head}
+    split = without_user(recommender.split, user) if fitted else recommender.split
+    gone = len(recommender.split.source.events) - len(split.source.events)
+    forgotten = recommender.forgotten + int(fitted)
+    home = live.home
+    if user not in recommender.users and not any(one.event.user == user for one in live.held):
+        raise UnknownIdError(f"unknown user {user!r}: this run knows {len(recommender.users):,} users, and not them")
+    log, removed = _log_without(live, user, split, forgotten, recommender.facts)
+    rebuilt = Recommender(_refreshed(recommender, split), known_events(split), recommender.facts, split)
+    rebuilt.forgotten = forgotten
+    rebuilt.live = Live(log, live.settings, home, arrivals=live.arrivals)
+    set_moving(rebuilt)
+    follow(rebuilt)
+    vars(recommender).update(vars(rebuilt))
+    if home is not None:
+        take_snapshot(recommender)
+    return {
+        "user": user,
+        "deleted": {"events in the log": removed, "events of the fit": gone},
+        "log": {"before": before, "after": {"offset": log.offset, "head": log.head}},
+        "state_sha256": live_sha256(recommender),
+        "covers": list(COVERS),
+        "not_covered": list(NOT_COVERED),
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any) -> tuple[EventLog, int]:
+    """A log that never had the user, in the place of the old one; and how many events it has less."""
+    if live.home is None:
+        smaller = MemoryLog()
+        return smaller, copy_records(live.log, smaller, without=user, leave_out=(BOUNDARY,))
+    # The log, the data and their manifest change places with the old ones in one step.
+    with new_folder(live.home) as beside:
+        write_events(beside, split.source, split.parts)
+        seal(beside, {"data_sha256": facts["data"]["sha256"], "forgotten": forgotten}, moving=MOVING)
+        for number, arrival in enumerate(live.arrivals):
+            write_arrival(arrival, beside, number)
+        with SqliteLog.open(beside / LOG_FILE) as log:
+            removed = copy_records(live.log, log, without=user, leave_out=(BOUNDARY,))
+        live.log.close()
+    with named_disk_errors(live.home):
+        shutil.rmtree(live.home.parent / CANDIDATES, ignore_errors=True)
+    return SqliteLog.open(live.home / LOG_FILE), removed
+
+
+def _refreshed(recommender: Recommender, split: Split) -> Whole:
+    """The stages as fitted, with statistics that count the events of the split alone."""
+    whole = whole_of(recommender).as_fitted()
+    counted = replace(counted_in(split), validation=None)
+    fresh = whole.with_books(Books(counted))
+    if fresh.evidence is not None:
+        fresh.equip(_recounted(fresh.evidence, counted, Config.of(recommender.facts["config"])))
+    return fresh
+
+
+def _recounted(evidence: EvidenceScore, counted: Dataset, config: Config) -> EvidenceScore:
+    settings = config.evidence
+    pairs = PairStatistics.of(counted, settings.pairs)
+    items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days))
+    return replace(evidence, terms=replace(evidence.terms, pairs=pairs, items=items))

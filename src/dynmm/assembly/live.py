@@ -1,0 +1,270 @@
+"""A recommender that follows its log: what comes in is durable first and counted then, one replayable step at a time.
+
+Nothing here asks a clock but to note when an event came in. So a replay of the log is the same run: what is counted,
+held, admitted and rolled back follows from its records alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from dynmm.assembly.whole import whole_of
+from dynmm.catalogue.features import Features
+from dynmm.config import Config
+from dynmm.errors import ArtefactError, DataError, UnsupportedByData
+from dynmm.interactions.columns import interaction_columns
+from dynmm.interactions.fields import EVENT, ITEM, TIME, USER
+from dynmm.interactions.tables import as_polars
+from dynmm.interactions.validation import check_rows, interaction_rules
+from dynmm.recommender import Recommender
+from dynmm.stream.events import Entry, Event, Mark
+from dynmm.stream.memory import MemoryLog
+from dynmm.stream.settings import StreamSettings
+from dynmm.types import Events
+
+if TYPE_CHECKING:
+    from dynmm.stream.protocol import EventLog
+
+logger = logging.getLogger(__name__)
+
+#: Kinds of marks. Those of boundaries are written behind the events they followed from, and prove a replay.
+ITEMS, ROLLBACK, BOUNDARY = "items", "rollback", "boundary"
+
+#: The log of a run in its `state/`, the snapshots of what was learned, and what is known of items that came.
+LOG_FILE, SNAPSHOTS_DIR, ADDED_DIR = "events.sqlite", "snapshots", "added"
+
+#: Events that are counted at a time.
+_PORTION = 8_192
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """Items that came after the fit, together: rows of the item table, and what encoders made of them."""
+
+    table: pl.DataFrame
+    features: tuple[Features, ...]
+
+
+@dataclass(eq=False)
+class Live:
+    """How far a recommender has read its log.
+
+    log: what it reads. home: the `state/` that the log lies in, None where it is in memory. fixed: it shows an earlier
+    moment and takes nothing in. offset, marks: entries and marks read. held: events that wait for their items.
+    arrivals: in the order of their marks, those to come included. late_clocks: events whose time was bounded.
+    snapshot: the offset of the newest one.
+    """
+
+    log: EventLog
+    settings: StreamSettings
+    home: Path | None = None
+    fixed: bool = False
+    offset: int = 0
+    marks: int = 0
+    held: list[Entry] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    admitted: int = 0
+    boundaries: int = 0
+    late_clocks: int = 0
+    snapshot: int = 0
+
+
+def live_of(recommender: Recommender) -> Live:
+    """Where a recommender stands in its log; one in memory where it has none yet."""
+    if recommender.live is None:
+        recommender.live = Live(MemoryLog(), stream_settings(recommender))
+    return recommender.live
+
+
+def stream_settings(recommender: Recommender) -> StreamSettings:
+    """The configured ones; the defaults where the recommender was not fitted here."""
+    return Config.of(recommender.facts.get("config")).stream
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What became of some events. accepted: new in the log. duplicates: were there already, and count once."""
+
+    accepted: int
+    duplicates: int
+
+
+def learn_events(recommender: Recommender, events: Any) -> Learned:
+    """See `Recommender.learn`."""
+    rows = list(events) if isinstance(events, Iterator | tuple) else events
+    told = read_events(recommender, as_polars(rows, "events"))
+    if not told:
+        return Learned(0, 0)
+    log = writable(recommender).log
+    receipt = log.append(told)
+    follow(recommender)
+    if receipt.conflicts:
+        raise DataError(
+            f"events: the id {receipt.conflicts[0]!r} is in the log with other contents ({len(receipt.conflicts):,} "
+            "such events); the first stands, and all other events were taken in. Give a new event a new id"
+        )
+    return Learned(len(receipt.accepted), len(receipt.duplicates))
+
+
+def read_events(recommender: Recommender, frame: pl.DataFrame) -> list[Event]:
+    """Checked rows as events of the log, in the order of their times. Raises DataError."""
+    if not len(frame):
+        return []
+    timed = recommender.known.has_time
+    needed = [USER, ITEM] + ([TIME] if timed else [])
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
+        raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
+    rows = interaction_columns(frame.select(needed), "events")
+    check_rows(rows, interaction_rules(needed, need_time=timed), "events", skip_bad=False)
+    rows = rows.with_columns(_ids(recommender, frame))
+    if timed:
+        rows = rows.sort(TIME, maintain_order=True)
+    times = rows[TIME].to_list() if timed else [None] * len(rows)
+    told = zip(rows[EVENT].to_list(), rows[USER].to_list(), rows[ITEM].to_list(), times, strict=True)
+    return [Event(*one) for one in told]
+
+
+def _ids(recommender: Recommender, frame: pl.DataFrame) -> pl.Series:
+    if EVENT in frame.columns:
+        ids = frame[EVENT].cast(pl.String)
+        if ids.null_count():
+            row = int(ids.is_null().arg_max() or 0)
+            raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
+        return ids
+    # Without an id an event cannot be known again, so each gets one of its own: its place in the log.
+    start = live_of(recommender).log.offset
+    return pl.Series(EVENT, [f"at-{start + row}" for row in range(len(frame))])
+
+
+def writable(recommender: Recommender) -> Live:
+    """Its place in a log that takes events. Raises UnsupportedByData for one that shows an earlier moment."""
+    live = live_of(recommender)
+    if live.fixed:
+        raise UnsupportedByData(
+            f"this is the run as of an earlier moment, offset {live.offset:,} of its log: it can be looked at, and "
+            "learns nothing; open the run without as_of"
+        )
+    if live.home is not None and (live.log.read_only or isinstance(live.log, MemoryLog)):
+        # A run that has no log yet was read as one in memory, and a reader's log takes nothing in.
+        from dynmm.stream.sqlite_log import SqliteLog
+
+        live.log.close()
+        live.log = SqliteLog.open(live.home / LOG_FILE)
+    return live
+
+
+def follow(recommender: Recommender, until: int | None = None) -> None:
+    """Read on in the log to its end, or until so many events since the fit count."""
+    live, waiting = live_of(recommender), _Waiting(recommender)
+    for record in _unread(live):
+        if until is not None and recommender.counted + len(waiting) >= until:
+            break
+        if isinstance(record, Mark):
+            waiting.count()
+            _heed(recommender, record, waiting)
+            live.marks = record.number + 1
+        else:
+            live.offset = record.offset + 1
+            waiting.take(record)
+    waiting.count()
+    _prove(recommender)
+
+
+def _unread(live: Live) -> Iterator[Entry | Mark]:
+    return live.log.read(live.offset, marks_from=live.marks)
+
+
+class _Waiting:
+    """Events that were read and are counted together, which changes nothing but the time it takes."""
+
+    def __init__(self, recommender: Recommender) -> None:
+        self._recommender, self._live = recommender, live_of(recommender)
+        self._timed = recommender.known.has_time
+        self._users: list[int] = []
+        self._items: list[int] = []
+        self._times: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def take(self, entry: Entry) -> None:
+        """One event; it is held where its item has not come yet."""
+        items = self._recommender.items
+        if entry.event.item not in items:
+            self._live.held.append(entry)
+            return
+        self._users.append(self._recommender.users.add(entry.event.user))
+        self._items.append(items.encode(entry.event.item))
+        if self._timed:
+            self._times.append(self._time(entry))
+        if len(self._users) >= _PORTION:
+            self.count()
+
+    def count(self) -> None:
+        """Count what was taken."""
+        if not self._users:
+            return
+        users, items = np.asarray(self._users, np.int32), np.asarray(self._items, np.int32)
+        times = np.asarray(self._times, np.int64) if self._timed else None
+        self._users, self._items, self._times = [], [], []
+        self._recommender.replay(Events(users, items, times))
+
+    def _time(self, entry: Entry) -> int:
+        latest = entry.received + round(1000 * self._live.settings.clock_tolerance_seconds)
+        told = entry.received if entry.event.timestamp is None else entry.event.timestamp
+        if told <= latest:
+            return told
+        self._live.late_clocks += 1
+        return latest
+
+
+def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> None:
+    live = live_of(recommender)
+    if mark.kind == ITEMS:
+        number = int(mark.payload["number"])
+        if number >= len(live.arrivals):
+            raise ArtefactError(
+                f"the log tells of items ({', '.join(mark.payload['ids'][:3])}, ...) whose descriptions are not in "
+                f"{live.home}; copy the run again"
+            )
+        admit(recommender, live.arrivals[number])
+        released = [entry for entry in live.held if entry.event.item in recommender.items]
+        live.held = [entry for entry in live.held if entry.event.item not in recommender.items]
+        for entry in released:
+            waiting.take(entry)
+        waiting.count()
+    elif mark.kind == ROLLBACK:
+        whole_of(recommender).roll_back(int(mark.payload["version"]))
+    elif mark.kind == BOUNDARY:
+        live.boundaries += 1
+    else:
+        logger.warning(
+            "the log holds a mark of a kind that this version does not know, %r: it is passed over", mark.kind
+        )
+
+
+def admit(recommender: Recommender, arrival: Arrival) -> None:
+    """Make items known that have arrived."""
+    live = live_of(recommender)
+    recommender.admit(arrival.table, whole_of(recommender).with_items(arrival.features, arrival.table))
+    live.admitted += 1
+
+
+def _prove(recommender: Recommender) -> None:
+    """Write down the boundaries that were met, or hold those that a replay met against what was written."""
+
+
+def roll_back(recommender: Recommender, version: int) -> None:
+    """See `Recommender.rollback`."""
+    whole, live = whole_of(recommender), writable(recommender)
+    whole.check_version(version)
+    live.log.mark(ROLLBACK, {"version": version})
+    follow(recommender)

@@ -1,0 +1,96 @@
+"""The log of a run on disk: opened, read up to a moment, copied with the run, and made short to read by snapshots."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from dynmm.assembly.adding import read_arrivals, write_arrival
+from dynmm.assembly.live import LOG_FILE, SNAPSHOTS_DIR, Live, follow, live_of, stream_settings
+from dynmm.assembly.snapshotting import counted_at, read_live, write_live
+from dynmm.errors import ArtefactError, DataError
+from dynmm.recommender import Recommender
+from dynmm.stream.copying import copy_records
+from dynmm.stream.memory import MemoryLog
+from dynmm.stream.protocol import EventLog
+from dynmm.stream.snapshots import Snapshot, SnapshotStore
+from dynmm.stream.sqlite_log import SqliteLog
+
+logger = logging.getLogger(__name__)
+
+
+def write_log(recommender: Recommender, state: Path) -> None:
+    """Write a recommender's log, and what is known of the items that came, into a new `state/`. Raises StorageError."""
+    live = live_of(recommender)
+    for number, arrival in enumerate(live.arrivals):
+        write_arrival(arrival, state, number)
+    with SqliteLog.open(state / LOG_FILE) as log:
+        copy_records(live.log, log)
+        if not live.fixed and live.offset:
+            _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)
+
+
+def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
+    """Let a freshly loaded recommender follow the log of its run, to its end or as of an offset.
+
+    Raises ArtefactError, TamperedArtefact, and DataError for an offset that the log does not have.
+    """
+    there = (state / LOG_FILE).is_file()
+    log = SqliteLog.open(state / LOG_FILE, read_only=True) if there else MemoryLog()
+    live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
+    live.arrivals = read_arrivals(state)
+    first = recommender.offset
+    if as_of is not None and as_of < first:
+        raise DataError(f"offset {as_of:,} is before the end of the fit, {first:,}, where the log of this run begins")
+    until = None if as_of is None else as_of - first
+    found = _usable(SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), live, until) if there else None
+    if found is not None:
+        read_live(recommender, found.folder)
+    follow(recommender, until)
+    if until is not None and recommender.counted < until:
+        raise DataError(f"offset {as_of:,} is behind the end of the log, {first + recommender.counted:,}")
+
+
+def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | None:
+    """The newest snapshot that lies on this log, and not behind the moment that is asked for."""
+    for found in store.good(live.log.head_at):
+        try:
+            if until is None or counted_at(found.folder) <= until:
+                return found
+        except ArtefactError as error:
+            logger.warning("%s", error)
+    return None
+
+
+def snapshot_if_due(recommender: Recommender) -> None:
+    """Take a snapshot where enough has been learned since the last."""
+    live = live_of(recommender)
+    if live.offset - live.snapshot >= live.settings.snapshot_every:
+        take_snapshot(recommender)
+
+
+def take_snapshot(recommender: Recommender) -> None:
+    """Keep all that moves, beside the log that it follows from. Nothing to do in memory. Raises StorageError."""
+    live = live_of(recommender)
+    if live.home is None or live.fixed or live.offset == 0:
+        return
+    _put(recommender, SnapshotStore(live.home / SNAPSHOTS_DIR, keep=live.settings.snapshots), live.log)
+    live.snapshot = live.offset
+
+
+def _put(recommender: Recommender, store: SnapshotStore, log: EventLog) -> None:
+    """Of what was read; the log may have grown since."""
+    live = live_of(recommender)
+    head = log.head_at(live.offset + live.marks)
+    assert head is not None, "what was read is in the log"
+    store.put(live.offset + live.marks, head, lambda folder: write_live(recommender, folder))
+
+
+def close_live(recommender: Recommender) -> None:
+    """See `Recommender.close`."""
+    live = recommender.live
+    if live is None:
+        return
+    if not live.fixed and live.offset > live.snapshot:
+        take_snapshot(recommender)
+    live.log.close()

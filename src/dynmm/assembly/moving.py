@@ -1,0 +1,135 @@
+"""What moves with the events besides counts: the adapter, which learns the residual of all other stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from dynmm.adapter.online import OnlineAdapter
+from dynmm.adapter.settings import AdapterSettings
+from dynmm.backbone.system import Backbone
+from dynmm.evidence.score import EvidenceScore
+from dynmm.fusion.joint import Joint
+from dynmm.interactions.dataset import HARDLY_ANY_REPEATS, Dataset
+from dynmm.interactions.histories import Histories
+from dynmm.interactions.windows import parse_duration
+from dynmm.protocols import VectorSpace
+from dynmm.storage import named_disk_errors, write_json
+from dynmm.system import Query
+from dynmm.types import Events, FloatArray, IntArray
+
+ARRAYS_FILE, CARD_FILE = "adapter.safetensors", "adapter.json"
+
+_NOBODY = np.empty(0, np.int32)
+
+
+class Moving:
+    """Drives an adapter event by event, whatever portions the events come in."""
+
+    def __init__(self, adapter: OnlineAdapter, known: Dataset) -> None:
+        """known: the events that are the users' histories at the start."""
+        self.adapter = adapter
+        self._histories = Histories(known)
+        self._exclude = known.repeat_share() < HARDLY_ANY_REPEATS
+
+    @property
+    def space(self) -> VectorSpace:
+        """The vectors that serve."""
+        return self.adapter.space
+
+    @property
+    def version(self) -> int:
+        """The version that serves, 0 for the base as it is."""
+        return self.adapter.version
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Versions that can be gone back to."""
+        return self.adapter.versions
+
+    def learn(self, events: Events, evidence: EvidenceScore | None, count: Callable[[Events], None]) -> None:
+        """Observe each event on the state before it, then count it. count: what else counts."""
+        adapter, start = self.adapter, 0
+        times = [None] * len(events) if events.timestamps is None else events.timestamps.tolist()
+        users, items = events.users.tolist(), events.items.tolist()
+
+        def pass_by(end: int) -> None:
+            nonlocal start
+            if end > start:
+                passed = events.take(slice(start, end))
+                count(passed)
+                self._histories.append(passed)
+                adapter.count(passed.items, None if times[end - 1] is None else max(times[start:end]))
+            start = end
+
+        for row, (user, item, time) in enumerate(zip(users, items, times, strict=True)):
+            if adapter.due(time, ahead=row - start):
+                pass_by(row)
+                adapter.boundary(time)
+            if adapter.wants(adapter.counted + row - start, user):
+                pass_by(row)
+                history = self._histories.of(user)
+                query = Query(history, time, exclude=history.items if self._exclude else _NOBODY)
+                adapter.observe(user, item, query, None if evidence is None else _beside(evidence))
+        pass_by(len(events))
+
+    def remember(self, events: Events) -> None:
+        """Put events into the histories that were counted before a stop."""
+        self._histories.append(events)
+
+    def roll_back(self, version: int) -> None:
+        """Serve an earlier version."""
+        self.adapter.roll_back(version)
+
+    def with_items(self, base: VectorSpace) -> Moving:
+        """Let items that came in."""
+        self.adapter.with_items(base, collaborative_of(base))
+        return self
+
+    def save(self, folder: Path) -> None:
+        """Write everything that moves. Raises StorageError."""
+        arrays = {name: np.ascontiguousarray(one) for name, one in self.adapter.arrays().items()}
+        with named_disk_errors(folder):
+            save_file(arrays, folder / ARRAYS_FILE)
+        write_json(folder / CARD_FILE, self.adapter.card())
+
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote. Raises OSError, ValueError, KeyError or SafetensorError."""
+        self.adapter.restore(load_file(folder / ARRAYS_FILE), json.loads((folder / CARD_FILE).read_bytes()))
+
+    def sha256(self) -> str:
+        """Of everything that moves."""
+        return self.adapter.sha256()
+
+
+def moving_of(
+    space: VectorSpace, known: Dataset, settings: AdapterSettings, seed: int, *, window: str | None = None
+) -> Moving | None:
+    """A fresh adapter over a fitted stage of vectors. None where it is off, or nothing is known to move from.
+
+    known: the events that are the users' histories.
+    """
+    if settings.variant == "off" or not len(space.item_vectors):
+        return None
+    named = settings.window if window is None else window
+    if named == "auto":
+        named = "1d" if known.info.time_resolution == "day" else "1h"
+    window_ms = parse_duration(named) if known.has_time else None
+    return Moving(OnlineAdapter(space, collaborative_of(space), settings, seed, window_ms=window_ms), known)
+
+
+def collaborative_of(space: VectorSpace) -> Tensor:
+    """(I, D) what is known of items from interactions; for those that nobody took, what their content lets guess."""
+    if isinstance(space, Joint):
+        return space.collaborative
+    assert isinstance(space, Backbone), "vectors come from one of two stages"
+    return space.item_vectors
+
+
+def _beside(evidence: EvidenceScore) -> Callable[[Query, IntArray], FloatArray]:
+    return lambda query, candidates: evidence.on(query, candidates).astype(np.float64)

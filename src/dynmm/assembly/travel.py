@@ -1,0 +1,241 @@
+"""From one offset of the log to another: what moved in a user's list, and which events did that.
+
+A score has three movers: the user's own history, what is counted of everybody (with the moment of the question), and
+the adapter. They are put forward one after the other, in this order, so that their shares sum to the whole difference.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynmm.assembly.explaining import Explainer, Without, explainer_of
+from dynmm.assembly.live import live_of
+from dynmm.assembly.whole import Whole, whole_of
+from dynmm.errors import DataError, UnsupportedByData
+from dynmm.recommender import Recommender
+from dynmm.system import Query
+from dynmm.types import Evidence, FloatArray, IntArray, UserHistory
+
+#: Own events that are each left out once; of longer stretches the newest are.
+_OWN = 20
+#: Changed facts, and events behind one, that are named.
+_FACTS, _EVENTS = 5, 10
+
+
+@dataclass(frozen=True)
+class ChangedFact:
+    """A fact that counted otherwise at the end. before, after: what it added to the score, 0 where it was not there.
+
+    stored: what is stored of it at the end. events: offsets of events in between that tell of its items, oldest first.
+    """
+
+    id: str
+    before: float
+    after: float
+    stored: Mapping[str, Any]
+    events: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One item. ranks: 1 is best, 0 where it was no candidate. history, evidence, adapter: shares of the difference.
+
+    own: by offset, what the item's score at the end would lose without that event of the user.
+    """
+
+    item: str
+    title: str | None
+    rank_before: int
+    rank_after: int
+    before: float
+    after: float
+    history: float
+    evidence: float
+    adapter: float
+    own: Mapping[int, float]
+    facts: tuple[ChangedFact, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as one JSON object."""
+        facts = [{**vars(fact), "stored": dict(fact.stored), "events": list(fact.events)} for fact in self.facts]
+        return {**vars(self), "own": {str(offset): one for offset, one in self.own.items()}, "facts": facts}
+
+
+@dataclass(frozen=True)
+class Moves:
+    """A user's list from offset ``start`` to ``end``. events: offset and item of the user's own events in between.
+
+    versions: the adapter's at both ends, None without one. arrived: items that came in between. items: of both lists,
+    those whose rank changed most first.
+    """
+
+    user: str
+    start: int
+    end: int
+    events: tuple[tuple[int, str], ...]
+    versions: tuple[int, int] | None
+    arrived: tuple[str, ...]
+    items: tuple[Moved, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as one JSON object."""
+        told = {**vars(self), "events": [list(one) for one in self.events], "arrived": list(self.arrived)}
+        told["versions"] = None if self.versions is None else list(self.versions)
+        told["items"] = [one.as_json() for one in self.items]
+        return told
+
+
+def moves_between(recommender: Recommender, user: str, start: int, end: int, k: int) -> Moves:
+    """See `Recommender.moves`."""
+    if start > end:
+        raise DataError(f"from {start:,} to {end:,} runs backwards; name the earlier offset first")
+    if recommender.split is None:
+        raise UnsupportedByData("a published model has no log to travel in; ask the run that it came from")
+    live = live_of(recommender)
+    if live.home is not None:
+        return _moves(live.home.parent, user, start, end, k)
+    with tempfile.TemporaryDirectory(prefix="dynmm-moves-") as folder:
+        recommender.save_pretrained(Path(folder) / "run")
+        return _moves(Path(folder) / "run", user, start, end, k)
+
+
+def _moves(run: Path, user: str, start: int, end: int, k: int) -> Moves:
+    before, after = (Recommender.from_pretrained(run, as_of=offset) for offset in (start, end))
+    comparison = _Comparison(before, after, user)
+    items = comparison.items(k)
+    moving = whole_of(before).moving, whole_of(after).moving
+    versions = None if moving[0] is None or moving[1] is None else (moving[0].version, moving[1].version)
+    arrived = tuple(after.items.ids[len(before.items) :])
+    return Moves(user, start, end, tuple(comparison.own), versions, arrived, items)
+
+
+class _Comparison:
+    """One user's scores at two offsets, and with the movers put forward one by one."""
+
+    def __init__(self, before: Recommender, after: Recommender, user: str) -> None:
+        self._before, self._after, self._user = before, after, user
+        self._first, self._last = explainer_of(before, "operator"), explainer_of(after, "operator")
+        self._start, self._end = before.query_of(user), after.query_of(user)
+        self._n_known = len(before.items)
+        #: (offset, item) of the user's events in between.
+        self.own = self._own_events()
+
+    def items(self, k: int) -> tuple[Moved, ...]:
+        """Of both lists, those whose rank changed most first."""
+        steps = self._steps()
+        shown = sorted({*_top(steps[0], k), *_top(steps[-1], k)})
+        found = [self._moved(item, steps) for item in shown]
+        return tuple(sorted(found, key=lambda one: (-abs(one.rank_after - one.rank_before), one.rank_after, one.item)))
+
+    def _steps(self) -> list[FloatArray]:
+        """(I,) final scores at the start, with the history of the end, with its counts, and with its adapter."""
+        # At the start nobody had told of items that came later.
+        known = self._end.history.items < self._n_known
+        times = self._end.history.timestamps
+        own = UserHistory(self._end.history.items[known], None if times is None else times[known])
+        hidden = self._end.exclude[self._end.exclude < self._n_known]
+        moved = replace(self._start, history=own, exclude=hidden)
+        counted = replace(self._last, whole=_with_adapter_of(self._last.whole, self._first.whole))
+        return [
+            _scores(self._first, self._start),
+            _scores(self._first, moved),
+            _scores(counted, self._end),
+            _scores(self._last, self._end),
+        ]
+
+    def _moved(self, item: int, steps: Sequence[FloatArray]) -> Moved:
+        # What is no candidate, for it is new or in the history, is compared by what it would score.
+        values = [self._score(step, place, item) for place, step in enumerate(steps)]
+        outside = self._after.items.decode(item)
+        return Moved(
+            item=outside,
+            title=self._after.title(outside),
+            rank_before=_rank(steps[0], item),
+            rank_after=_rank(steps[-1], item),
+            before=values[0],
+            after=values[-1],
+            history=values[1] - values[0],
+            evidence=values[2] - values[1],
+            adapter=values[3] - values[2],
+            own=self._left_out(item, values[-1]),
+            facts=self._changed(item),
+        )
+
+    def _score(self, step: FloatArray, place: int, item: int) -> float:
+        if item < len(step) and np.isfinite(step[item]):
+            return float(step[item])
+        explainer, query = (self._first, self._start) if place < 2 else (self._last, self._end)
+        if item >= self._n_known and place < 2:
+            return 0.0
+        return explainer.explain(query, item, self._user).score
+
+    def _left_out(self, item: int, score: float) -> dict[int, float]:
+        found = {}
+        for offset, taken in self.own[-_OWN:]:
+            source = self._after.items.encode(taken)
+            if source != item:
+                rest = self._last.explain_without(self._end, item, (), (source,), self._user)
+                found[offset] = score - rest.score
+        return found
+
+    def _changed(self, item: int) -> tuple[ChangedFact, ...]:
+        before = self._told(self._first, self._start, item) if item < self._n_known else {}
+        after = self._told(self._last, self._end, item)
+        changed = []
+        for name in {*before, *after}:
+            amounts = [one[name].contribution if name in one else 0.0 for one in (before, after)]
+            fact = after.get(name) or before[name]
+            if amounts[0] != amounts[1]:
+                changed.append(ChangedFact(name, amounts[0], amounts[1], dict(fact.facts), self._events_of(fact)))
+        changed.sort(key=lambda one: (-abs(one.after - one.before), one.id))
+        return tuple(changed[:_FACTS])
+
+    def _told(self, explainer: Explainer, query: Query, item: int) -> dict[str, Evidence]:
+        return {one.id: one for one in explainer.explain(query, item, self._user).evidence}
+
+    def _events_of(self, fact: Evidence) -> tuple[int, ...]:
+        named = {self._after.items.encode(one) for one in (fact.item, *fact.sources) if one in self._after.items}
+        rows = np.flatnonzero(np.isin(self._between_items(), sorted(named)))
+        return tuple((self._offset(0) + rows[:_EVENTS]).tolist())
+
+    def _own_events(self) -> list[tuple[int, str]]:
+        dense = self._after.users.encode(self._user, what="user")
+        events = whole_of(self._after).learned_events()
+        rows = np.flatnonzero(events.users[self._before.counted :] == dense)
+        return [(self._offset(int(row)), self._after.items.decode(int(self._between_items()[row]))) for row in rows]
+
+    def _between_items(self) -> IntArray:
+        return whole_of(self._after).learned_events().items[self._before.counted :]
+
+    def _offset(self, row: int) -> int:
+        return self._first.store.offset + row
+
+
+def _with_adapter_of(whole: Whole, other: Whole) -> Whole:
+    twin = copy.copy(whole)
+    twin.moving = other.moving and other.moving.with_items(whole.frozen_space)
+    return twin
+
+
+def _scores(explainer: Explainer, query: Query) -> FloatArray:
+    return explainer.scores(query, Without())[0].numpy()
+
+
+def _top(scores: FloatArray, k: int) -> list[int]:
+    places = np.flatnonzero(np.isfinite(scores))
+    order = np.lexsort((places, -scores[places]))[:k]
+    return [int(one) for one in places[order]]
+
+
+def _rank(scores: FloatArray, item: int) -> int:
+    if item >= len(scores) or not np.isfinite(scores[item]):
+        return 0
+    ahead = (scores > scores[item]) | ((scores == scores[item]) & (np.arange(len(scores)) < item))
+    return int(ahead.sum()) + 1

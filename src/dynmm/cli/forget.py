@@ -1,0 +1,43 @@
+"""`dynmm forget`: a user leaves a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dynmm.cli.common import command, device_option, json_option, print_json, visible
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--user", required=True, help="The user's id, as in the data set.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the certificate to this file, too.")
+@device_option
+@json_option
+@command
+def forget(run: Path, user: str, out: Path | None, device: str, as_json: bool) -> None:
+    """Delete a user from RUN: log, statistics, histories, adapter and snapshots are as if they had never been there.
+
+    Prints a certificate, which also says what the deletion does not cover. It cannot be undone.
+
+    \b
+    Example:
+      dynmm forget runs/films --user 42 --out certificate.json
+    """
+    from dynmm.recommender import Recommender
+    from dynmm.storage import write_json
+
+    with Recommender.from_pretrained(run, device=device) as recommender:
+        certificate = recommender.forget(user)
+    if out is not None:
+        write_json(out, certificate)
+    if as_json:
+        print_json(certificate)
+        return
+    deleted = ", ".join(f"{count:,} {what}" for what, count in certificate["deleted"].items())
+    click.echo(f"user {visible(user)}: deleted {deleted}")
+    for one in certificate["covers"]:
+        click.echo(f"  gone: {one}")
+    for one in certificate["not_covered"]:
+        click.echo(f"  not covered: {one}")
