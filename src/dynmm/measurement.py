@@ -17,6 +17,7 @@ from dynmm.assembly import (
     known_features,
     retrained_backbone,
     rungs,
+    with_adapter,
     with_features,
 )
 from dynmm.catalogue.corruption import Condition
@@ -65,7 +66,8 @@ def comparison_names(
     if dataset.has_order:
         names.append("item-knn")
     if stream:
-        return [*names, "online-item-knn", RETRAINED]
+        rules = ["recently-clicked", "streaming-cooccurrence", "session-knn"]
+        return [*names, "online-item-knn", *rules, "online-mf", RETRAINED]
     if cold:
         return [*baselines.content_names(features), *names, "random"]
     if importlib.util.find_spec("implicit") is not None:
@@ -140,12 +142,13 @@ def stream(
     mode: Mode = "event",
     window: str = "",
     systems: Sequence[str] = (),
+    ladder: bool = False,
     told: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The last part of a stream run replayed, scored before it is learned, as the JSON of `dynmm stream`.
 
-    window: its length; empty means an hour where timestamps are exact and a day where they are days. Raises
-    ProtocolMismatch where the run was fitted for another split.
+    window: its length; empty means an hour where timestamps are exact and a day where they are days. ladder: replay
+    the lower rungs, too. Raises ProtocolMismatch where the run was fitted for another split.
     """
     split = _split_of(recommender)
     if split.stream is None:
@@ -154,7 +157,10 @@ def stream(
         )
     base = known_events(split)
     window = window or ("1d" if split.source.info.time_resolution == "day" else "1h")
-    lineup: dict[str, Iterator[System]] = {WHOLE: iter([as_fitted(recommender)])}
+    lineup: dict[str, Iterator[System]] = {WHOLE: iter([with_adapter(recommender, window)])}
+    lineup[STATIC] = iter([as_fitted(recommender)])
+    if ladder:
+        lineup |= {name: iter([rung]) for name, rung in rungs(recommender).items()}
     for name in systems or comparison_names(base, stream=True):
         lineup[name] = _retrained(recommender, split) if name == RETRAINED else _fitted(name, base, None)
     report = None if told is None else lambda name, _, done, total: told(name, done, total)
@@ -166,7 +172,7 @@ def stream(
         progress=report,
     ).to_json()
     outcome["notes"] += _on_refits(split.stream) if RETRAINED in lineup else []
-    return _described(_with_rung(outcome, STATIC), recommender, split)
+    return _described(outcome, recommender, split)
 
 
 def _on_refits(events: Events) -> list[str]:

@@ -39,8 +39,9 @@ def saved(options: FitOptions, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture
-def run(saved: Path) -> Recommender:
-    return Recommender.from_pretrained(saved)
+def run(saved: Path, tmp_path: Path) -> Recommender:
+    """Of a copy: what a run learns stays in its log."""
+    return Recommender.from_pretrained(shutil.copytree(saved, tmp_path / "own"))
 
 
 @pytest.fixture
@@ -49,8 +50,14 @@ def folder(tmp_path: Path) -> Path:
     return write_vectors(tmp_path / "new", {"n7": 7, "n8": 8, "n20": 20})
 
 
+@pytest.fixture
+def titled(fitted_titled: Path, tmp_path: Path) -> Path:
+    """A copy, as above."""
+    return Path(shutil.copytree(fitted_titled, tmp_path / "titled"))
+
+
 @pytest.fixture(scope="module")
-def titled(options: FitOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fitted_titled(options: FitOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that reads titles as hashed words and looks at pictures, all of it given in memory."""
     interactions, items = circles()
     rows = [
@@ -142,7 +149,7 @@ def test_what_was_added_is_private_and_its_bytes_are_checked(run: Recommender, f
     run.add_items([{"item_id": "n7"}], features=folder)
     run.save_pretrained(tmp_path / "later")
     assert b"n7" not in (tmp_path / "later" / "model" / "items.parquet").read_bytes()
-    path = tmp_path / "later" / "state" / "added" / "features-text.safetensors"
+    path = tmp_path / "later" / "state" / "added" / "000000" / "features-text.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)

@@ -16,7 +16,17 @@ from dynmm.system import System
 from dynmm.testing import SYSTEM_CHECKS, check_accuracy, tiny_dataset
 
 #: Far above chance (.05), and above popularity (.17) for whatever reads the history.
-FLOORS = {"random": 0.02, "item-knn": 0.7, "online-item-knn": 0.7, "als": 0.3, "bpr": 0.3}
+FLOORS = {
+    "random": 0.02,
+    "item-knn": 0.7,
+    "online-item-knn": 0.7,
+    "als": 0.3,
+    "bpr": 0.3,
+    # Rules that know no order within a session, and one that knows no user.
+    "recently-clicked": 0.05,
+    "streaming-cooccurrence": 0.08,
+    "session-knn": 0.08,
+}
 FLOOR_OF_COUNTS = 0.12
 
 

@@ -32,6 +32,7 @@ from dynmm.assembly.whole import (
     retrained_backbone,
     rungs,
     served,
+    with_adapter,
     with_features,
 )
 
@@ -75,5 +76,6 @@ __all__ = [
     "similar_to",
     "store_of",
     "verified",
+    "with_adapter",
     "with_features",
 ]

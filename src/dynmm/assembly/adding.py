@@ -39,6 +39,9 @@ def add_items(recommender: Recommender, items: Any, media: Any, features: Path |
     if known:
         raise DataError(f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it")
     encoded = _encoded(recommender, table, media, features, cache)
+    joint = whole_of(recommender).joint
+    assert joint is not None, "without a joint stage nothing was encoded"
+    joint.with_items(encoded)  # what does not fit is refused before the log tells of it
     live = writable(recommender)
     number = len(live.arrivals)
     # What they are is kept before the log tells that they came.

@@ -82,7 +82,7 @@ class Whole:
     @property
     def learns_online(self) -> bool:
         """Whether `learn` changes a ranking."""
-        return self.evidence is not None
+        return self.evidence is not None or self.moving is not None
 
     @property
     def frozen_space(self) -> VectorSpace:
@@ -299,6 +299,14 @@ def set_moving(recommender: Recommender) -> None:
     whole, config = whole_of(recommender), Config.of(recommender.facts.get("config"))
     seed = int(recommender.facts["seeds"][0])
     whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed)
+
+
+def with_adapter(recommender: Recommender, window: str) -> Whole:
+    """What is measured on a stream: the run as fitted, with an adapter that has learned nothing yet. window: as 1h."""
+    whole, config = as_fitted(recommender), Config.of(recommender.facts.get("config"))
+    twin, seed = copy.copy(whole), int(recommender.facts["seeds"][0])
+    twin.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed, window=window)
+    return twin
 
 
 def as_fitted(recommender: Recommender) -> Whole:

@@ -30,6 +30,10 @@ TABLE: dict[str, str] = {
     "recent-popularity-30d": "dynmm.baselines.recent_popularity:RecentPopularity",
     "item-knn": "dynmm.baselines.item_knn:ItemKNN",
     "online-item-knn": "dynmm.baselines.online_item_knn:OnlineItemKNN",
+    "online-mf": "dynmm.baselines.online_mf:OnlineMF",
+    "recently-clicked": "dynmm.baselines.recently_clicked:RecentlyClicked",
+    "session-knn": "dynmm.baselines.session_knn:SessionKNN",
+    "streaming-cooccurrence": "dynmm.baselines.streaming_cooccurrence:StreamingCooccurrence",
     "als": "dynmm.baselines.als:ALS",
     "bpr": "dynmm.baselines.bpr:BPR",
 }

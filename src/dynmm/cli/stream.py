@@ -21,12 +21,20 @@ from dynmm.cli.progress import CountBar
     help="What advances within a window: histories and counts, or nothing.",
 )
 @click.option("--system", "systems", multiple=True, metavar="NAME", help="A comparison system; repeatable.")
+@click.option("--ladder", is_flag=True, help="Replay the lower rungs of the ladder, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
 @device_option
 @json_option
 @command
 def stream(
-    run: Path, window: str, mode: str, systems: tuple[str, ...], out: Path | None, device: str, as_json: bool
+    run: Path,
+    window: str,
+    mode: str,
+    systems: tuple[str, ...],
+    ladder: bool,
+    out: Path | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Replay the last 30 % of a RUN that was fitted with --split stream: every event is scored, then learned.
 
@@ -36,7 +44,7 @@ def stream(
     """
     from typing import cast
 
-    from dynmm.evaluation.ladder import ladder
+    from dynmm.evaluation.ladder import ladder as table_of
     from dynmm.evaluation.replay import Mode
     from dynmm.measurement import stream as replay
     from dynmm.recommender import Recommender
@@ -44,7 +52,7 @@ def stream(
 
     recommender = Recommender.from_pretrained(run, device=device)
     with CountBar() as bar:
-        result = replay(recommender, mode=cast(Mode, mode), window=window, systems=systems, told=bar)
+        result = replay(recommender, mode=cast(Mode, mode), window=window, systems=systems, ladder=ladder, told=bar)
     if out is not None:
         write_json(out, result)
     if as_json:
@@ -52,7 +60,7 @@ def stream(
         return
     counts = result["counts"]
     click.echo(f"{result['protocol']}: {counts['events']:,} events of {result['users']:,} users")
-    click.echo(ladder(result).to_text())
+    click.echo(table_of(result).to_text())
     for name, seconds in result["update_seconds"].items():
         click.echo(f"{name}: {seconds:.1f} s learning, {result['rank_seconds'][name]:.1f} s ranking")
     for text in result["notes"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,28 +117,31 @@ class Connection:
 
 
 class WriterLock:
-    """One process writes to a log. Raises StorageError where another does."""
+    """One at a time writes to a log. Raises StorageError where somebody else does."""
 
     def __init__(self, path: Path) -> None:
-        self._file: int | None = None
+        self._let_go: weakref.finalize[[int], WriterLock] | None = None
         if fcntl is None:
             return
         try:
-            self._file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StorageError(f"could not open {path}.lock: {error.strerror}; check the folder") from error
+        # Whoever forgets to release it holds it no longer than it lives.
+        self._let_go = weakref.finalize(self, os.close, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.release()
             raise StorageError(
-                f"{path} is written to by another process; end it, or let it take the events in"
+                f"{path} is being written to by another process, or by another recommender of this one; close that, or "
+                "let it take the events in"
             ) from None
-        except OSError as error:
-            raise StorageError(f"could not open {path}.lock: {error.strerror}; check the folder") from error
 
     def release(self) -> None:
-        """Let another process write."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        """Let somebody else write."""
+        if self._let_go is not None:
+            self._let_go()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from dynmm.interactions.splits.settings import SplitConfig
 from dynmm.interactions.splits.split import TEST, TRAIN, VALIDATION, Split
 
 #: Most questions of validation, spread evenly over the slice: each reads a whole history, after every epoch.
-_MOST = 2_500
+_MOST = 1_000
 
 
 def stream(dataset: Dataset, config: SplitConfig) -> Split:
