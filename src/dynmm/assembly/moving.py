@@ -21,7 +21,7 @@ from dynmm.interactions.windows import parse_duration
 from dynmm.protocols import VectorSpace
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query
-from dynmm.types import Events, FloatArray, IntArray
+from dynmm.types import Events, FloatArray, IntArray, UserHistory
 
 ARRAYS_FILE, CARD_FILE = "adapter.safetensors", "adapter.json"
 
@@ -73,7 +73,7 @@ class Moving:
                 adapter.boundary(time)
             if adapter.wants(adapter.counted + row - start, user):
                 pass_by(row)
-                history = self._histories.of(user)
+                history = _before(self._histories.of(user), time)
                 query = Query(history, time, exclude=history.items if self._exclude else _NOBODY)
                 adapter.observe(user, item, query, None if evidence is None else _beside(evidence))
         pass_by(len(events))
@@ -105,6 +105,14 @@ class Moving:
     def sha256(self) -> str:
         """Of everything that moves."""
         return self.adapter.sha256()
+
+
+def _before(history: UserHistory, time: int | None) -> UserHistory:
+    """What was known at a moment: events of one moment are asked about together and do not know of each other."""
+    if time is None or history.timestamps is None:
+        return history
+    earlier = history.timestamps < time
+    return history if earlier.all() else UserHistory(history.items[earlier], history.timestamps[earlier])
 
 
 def moving_of(
