@@ -14,7 +14,7 @@ _ERRORS = 1.0
 
 @dataclass(eq=False)
 class Guard:
-    """What versions gained over the frozen base on the windows after them, in nats an event."""
+    """What versions gained over the frozen base on the windows after them, in 1 / log2(1 + rank) of an event."""
 
     least: int
     events: float = 0.0
@@ -23,7 +23,7 @@ class Guard:
     refused: int = 0
 
     def add(self, gains: list[float]) -> None:
-        """Loss of the base less the candidate's, event by event, on a window that the candidate had not seen."""
+        """The candidate's less the base's, event by event, on a window that the candidate had not seen."""
         self.events = _MEMORY * self.events + len(gains)
         self.gained = _MEMORY * self.gained + math.fsum(gains)
         self.squares = _MEMORY * self.squares + math.fsum(gain * gain for gain in gains)

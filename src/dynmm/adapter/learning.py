@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value, vmap
 
 from dynmm.adapter.lessons import Lesson
 from dynmm.adapter.model import ITEM, USER, Shape, shift
@@ -19,8 +18,8 @@ from dynmm.adapter.model import ITEM, USER, Shape, shift
 class Weights:
     """The adapter's weights with all that training keeps of them, (P,) each.
 
-    raw: trains. ema: serves. first, second: AdamW's moments after `steps`. fisher: mean squared gradient of a user,
-    around `anchor`.
+    raw: trains. ema: serves. first, second: AdamW's moments after `steps`. fisher: mean squared gradient of an event
+    lately, around `anchor`.
     """
 
     raw: Tensor
@@ -68,53 +67,76 @@ class Rule:
 _BETAS, _EPSILON, _FISHER = (0.9, 0.999), 1e-8, 0.99
 
 
-def scores(shape: Shape, flat: Tensor, lesson: Lesson, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C) scores with what other stages add, and (N,) mean squared shift. vectors: (N, C, D) of the items."""
-    lengths = lesson.users.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-    unit = lesson.users / lengths
-    up = lesson.active[:, None] * shift(shape, flat, USER, unit, lesson.seen)
-    over = lesson.moving[..., None] * shift(shape, flat, ITEM, vectors, lesson.known)
-    found = ((unit + up)[:, None] * (vectors + over)).sum(-1) * lengths
-    real = torch.isfinite(lesson.beside)
-    moved = up.square().sum(-1) + (over.square().sum(-1) * real).sum(-1) / real.sum(-1).clamp(min=1)
-    return found + lesson.beside, moved
+def shifts(shape: Shape, flat: Tensor, lesson: Lesson, known: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, D) of the users, in units of their length, and (N, C, D) of the items; zero where nothing was active.
+
+    known: (N, C, D) of the items, as the network reads them.
+    """
+    up = lesson.active[:, None] * shift(shape, flat, USER, _unit(lesson.users), lesson.seen)
+    hot = (lesson.moving > 0) & torch.isfinite(lesson.standing)
+    rows = hot.nonzero(as_tuple=True)
+    moved = lesson.moving[rows][:, None] * shift(shape, flat, ITEM, known[rows], lesson.known[rows])
+    return up, torch.zeros(known.shape).index_put(rows, moved)
 
 
-def losses(shape: Shape, flat: Tensor, lesson: Lesson, vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) ranking loss of each event, and (N,) mean squared shift."""
-    found, moved = scores(shape, flat, lesson, vectors)
-    return torch.logsumexp(found, dim=-1) - found[:, 0], moved
+def scores(up: Tensor, over: Tensor, lesson: Lesson, vectors: Tensor) -> Tensor:
+    """(N, C) of all stages under these shifts. vectors: (N, C, D) of the items, of the frozen base."""
+    lengths = lesson.users.norm(dim=-1, keepdim=True)
+    latent: Tensor = ((_unit(lesson.users) + up)[:, None] * (vectors + over)).sum(-1) * lengths
+    return latent + lesson.beside
 
 
-def step(shape: Shape, weights: Weights, lesson: Lesson, vectors: Tensor, rule: Rule) -> float:
-    """One step of AdamW in place; returns the mean ranking loss before it."""
+def losses(found: Tensor, lesson: Lesson, factor: float) -> Tensor:
+    """(N,) ranking loss of each event: softmax of ``factor`` times the scores (N, C)."""
+    logits = factor * found + lesson.standing
+    return torch.logsumexp(logits, dim=-1) - logits[:, 0]
 
-    def one(flat: Tensor, *row: Tensor) -> tuple[Tensor, Tensor]:
-        *columns, items = row
-        single = Lesson(*(column[None] for column in columns))
-        ranking, moved = losses(shape, flat, single, items[None])
-        return (ranking + rule.stability * moved)[0], ranking[0]
 
-    columns = [getattr(lesson, name) for name in _COLUMNS]
-    rows = (0,) * (len(columns) + 1)
-    gradients, (_, ranking) = vmap(grad_and_value(one, has_aux=True), in_dims=(None, *rows))(
-        weights.raw, *columns, vectors
-    )
-    people, places = torch.unique(lesson.people, return_inverse=True)
-    by_user = torch.zeros(len(people), shape.size).index_add_(0, places, gradients)
-    counts = torch.bincount(places, minlength=len(people)).clamp(min=1)[:, None]
-    by_user = by_user / counts
-    lengths = by_user.norm(dim=1, keepdim=True)
-    by_user = by_user * (rule.clip / lengths.clamp(min=rule.clip))
-    gradient = (by_user * counts).sum(0) / len(lesson)
+def gained(found: Tensor, lesson: Lesson) -> Tensor:
+    """(N,) 1 / log2(1 + rank) of what was taken, equal scores counted against it. found: (N, C) scores."""
+    ahead: Tensor = (found[:, 1:] >= found[:, :1]) * lesson.standing[:, 1:].exp()
+    reached: Tensor = 1.0 / torch.log2(2.0 + ahead.sum(-1))
+    return reached
+
+
+def step(
+    shape: Shape, weights: Weights, lesson: Lesson, known: Tensor, vectors: Tensor, factor: float, rule: Rule
+) -> float:
+    """One step of AdamW in place; returns the mean ranking loss before it. known, vectors: (N, C, D), see above.
+
+    The gradient at the shifts is bounded user by user before it goes on into the network, so that nobody can pull it
+    further than others, however odd their events.
+    """
+    flat = weights.raw.clone().requires_grad_()
+    outputs = shifts(shape, flat, lesson, known)
+    up, over = outputs[0].detach().requires_grad_(), outputs[1].detach().requires_grad_()
+    ranking = losses(scores(up, over, lesson, vectors), lesson, factor)
+    real = torch.isfinite(lesson.standing).sum(-1).clamp(min=1)
+    moved = up.square().sum(-1) + over.square().sum((-1, -2)) / real
+    first, second = torch.autograd.grad((ranking + rule.stability * moved).sum(), (up, over))
+    bounds = _bounds(lesson.people, first, second, rule.clip) / len(lesson)
+    pulls = first * bounds[:, None], second * bounds[:, None, None]
+    (gradient,) = torch.autograd.grad(outputs, flat, pulls)
+    weights.fisher = _FISHER * weights.fisher + (1 - _FISHER) * len(lesson) * gradient.square()
     if rule.ewc:
         gradient = gradient + rule.stability * rule.ewc * 2 * weights.fisher * (weights.raw - weights.anchor)
-    weights.fisher = _FISHER * weights.fisher + (1 - _FISHER) * by_user.square().mean(0)
     _adamw(weights, gradient, rule)
-    return float(ranking.mean())
+    return float(ranking.detach().mean())
 
 
-_COLUMNS = ("people", "users", "seen", "active", "items", "known", "moving", "beside")
+def _bounds(people: Tensor, first: Tensor, second: Tensor, clip: float) -> Tensor:
+    """(N,) what each event's gradient is multiplied by, so that no user's mean one is longer than ``clip``."""
+    lengths = (first.square().sum(-1) + second.square().sum((-1, -2))).sqrt()
+    names, places = torch.unique(people, return_inverse=True)
+    counts = torch.bincount(places, minlength=len(names)).clamp(min=1)
+    means = torch.zeros(len(names)).index_add_(0, places, lengths) / counts
+    bounds: Tensor = (clip / means.clamp(min=clip))[places] if clip < float("inf") else torch.ones(len(people))
+    return bounds
+
+
+def _unit(users: Tensor) -> Tensor:
+    unit: Tensor = users / users.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    return unit
 
 
 def _adamw(weights: Weights, gradient: Tensor, rule: Rule) -> None:

@@ -22,7 +22,7 @@ class Lesson:
 
     people: (N,) int64. users: (N, D) base vectors. seen: (N, S) features of the users, active: (N,) their m. items:
     (N, C) int64. known: (N, C, S) features of the items, moving: (N, C) their m. beside: (N, C) what other stages add
-    to the scores, with the logarithm of how many items each stands for; -inf where there is no item.
+    to the scores. standing: (N, C) the logarithm of how many items each stands for, -inf where there is no item.
     """
 
     people: Tensor
@@ -33,6 +33,7 @@ class Lesson:
     known: Tensor
     moving: Tensor
     beside: Tensor
+    standing: Tensor
 
     def __len__(self) -> int:
         return len(self.people)

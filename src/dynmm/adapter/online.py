@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 
 from dynmm.adapter.drift import Drift
 from dynmm.adapter.guard import Guard
-from dynmm.adapter.learning import Rule, Weights, losses, step
+from dynmm.adapter.learning import Rule, Weights, gained, losses, scores, shifts, step
 from dynmm.adapter.lessons import Lesson, Reservoir
 from dynmm.adapter.model import Shape
 from dynmm.adapter.settings import AdapterSettings
@@ -41,6 +41,11 @@ Beside = Callable[[Query, IntArray], FloatArray]
 
 #: Newest events whose items are drawn as negatives.
 _RING = 4_096
+#: Factors on the scores that the loss is tried with, and how much of what they reached is kept to the next window.
+#: Scores of stages that were fitted one after the other are far too sure of themselves: at factor 1 the loss mostly
+#: teaches to blunt them, and ranks get worse while it falls.
+FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)
+_FACTOR_MEMORY = 0.95
 #: A weight that moves further than this in one boundary is a sign of a broken update.
 _WILD = 10.0
 
@@ -78,6 +83,8 @@ class OnlineAdapter:
         #: Events counted at each boundary so far.
         self.boundaries: list[int] = []
         self.learned, self.refused = 0, 0
+        self._tried = np.zeros(len(FACTORS))
+        self._meetings: list[tuple[int, FloatArray]] = []
         self._waiting: list[Lesson] = []
         self._by_user: dict[int, int] = {}
         self._ring = np.full(_RING, -1, np.int64)
@@ -124,7 +131,10 @@ class OnlineAdapter:
         return share >= 1.0 or generator(self._seed, "adapter share", position).random() < share
 
     def observe(self, user: int, item: int, query: Query, beside: Beside | None) -> None:
-        """An event that is about to be counted. query: what its user would have been asked just before."""
+        """An event that is about to be counted. query: what its user would have been asked just before.
+
+        Several may be observed before the first of them is counted: then they do not know of each other.
+        """
         settings, position = self.settings, self.counted
         context = context_of(query.history, self.space.latents)
         if settings.variant == "paper":
@@ -143,16 +153,20 @@ class OnlineAdapter:
             items=torch.from_numpy(candidates)[None],
             known=torch.from_numpy(self.summaries.read(candidates))[None],
             moving=torch.from_numpy(self.summaries.activity(candidates, settings.active))[None],
-            beside=torch.from_numpy((added + standing).astype(np.float32))[None],
+            beside=torch.from_numpy(np.asarray(added, dtype=np.float32))[None],
+            standing=torch.from_numpy(standing.astype(np.float32))[None],
         )
         self._waiting.append(lesson)
         self._by_user[user] = self._by_user.get(user, 0) + 1
         if settings.variant != "paper":
-            self.summaries.meet(item, context)
+            self._meetings.append((item, context))
 
     def count(self, items: IntArray, moment: int | None) -> None:
         """Events that have happened, in their order. moment: of the newest, ms UTC."""
         clock = self.counted
+        for item, context in self._meetings:
+            self.summaries.meet(item, context)
+        self._meetings = []
         self.summaries.advance(items)
         newest = np.asarray(items[-_RING:], dtype=np.int64)
         self._ring[(clock + len(items) - len(newest) + np.arange(len(newest))) % _RING] = newest
@@ -191,24 +205,34 @@ class OnlineAdapter:
     def _served(self) -> Tensor | None:
         return self.kept.get(self.version)
 
+    @property
+    def factor(self) -> float:
+        """What scores are multiplied by in the loss: what has served best of late, before any learning."""
+        return FACTORS[int(np.argmin(self._tried))]
+
     def _prove(self, window: Lesson) -> None:
-        """The candidate on events that it has not learned from."""
-        if self.candidate and self.settings.guard and self.settings.variant != "paper":
-            with torch.no_grad():
-                vectors = self._vectors(window)
-                base, _ = losses(self._shape, torch.zeros(self._shape.size), window, vectors)
-                own, _ = losses(self._shape, self.kept[self.candidate], window, vectors)
-            self.guard.add((base - own).tolist())
-            self.drift.add(float(own.mean()))
-            self.version = self.candidate if self.guard.passes else 0
-        elif self.candidate:
-            self.version = self.candidate
+        """The base and the candidate on events that neither has learned from."""
+        vectors = self._vectors(window)
+        still = torch.zeros_like(window.users), torch.zeros_like(vectors)
+        with torch.no_grad():
+            base = scores(*still, window, vectors)
+            reached = [float(losses(base, window, factor).sum()) for factor in FACTORS]
+            self._tried = _FACTOR_MEMORY * self._tried + np.asarray(reached)
+            self.drift.add(float(losses(base, window, self.factor).mean()))
+            if not self.candidate:
+                return
+            own = scores(*shifts(self._shape, self.kept[self.candidate], window, self._read(window)), window, vectors)
+            self.guard.add((gained(own, window) - gained(base, window)).tolist())
+        if not self.settings.guard or self.settings.variant == "paper":
+            return
+        self.version = self.candidate if self.guard.passes else 0
 
     def _learn(self, window: Lesson) -> None:
         settings, number = self.settings, len(self.boundaries)
         before = self.weights.copy()
         draws = generator(self._seed, "adapter boundary", number)
         paper = settings.variant == "paper"
+        factor = 1.0 if paper else self.factor
         rule = Rule(
             settings.learning_rate,
             settings.weight_decay,
@@ -219,9 +243,10 @@ class OnlineAdapter:
         )
         for _ in range(settings.steps):
             some = window.take(np.sort(draws.permutation(len(window))[: settings.step_events]).tolist())
-            replayed = self.reservoir.drawn(min(len(some), settings.step_events), draws)
+            replayed = self.reservoir.drawn(settings.step_events, draws)
             lesson = some if replayed is None else Lesson.joined([some, replayed])
-            step(self._shape, self.weights, lesson, self._vectors(lesson), rule)
+            known, vectors = self._read(lesson), self._vectors(lesson)
+            step(self._shape, self.weights, lesson, known, vectors, factor, rule)
         self.reservoir.add(window, draws)
         self.learned += len(window)
         if not self._keep(before, number):
@@ -252,7 +277,10 @@ class OnlineAdapter:
         self.space.refresh(self.kept[number], self.summaries)
 
     def _vectors(self, lesson: Lesson) -> Tensor:
-        return self.space.base.item_vectors.cpu()[lesson.items.clamp(min=0)]
+        return self.space.base.item_vectors.cpu()[lesson.items]
+
+    def _read(self, lesson: Lesson) -> Tensor:
+        return self.space.collaborative[lesson.items]
 
     def _candidates(
         self, item: int, query: Query, draws: np.random.Generator
@@ -288,6 +316,7 @@ class OnlineAdapter:
             found |= self.reservoir.kept.arrays("replay")
         if self._waiting:
             found |= Lesson.joined(self._waiting).arrays("waiting")
+        found["tried"] = self._tried
         found["boundaries"] = np.asarray(self.boundaries, np.int64)
         return found
 
@@ -321,6 +350,7 @@ class OnlineAdapter:
         numbers = sorted(int(name.removeprefix("version.")) for name in arrays if name.startswith("version."))
         self.kept = {number: tensor(f"version.{number}") for number in numbers}
         self._ring = np.array(arrays["ring"], dtype=np.int64)
+        self._tried = np.array(arrays["tried"], dtype=np.float64)
         self.reservoir.kept, self.reservoir.met = Lesson.restored(arrays, "replay"), int(card["met"])
         waiting = Lesson.restored(arrays, "waiting")
         self._waiting = [] if waiting is None else [waiting]

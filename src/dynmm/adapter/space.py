@@ -36,7 +36,7 @@ class MovedSpace:
         settings: AdapterSettings,
     ) -> None:
         """collaborative: (I, D) unit vectors that the network reads of items. latents: (I, P) projected ones."""
-        self.base, self._collaborative, self.latents, self._shape = base, collaborative, latents, shape
+        self.base, self.collaborative, self.latents, self._shape = base, collaborative, latents, shape
         self._settings = settings
         #: (D', ) weights that serve; None serves the base as it is.
         self.weights: Tensor | None = None
@@ -94,6 +94,6 @@ class MovedSpace:
             active = torch.from_numpy(summaries.activity(items, self._settings.active))
             room = (0, 0, 0, _BLOCK - len(items))
             with torch.no_grad():
-                moved = shift(self._shape, weights, ITEM, pad(self._collaborative[rows], room), pad(features, room))
+                moved = shift(self._shape, weights, ITEM, pad(self.collaborative[rows], room), pad(features, room))
                 place = base[rows].cpu() + active[:, None] * moved[: len(items)]
             self._vectors[rows] = place.to(base.device)

@@ -170,12 +170,12 @@ def follow(recommender: Recommender, until: int | None = None) -> None:
         if isinstance(record, Mark):
             waiting.count()
             _heed(recommender, record, waiting)
-            live.marks = record.number + 1
+            live.marks = max(live.marks, record.number + 1)
         else:
             live.offset = record.offset + 1
             waiting.take(record)
     waiting.count()
-    _prove(recommender)
+    _write_boundaries(recommender)
 
 
 def _unread(live: Live) -> Iterator[Entry | Mark]:
@@ -244,7 +244,7 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> None:
     elif mark.kind == ROLLBACK:
         whole_of(recommender).roll_back(int(mark.payload["version"]))
     elif mark.kind == BOUNDARY:
-        live.boundaries += 1
+        _prove(recommender, mark)
     else:
         logger.warning(
             "the log holds a mark of a kind that this version does not know, %r: it is passed over", mark.kind
@@ -258,8 +258,29 @@ def admit(recommender: Recommender, arrival: Arrival) -> None:
     live.admitted += 1
 
 
-def _prove(recommender: Recommender) -> None:
-    """Write down the boundaries that were met, or hold those that a replay met against what was written."""
+def _write_boundaries(recommender: Recommender) -> None:
+    """Write down the ends of windows that were met and are not in the log yet: a replay must meet the same."""
+    live, met = live_of(recommender), whole_of(recommender).boundaries
+    if live.fixed or (live.home is not None and (live.log.read_only or isinstance(live.log, MemoryLog))):
+        return
+    for number in range(live.boundaries, len(met)):
+        mark = live.log.mark(BOUNDARY, {"number": number, "counted": met[number]})
+        live.boundaries = number + 1
+        if mark.number == live.marks:
+            live.marks += 1
+
+
+def _prove(recommender: Recommender, mark: Mark) -> None:
+    """Hold a boundary that was written against the one that this replay has met. Raises ArtefactError."""
+    number, met = int(mark.payload["number"]), whole_of(recommender).boundaries
+    wanted, found = int(mark.payload["counted"]), met[number] if number < len(met) else None
+    if found != wanted:
+        raise ArtefactError(
+            f"window {number} of the log ended after {wanted:,} events, and in this replay "
+            f"{'not yet' if found is None else f'after {found:,}'}: another version or configuration wrote it. Open the "
+            "run with that one, or fit again"
+        )
+    live_of(recommender).boundaries = number + 1
 
 
 def roll_back(recommender: Recommender, version: int) -> None:

@@ -31,9 +31,10 @@ _NOBODY = np.empty(0, np.int32)
 class Moving:
     """Drives an adapter event by event, whatever portions the events come in."""
 
-    def __init__(self, adapter: OnlineAdapter, known: Dataset) -> None:
-        """known: the events that are the users' histories at the start."""
-        self.adapter = adapter
+    def __init__(self, adapter: OnlineAdapter, known: Dataset, *, together: bool = False) -> None:
+        """known: the events that are the users' histories at the start. together: events of one moment that come in
+        one call are all observed before the first is counted, as an evaluation asks about them."""
+        self.adapter, self._together = adapter, together
         self._histories = Histories(known)
         self._exclude = known.repeat_share() < HARDLY_ANY_REPEATS
 
@@ -68,11 +69,13 @@ class Moving:
             start = end
 
         for row, (user, item, time) in enumerate(zip(users, items, times, strict=True)):
-            if adapter.due(time, ahead=row - start):
+            again = self._together and row > start and time is not None and time == times[row - 1]
+            if not again and adapter.due(time, ahead=row - start):
                 pass_by(row)
                 adapter.boundary(time)
             if adapter.wants(adapter.counted + row - start, user):
-                pass_by(row)
+                if not again:
+                    pass_by(row)
                 history = _before(self._histories.of(user), time)
                 query = Query(history, time, exclude=history.items if self._exclude else _NOBODY)
                 adapter.observe(user, item, query, None if evidence is None else _beside(evidence))
@@ -116,11 +119,17 @@ def _before(history: UserHistory, time: int | None) -> UserHistory:
 
 
 def moving_of(
-    space: VectorSpace, known: Dataset, settings: AdapterSettings, seed: int, *, window: str | None = None
+    space: VectorSpace,
+    known: Dataset,
+    settings: AdapterSettings,
+    seed: int,
+    *,
+    window: str | None = None,
+    together: bool = False,
 ) -> Moving | None:
     """A fresh adapter over a fitted stage of vectors. None where it is off, or nothing is known to move from.
 
-    known: the events that are the users' histories.
+    known: the events that are the users' histories. window: in place of the configured one. together: see `Moving`.
     """
     if settings.variant == "off" or not len(space.item_vectors):
         return None
@@ -128,7 +137,8 @@ def moving_of(
     if named == "auto":
         named = "1d" if known.info.time_resolution == "day" else "1h"
     window_ms = parse_duration(named) if known.has_time else None
-    return Moving(OnlineAdapter(space, collaborative_of(space), settings, seed, window_ms=window_ms), known)
+    adapter = OnlineAdapter(space, collaborative_of(space), settings, seed, window_ms=window_ms)
+    return Moving(adapter, known, together=together)
 
 
 def collaborative_of(space: VectorSpace) -> Tensor:

@@ -167,6 +167,11 @@ class Whole:
         if self.evidence is not None:
             self.evidence.learn(events)
 
+    @property
+    def boundaries(self) -> Sequence[int]:
+        """How many events counted at the end of each window of the adapter."""
+        return () if self.moving is None else self.moving.adapter.boundaries
+
     def check_version(self, version: int) -> None:
         """Raises UnknownIdError where there is no such version of the adapter to go back to."""
         kept = () if self.moving is None else self.moving.versions
@@ -305,7 +310,7 @@ def with_adapter(recommender: Recommender, window: str) -> Whole:
     """What is measured on a stream: the run as fitted, with an adapter that has learned nothing yet. window: as 1h."""
     whole, config = as_fitted(recommender), Config.of(recommender.facts.get("config"))
     twin, seed = copy.copy(whole), int(recommender.facts["seeds"][0])
-    twin.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed, window=window)
+    twin.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed, window=window, together=True)
     return twin
 
 

@@ -1,0 +1,236 @@
+"""The adapter: it starts at nothing, learns what drifts, never serves a broken update, and goes on where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dynmm.adapter.learning import Weights
+from dynmm.adapter.online import OnlineAdapter
+from dynmm.adapter.settings import AdapterSettings
+from dynmm.system import Query
+from dynmm.types import UserHistory
+
+_ITEMS, _WIDTH, _HOUR = 40, 8, 3_600_000
+
+
+class Circle:
+    """A frozen space: items on random places, a user stands near their newest item."""
+
+    width = _WIDTH
+
+    def __init__(self, n_items: int = _ITEMS) -> None:
+        draws = torch.Generator().manual_seed(0)
+        self.item_vectors = torch.nn.functional.normalize(torch.randn(n_items, _WIDTH, generator=draws), dim=-1)
+
+    def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
+        rows = [self.item_vectors[int(one.items[-1])] if len(one) else torch.zeros(_WIDTH) for one in histories]
+        return 5 * torch.stack(rows)
+
+
+def _adapter(space: Circle | None = None, **changes: object) -> OnlineAdapter:
+    space = space or Circle()
+    named = {"half_life": 50, "dims": 4, "hidden": 16, "negatives": 20, "guard_events": 20, "learning_rate": 0.01}
+    settings = AdapterSettings(**{**named, "drift": False, **changes})  # type: ignore[arg-type]
+    return OnlineAdapter(space, space.item_vectors, settings, 1, window_ms=_HOUR)
+
+
+def _stream(count: int, seed: int = 0) -> list[tuple[int, int, int]]:
+    """(user, item, time): whatever users had, they now take one of three items."""
+    draws = np.random.default_rng(seed)
+    return [(int(draws.integers(0, 12)), int(draws.integers(0, 3)), n * _HOUR // 10) for n in range(count)]
+
+
+class Driver:
+    """Feeds an adapter as the assembly does."""
+
+    def __init__(self, adapter: OnlineAdapter) -> None:
+        self.adapter = adapter
+        self.histories = {user: [user % _ITEMS] for user in range(12)}
+
+    def feed(self, events: list[tuple[int, int, int]]) -> Driver:
+        for user, item, time in events:
+            if self.adapter.due(time):
+                self.adapter.boundary(time)
+            if self.adapter.wants(self.adapter.counted, user):
+                past = UserHistory(np.asarray(self.histories[user], np.int32))
+                self.adapter.observe(user, item, Query(past, time), None)
+            self.adapter.count(np.asarray([item]), time)
+            self.histories[user].append(item)
+        return self
+
+
+def _users(space: Circle) -> Tensor:
+    return space.user_vectors([UserHistory(np.asarray([item], np.int32)) for item in range(_ITEMS)])
+
+
+def test_untrained_it_changes_nothing() -> None:
+    space = Circle()
+    adapter = _adapter(space)
+    assert torch.equal(adapter.space.item_vectors, space.item_vectors)
+    Driver(adapter).feed(_stream(9))
+    adapter.boundary(_HOUR)
+    histories = [UserHistory(np.asarray([1], np.int32))]
+    assert torch.equal(adapter.space.user_vectors(histories), space.user_vectors(histories))
+    assert adapter.version == 0
+
+
+def test_it_learns_what_everybody_takes_now() -> None:
+    space = Circle()
+    adapter = _adapter(space)
+    before = (_users(space) @ space.item_vectors.t()).softmax(1)[:, :3].sum(1).mean()
+    Driver(adapter).feed(_stream(600))
+    histories = [UserHistory(np.asarray([item], np.int32)) for item in range(_ITEMS)]
+    moved = adapter.space.user_vectors(histories) @ adapter.space.item_vectors.t()
+    assert adapter.version > 0
+    assert moved.softmax(1)[:, :3].sum(1).mean() > 1.2 * before
+
+
+def test_the_base_stays_as_it_is_to_the_bit() -> None:
+    space = Circle()
+    before = space.item_vectors.clone()
+    Driver(_adapter(space)).feed(_stream(300))
+    assert torch.equal(space.item_vectors, before)
+
+
+def test_items_without_events_stand_where_they_stood() -> None:
+    space = Circle()
+    adapter = _adapter(space)
+    Driver(adapter).feed(_stream(400))
+    assert adapter.space.hot.tolist() == [0, 1, 2]
+    assert torch.equal(adapter.space.item_vectors[3:], space.item_vectors[3:])
+    assert not torch.equal(adapter.space.item_vectors[:3], space.item_vectors[:3])
+
+
+def test_what_a_user_gets_does_not_hang_on_the_others() -> None:
+    adapter = _adapter()
+    Driver(adapter).feed(_stream(400))
+    histories = [UserHistory(np.asarray([item, item + 1], np.int32)) for item in range(20)]
+    together = adapter.space.user_vectors(histories)
+    alone = torch.cat([adapter.space.user_vectors([one]) for one in histories])
+    assert torch.equal(together, alone)
+
+
+@pytest.mark.parametrize("stop", [1, 57, 200, 333])
+def test_stopped_and_put_back_it_is_the_same_to_the_bit(stop: int) -> None:
+    events = _stream(400)
+    straight = Driver(_adapter()).feed(events)
+    first = Driver(_adapter()).feed(events[:stop])
+    second = Driver(_adapter())
+    second.histories = first.histories
+    arrays = {name: np.array(array) for name, array in first.adapter.arrays().items()}
+    second.adapter.restore(arrays, first.adapter.card())
+    second.feed(events[stop:])
+    assert second.adapter.sha256() == straight.adapter.sha256()
+    assert torch.equal(second.adapter.space.item_vectors, straight.adapter.space.item_vectors)
+
+
+@pytest.mark.parametrize("harm", [float("nan"), float("inf"), 1e6])
+def test_broken_updates_are_never_served(monkeypatch: pytest.MonkeyPatch, harm: float) -> None:
+    from dynmm.adapter import online
+
+    whole, calls = online.step, 0
+
+    def breaking(shape: object, weights: Weights, *rest: object) -> float:
+        nonlocal calls
+        calls += 1
+        loss = whole(shape, weights, *rest)  # type: ignore[arg-type]
+        if calls % 3 == 0:
+            weights.raw = weights.raw + harm
+            weights.ema = weights.ema + harm
+        return loss
+
+    monkeypatch.setattr(online, "step", breaking)
+    adapter = _adapter()
+    driver = Driver(adapter)
+    for start in range(0, 1_050, 10):
+        driver.feed(_stream(1_050)[start : start + 10])
+        vectors = adapter.space.user_vectors([UserHistory(np.asarray([5], np.int32))])
+        assert torch.isfinite(vectors).all()
+        assert torch.isfinite(adapter.space.item_vectors).all()
+        assert float(vectors.abs().max()) < 100
+    assert adapter.refused == calls // 3
+    assert adapter.refused > 30
+
+
+def test_a_version_that_fails_on_the_next_window_does_not_serve() -> None:
+    adapter = _adapter()
+    driver = Driver(adapter).feed(_stream(400))
+    assert adapter.version > 0
+    # The world turns: what was taught is wrong from now on, until it is taught anew.
+    draws = np.random.default_rng(5)
+    turned = [(user, int(draws.integers(20, 40)), time + 400 * _HOUR) for user, _, time in _stream(60)]
+    served = []
+    for start in range(0, 60, 10):
+        driver.feed(turned[start : start + 10])
+        served.append(adapter.version)
+    assert 0 in served
+
+
+def test_versions_are_kept_and_can_be_gone_back_to() -> None:
+    adapter = _adapter(versions=3)
+    Driver(adapter).feed(_stream(400))
+    assert len(adapter.kept) <= 4
+    wanted = min(adapter.kept)
+    adapter.roll_back(wanted)
+    assert adapter.version == wanted
+    assert torch.equal(adapter.weights.raw, adapter.kept[wanted])
+    adapter.roll_back(0)
+    assert torch.equal(adapter.space.item_vectors, adapter.space.base.item_vectors)
+
+
+def test_one_user_cannot_flood_a_window() -> None:
+    adapter = _adapter(user_events=4)
+    flood = [(0, 7, n) for n in range(50)]
+    Driver(adapter).feed(flood)
+    assert sum(len(one) for one in adapter._waiting) == 4
+    assert adapter.counted == 50
+
+
+def test_a_share_is_drawn_by_place_and_seed() -> None:
+    some, same = _adapter(share=0.3, user_events=10_000), _adapter(share=0.3, user_events=10_000)
+    wanted = [some.wants(position, 0) for position in range(2_000)]
+    assert wanted == [same.wants(position, 0) for position in range(2_000)]
+    assert 0.25 < np.mean(wanted) < 0.35
+
+
+def test_items_that_come_can_be_learned_about() -> None:
+    adapter = _adapter()
+    driver = Driver(adapter).feed(_stream(100))
+    wider = Circle(_ITEMS + 5)
+    wider.item_vectors[:_ITEMS] = adapter.space.base.item_vectors
+    adapter.with_items(wider, wider.item_vectors)
+    driver.feed([(user, _ITEMS + 2, time + 20 * _HOUR) for user, _, time in _stream(200)])
+    assert _ITEMS + 2 in adapter.summaries.hot().tolist()
+    assert len(adapter.space.item_vectors) == _ITEMS + 5
+
+
+def test_an_empty_window_and_a_window_of_one_event_are_windows() -> None:
+    adapter = _adapter()
+    Driver(adapter).feed([(0, 1, 0), (1, 2, 50 * _HOUR), (2, 3, 90 * _HOUR)])
+    adapter.boundary(91 * _HOUR)
+    adapter.boundary(99 * _HOUR)
+    assert adapter.boundaries == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"variant": "paper"},
+        {"gate": False},
+        {"ema": 0.0},
+        {"replay": 0},
+        {"ewc": 0.0},
+        {"stability": 0.0},
+        {"guard": False},
+        {"steps": 3},
+    ],
+)
+def test_every_ablation_runs_and_moves_otherwise(changes: dict[str, object]) -> None:
+    plain, other = Driver(_adapter()).feed(_stream(200)), Driver(_adapter(**changes)).feed(_stream(200))
+    assert torch.isfinite(other.adapter.space.item_vectors).all()
+    assert plain.adapter.sha256() != other.adapter.sha256()
