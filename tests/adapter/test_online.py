@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,10 +33,10 @@ class Circle:
         return 5 * torch.stack(rows)
 
 
-def _adapter(space: Circle | None = None, **changes: object) -> OnlineAdapter:
+def _adapter(space: Circle | None = None, **changes: Any) -> OnlineAdapter:
     space = space or Circle()
     named = {"half_life": 50, "dims": 4, "hidden": 16, "negatives": 20, "guard_events": 20, "learning_rate": 0.01}
-    settings = AdapterSettings(**{**named, "drift": False, **changes})  # type: ignore[arg-type]
+    settings = AdapterSettings.model_validate({**named, "drift": False, **changes})
     return OnlineAdapter(space, space.item_vectors, settings, 1, window_ms=_HOUR)
 
 
@@ -124,6 +125,7 @@ def test_stopped_and_put_back_it_is_the_same_to_the_bit(stop: int) -> None:
     second.histories = first.histories
     arrays = {name: np.array(array) for name, array in first.adapter.arrays().items()}
     second.adapter.restore(arrays, first.adapter.card())
+    assert torch.equal(second.adapter.space.item_vectors, first.adapter.space.item_vectors)
     second.feed(events[stop:])
     assert second.adapter.sha256() == straight.adapter.sha256()
     assert torch.equal(second.adapter.space.item_vectors, straight.adapter.space.item_vectors)
@@ -131,9 +133,9 @@ def test_stopped_and_put_back_it_is_the_same_to_the_bit(stop: int) -> None:
 
 @pytest.mark.parametrize("harm", [float("nan"), float("inf"), 1e6])
 def test_broken_updates_are_never_served(monkeypatch: pytest.MonkeyPatch, harm: float) -> None:
-    from dynmm.adapter import online
+    from dynmm.adapter import learning, online
 
-    whole, calls = online.step, 0
+    whole, calls = learning.step, 0
 
     def breaking(shape: object, weights: Weights, *rest: object) -> float:
         nonlocal calls
@@ -230,7 +232,7 @@ def test_an_empty_window_and_a_window_of_one_event_are_windows() -> None:
         {"steps": 3},
     ],
 )
-def test_every_ablation_runs_and_moves_otherwise(changes: dict[str, object]) -> None:
+def test_every_ablation_runs_and_moves_otherwise(changes: dict[str, Any]) -> None:
     plain, other = Driver(_adapter()).feed(_stream(200)), Driver(_adapter(**changes)).feed(_stream(200))
     assert torch.isfinite(other.adapter.space.item_vectors).all()
     assert plain.adapter.sha256() != other.adapter.sha256()

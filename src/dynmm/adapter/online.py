@@ -99,7 +99,8 @@ class OnlineAdapter:
         moved = self.space
         self.space = MovedSpace(base, *self._known(base, collaborative), self._shape, self.settings)
         self.space.now = moved.now
-        self.space.refresh(moved.weights, self.summaries)
+        # Others stand where they stood until the window ends.
+        self.space.serve(moved.weights, moved.hot, moved.moved())
         return self
 
     @property
@@ -312,6 +313,7 @@ class OnlineAdapter:
         found |= {f"summaries.{name}": array for name, array in self.summaries.arrays().items()}
         found |= {f"version.{number}": flat.numpy() for number, flat in self.kept.items()}
         found["ring"] = self._ring
+        found["hot"], found["moved"] = self.space.hot, self.space.moved().numpy()
         if self.reservoir.kept is not None:
             found |= self.reservoir.kept.arrays("replay")
         if self._waiting:
@@ -362,7 +364,7 @@ class OnlineAdapter:
         self._window, self._since = card["window"], int(card["since"])
         self._by_user = {int(user): int(count) for user, count in card["by_user"]}
         self.space.now = card["now"]
-        self.space.refresh(self._served(), self.summaries)
+        self.space.serve(self._served(), np.array(arrays["hot"], dtype=np.int64), tensor("moved"))
 
     def sha256(self) -> str:
         """Of everything that `arrays` and `card` tell."""

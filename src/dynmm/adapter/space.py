@@ -74,6 +74,18 @@ class MovedSpace:
             there: Tensor = (plain + active[:, None] * lengths * moved).to(found.device)
             return there
 
+    def moved(self) -> Tensor:
+        """(H, D) where the hot items stand."""
+        return self.item_vectors[torch.from_numpy(self.hot)].cpu()
+
+    def serve(self, weights: Tensor | None, hot: NDArray[np.int64], moved: Tensor) -> None:
+        """Serve these weights, with the hot items where they stood. moved: (H, D)."""
+        self.weights, self.hot = weights, hot
+        self._vectors = None
+        if weights is not None:
+            self._vectors = self.base.item_vectors.clone()
+            self._vectors[torch.from_numpy(hot)] = moved.to(self._vectors.device)
+
     def refresh(self, weights: Tensor | None, summaries: ItemSummaries) -> None:
         """Serve these weights, and put every hot item where it now belongs; what has cooled goes back."""
         self.weights = weights
