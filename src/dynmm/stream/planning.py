@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,11 +41,21 @@ def of_mark(kind: str, payload: Mapping[str, Any]) -> Request:
     return Request((), (mark_body(kind, payload),), is_mark=True)
 
 
-def plan(state: State, requests: Iterable[Request], known: Known) -> tuple[list[Record], State, list[Receipt | Mark]]:
-    """Records to add behind `state`, the state behind them, and the answer to each request, in order."""
-    requests = list(requests)
+@dataclass(frozen=True)
+class Plan:
+    """What is to be added. index: the id and the place of each event. state: of the log after it. answers: in order."""
+
+    records: list[Record]
+    index: list[tuple[str, int]]
+    state: State
+    answers: list[Receipt | Mark]
+
+
+def plan(state: State, requests: Sequence[Request], known: Known) -> Plan:
+    """Records to add behind `state`, and the answer to each request."""
     there = dict(known(list(dict.fromkeys(one for request in requests for one in request.ids))))
     records: list[Record] = []
+    index: list[tuple[str, int]] = []
     answers: list[Receipt | Mark] = []
     for request in requests:
         if request.is_mark:
@@ -61,6 +71,7 @@ def plan(state: State, requests: Iterable[Request], known: Known) -> tuple[list[
             if one not in there:
                 record, state = chained(state, EVENT, request.received, body)
                 records.append(record)
+                index.append((one, record.place))
                 accepted.append(record.at)
                 there[one] = contents
             elif there[one] == contents:
@@ -68,4 +79,4 @@ def plan(state: State, requests: Iterable[Request], known: Known) -> tuple[list[
             else:
                 conflicts.append(one)
         answers.append(Receipt(tuple(accepted), tuple(duplicates), tuple(conflicts), state.events))
-    return records, state, answers
+    return Plan(records, index, state, answers)

@@ -9,7 +9,7 @@ from dynmm.stream.canonical import event_of
 from dynmm.stream.chain import EVENT, Record, State, chained
 from dynmm.stream.sqlite_errors import named_sqlite_errors
 from dynmm.stream.sqlite_rows import plain_records
-from dynmm.stream.sqlite_writing import write_records
+from dynmm.stream.sqlite_writing import index_of, write_ids, write_records
 
 
 def rewrite_without(connection: sqlite3.Connection, path: Path, user: str, state: State) -> State:
@@ -34,6 +34,7 @@ def rewrite_without(connection: sqlite3.Connection, path: Path, user: str, state
         with named_sqlite_errors(path):
             connection.executemany("DELETE FROM ids WHERE id = ?", [(one,) for one in gone])
             write_records(connection, kept, replace=True)
+            write_ids(connection, index_of(kept), replace=True)
     with named_sqlite_errors(path):
         connection.execute("DELETE FROM records WHERE place >= ?", (new.records,))
         if new != state:

@@ -25,7 +25,7 @@ from dynmm.stream.sqlite_forgetting import rewrite_without
 from dynmm.stream.sqlite_opening import checked_connection, fold_in, writing_connection
 from dynmm.stream.sqlite_rows import known_ids, last_state, place_of, record_at, records, state_before
 from dynmm.stream.sqlite_schema import connect, create, format_of, generation, sweep
-from dynmm.stream.sqlite_writing import write_records
+from dynmm.stream.sqlite_writing import write_ids, write_records
 from dynmm.stream.writer_lock import WriterLock
 
 logger = logging.getLogger(__name__)
@@ -258,12 +258,13 @@ class SqliteLog:
         def known(ids: Sequence[str]) -> Mapping[str, bytes]:
             return known_ids(connection, self._path, ids)
 
-        fresh, state, answers = planning.plan(self._state, requests, known)
-        if fresh:
+        plan = planning.plan(self._state, requests, known)
+        if plan.records:
             with self._all_or_nothing(connection):
-                write_records(connection, fresh)
-            self._state = state
-        return answers
+                write_records(connection, plan.records)
+                write_ids(connection, plan.index)
+            self._state = plan.state
+        return plan.answers
 
     @contextlib.contextmanager
     def _all_or_nothing(self, connection: sqlite3.Connection) -> Iterator[None]:

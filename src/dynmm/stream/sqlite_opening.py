@@ -14,7 +14,7 @@ from dynmm.stream.sqlite_checking import check_all, check_structure
 from dynmm.stream.sqlite_errors import named_sqlite_errors
 from dynmm.stream.sqlite_rows import last_state, plain_records
 from dynmm.stream.sqlite_schema import FORMAT, add_ids, connect, format_of, prepare_to_write
-from dynmm.stream.sqlite_writing import write_ids
+from dynmm.stream.sqlite_writing import index_of, write_ids
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             add_ids(connection)
             last = connection.execute("SELECT max(place) FROM records").fetchone()[0]
             for page in plain_records(connection, path, 0, 0 if last is None else last + 1):
-                write_ids(connection, page)
+                write_ids(connection, index_of(page))
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")

@@ -1,4 +1,4 @@
-"""Records into the tables of the SQLite log."""
+"""Records and the index of ids into the tables of the SQLite log."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from dynmm.stream.chain import EVENT, Record
 
 
 def write_records(connection: sqlite3.Connection, records: Sequence[Record], *, replace: bool = False) -> None:
-    """Add records and their ids within the caller's transaction. replace: what stands in their places gives way."""
-    verb = "INSERT OR REPLACE" if replace else "INSERT"
-    connection.executemany(f"{verb} INTO records VALUES (?, ?, ?, ?, ?, ?)", records)
-    write_ids(connection, records, replace=replace)
+    """Add records within the caller's transaction. replace: what stands in their places gives way."""
+    connection.executemany(f"{_verb(replace)} INTO records VALUES (?, ?, ?, ?, ?, ?)", records)
 
 
-def write_ids(connection: sqlite3.Connection, records: Sequence[Record], *, replace: bool = False) -> None:
-    """The index entries of those records that are events."""
-    verb = "INSERT OR REPLACE" if replace else "INSERT"
-    rows = [(event_of(record.body).id.encode(), record.place) for record in records if record.what == EVENT]
-    connection.executemany(f"{verb} INTO ids VALUES (?, ?)", rows)
+def write_ids(connection: sqlite3.Connection, index: Sequence[tuple[str, int]], *, replace: bool = False) -> None:
+    """Add ids and the places of their events within the caller's transaction."""
+    # In the order of the index, so that neighbours meet the same page.
+    rows = sorted((one.encode(), place) for one, place in index)
+    connection.executemany(f"{_verb(replace)} INTO ids VALUES (?, ?)", rows)
+
+
+def _verb(replace: bool) -> str:
+    return "INSERT OR REPLACE" if replace else "INSERT"
+
+
+def index_of(records: Sequence[Record]) -> list[tuple[str, int]]:
+    """The ids and places of those records that are events."""
+    return [(event_of(record.body).id, record.place) for record in records if record.what == EVENT]
