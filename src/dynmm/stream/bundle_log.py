@@ -162,6 +162,9 @@ class BundleLog:
             if self._doubtful:
                 self._refresh()
             plan = planning.plan(self._state, requests, self._known)
+            if not plan.records and self._bundles.version() != self._version():
+                self._refresh()  # what looks like a duplicate may have been taken out since
+                continue
             parts = packed(plan.records, self._bundles.largest)
             begun = len(self._starts)
             try:
@@ -179,13 +182,16 @@ class BundleLog:
             return plan.answers
         raise StorageError(f"{self._name}: other writers were always faster; send the events again")
 
+    def _version(self) -> Version:
+        return Version(self._generation, len(self._starts))
+
     def _known(self, ids: Sequence[str]) -> Mapping[str, bytes]:
         return {one: self._ids[one] for one in ids if one in self._ids}
 
     def _add(self, bundle: bytes, state: State) -> None:
         # Until the server has said yes, it may have taken the bundle or not: it is asked before the next one.
         self._doubtful = True
-        self._bundles.add(Version(self._generation, len(self._starts)), bundle)
+        self._bundles.add(self._version(), bundle)
         self._starts.append(self._state)
         self._state = state
         self._doubtful = False
@@ -213,7 +219,7 @@ class ForgettingBundleLog(BundleLog):
                 kept, new = self._without(user)
                 bundles = [bundle for bundle, _ in packed(kept, self._bundles.largest)]
                 try:
-                    self._rewritable.replace(Version(self._generation, len(self._starts)), bundles)
+                    self._rewritable.replace(self._version(), bundles)
                 except Moved:
                     continue
                 self._refresh()

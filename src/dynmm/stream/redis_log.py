@@ -158,8 +158,7 @@ class _RedisStream:
             yield
         except RedisError as error:
             raise StorageError(
-                f"{self._url}: {error}; check the server, then send the events again. What was acknowledged "
-                f"stays."
+                f"{self._url}: {error}; check the server, then send the events again. What was acknowledged stays."
             ) from error
 
 
