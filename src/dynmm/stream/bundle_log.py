@@ -10,7 +10,7 @@ from typing import Any, cast
 from dynmm.errors import StorageError
 from dynmm.stream import planning
 from dynmm.stream.bundles import Bundles, Moved, RewritableBundles, Version, packed, unpacked
-from dynmm.stream.canonical import event_of, fingerprint
+from dynmm.stream.canonical import event_of, fingerprint, id_of
 from dynmm.stream.chain import EVENT, MARK, Record, State, chained, opened
 from dynmm.stream.events import Entry, Event, Forgotten, Mark, Receipt
 from dynmm.stream.group_commit import GroupCommit
@@ -126,7 +126,7 @@ class BundleLog:
     def _learn(self, bundle: bytes) -> None:
         learned = list(unpacked(self._state, bundle, self._name))
         self._ids.update(
-            (event_of(record.body).id, fingerprint(record.body)) for record, _ in learned if record.what == EVENT
+            (id_of(record.body), fingerprint(record.body)) for record, _ in learned if record.what == EVENT
         )
         self._starts.append(self._state)
         self._state = learned[-1][1]

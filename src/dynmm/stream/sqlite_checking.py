@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from dynmm.errors import TamperedArtefact
-from dynmm.stream.canonical import event_of
+from dynmm.stream.canonical import id_of
 from dynmm.stream.chain import EVENT, State, after
 from dynmm.stream.sqlite_errors import named_sqlite_errors
 from dynmm.stream.sqlite_rows import places_of_ids, plain_records
@@ -41,7 +41,7 @@ def _check_records(connection: sqlite3.Connection, path: Path) -> State:
     last = connection.execute("SELECT max(place) FROM records").fetchone()[0]
     state = State()
     for page in plain_records(connection, path, 0, 0 if last is None else last + 1):
-        events = {event_of(record.body).id: record.place for record in page if record.what == EVENT}
+        events = {id_of(record.body): record.place for record in page if record.what == EVENT}
         ids = list(events)
         for start in range(0, len(ids), _AT_ONCE):
             part = ids[start : start + _AT_ONCE]

@@ -60,7 +60,7 @@ def plain_records(connection: sqlite3.Connection, path: Path, start: int, stop: 
 
 def _page(connection: sqlite3.Connection, start: int, count: int) -> list[Record]:
     query = f"SELECT {_COLUMNS} FROM records WHERE place >= ? ORDER BY place LIMIT ?"
-    return [Record(*row) for row in connection.execute(query, (start, count))]
+    return list(map(Record._make, connection.execute(query, (start, count))))
 
 
 def _gone(path: Path, state: State) -> TamperedArtefact:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from dynmm.stream.canonical import event_of
+from dynmm.stream.canonical import id_of
 from dynmm.stream.chain import EVENT, Record
 
 
@@ -27,4 +27,4 @@ def _verb(replace: bool) -> str:
 
 def index_of(records: Sequence[Record]) -> list[tuple[str, int]]:
     """The ids and places of those records that are events."""
-    return [(event_of(record.body).id, record.place) for record in records if record.what == EVENT]
+    return [(id_of(record.body), record.place) for record in records if record.what == EVENT]
