@@ -1,80 +1,128 @@
-"""Snapshots: whole or absent, and used only where they lie on the log."""
+"""Snapshots are whole or absent, and belong to the log that asks for them."""
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from dynmm.stream.snapshots import CARD, SnapshotStore
+from dynmm.stream.snapshots import MANIFEST, SnapshotStore
+
+HEADS = {number: f"{number:02x}" * 32 for number in range(100)}
 
 
-def _write(text: str) -> object:
-    def write(folder: Path) -> None:
-        (folder / "state.txt").write_text(text)
-
-    return write
+def put(store: SnapshotStore, offset: int) -> Path:
+    return store.put(offset, HEADS[offset], lambda folder: fill(folder, offset)).folder
 
 
-def _store(tmp_path: Path, *lengths: int) -> SnapshotStore:
-    store = SnapshotStore(tmp_path / "snapshots", keep=3)
-    for length in lengths:
-        store.put(length, f"head {length}", _write(f"state {length}"))  # type: ignore[arg-type]
-    return store
+def fill(folder: Path, offset: int) -> None:
+    (folder / "weights").mkdir()
+    (folder / "weights" / "all.bin").write_bytes(bytes([offset]) * 1000)
 
 
-def _lengths(store: SnapshotStore) -> list[int]:
-    return [one.length for one in store.good(lambda length: f"head {length}")]
+def ours(offset: int, head: str) -> bool:
+    return HEADS[offset] == head
 
 
-def test_the_newest_come_first_and_old_ones_go(tmp_path: Path) -> None:
-    store = _store(tmp_path, 10, 20, 30, 40)
-    assert _lengths(store) == [40, 30, 20]
-    assert next(store.good(lambda length: f"head {length}")).folder.joinpath("state.txt").read_text() == "state 40"
+def newest(store: SnapshotStore, offset: int = 99) -> int | None:
+    found = store.newest(offset, ours)
+    return None if found is None else found.offset
 
 
-def test_one_of_another_log_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    store = _store(tmp_path, 10, 20)
-    with caplog.at_level(logging.WARNING):
-        assert [one.length for one in store.good(lambda length: "head 10" if length == 10 else None)] == [10]
-    assert "does not belong to this log" in caplog.text
+def test_the_newest_up_to_an_offset_is_found(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path / "snapshots")
+    assert newest(store) is None
+    for offset in (5, 30, 12):
+        put(store, offset)
+    assert [newest(store, offset) for offset in (99, 30, 29, 12, 11, 4)] == [30, 30, 12, 12, 5, None]
+    found = SnapshotStore(tmp_path / "snapshots").newest(99, ours)
+    assert found is not None
+    assert (found.folder / "weights" / "all.bin").read_bytes() == bytes([30]) * 1000
 
 
-@pytest.mark.parametrize("damage", ["change", "cut", "remove", "add", "card"])
-def test_a_damaged_one_is_named_and_passed_over(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    store = _store(tmp_path, 10, 20)
-    newest = max((tmp_path / "snapshots").iterdir())
-    state = newest / "state.txt"
-    if damage == "change":
-        state.write_text("state 21")
-    elif damage == "cut":
-        state.write_text("state")
-    elif damage == "remove":
-        state.unlink()
-    elif damage == "add":
-        (newest / "more.txt").write_text("more")
+def test_only_so_many_are_kept(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, keep=2)
+    for offset in range(5):
+        put(store, offset)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert newest(store) == 4
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "missing", "extra", "manifest", "no manifest"])
+def test_a_damaged_one_is_passed_over(tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture) -> None:
+    store = SnapshotStore(tmp_path)
+    put(store, 5)
+    folder = put(store, 9)
+    file = folder / "weights" / "all.bin"
+    if harm == "flip":
+        file.write_bytes(b"\0" + file.read_bytes()[1:])
+    elif harm == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif harm == "missing":
+        file.unlink()
+    elif harm == "extra":
+        (folder / "more").touch()
+    elif harm == "manifest":
+        (folder / MANIFEST).write_text((folder / MANIFEST).read_text().replace('"offset": 9', '"offset": 8'))
     else:
-        (newest / CARD).write_text("{")
+        (folder / MANIFEST).unlink()
     with caplog.at_level(logging.WARNING):
-        assert _lengths(store) == [10]
-    assert str(newest) in caplog.text
+        assert newest(store) == 5
+    assert str(folder) in caplog.text
 
 
-def test_one_that_was_broken_off_is_not_there(tmp_path: Path) -> None:
-    store = _store(tmp_path, 10)
-
-    def fails(folder: Path) -> None:
-        (folder / "state.txt").write_text("half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        store.put(20, "head 20", fails)
-    assert _lengths(store) == [10]
+def test_one_of_another_log_is_passed_over(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    put(store, 5)
+    store.put(9, "ff" * 32, lambda folder: None)
+    assert newest(store) == 5
 
 
-def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
-    store = _store(tmp_path, 10)
-    (tmp_path / "snapshots" / ".000000000020.abc").mkdir()
-    store.put(30, "head 30", _write("state 30"))  # type: ignore[arg-type]
-    assert sorted(one.name for one in (tmp_path / "snapshots").iterdir()) == ["000000000010", "000000000030"]
+def test_those_after_an_offset_and_all_can_be_dropped(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    for offset in (5, 9, 12):
+        put(store, offset)
+    store.drop_after(9)
+    assert newest(store) == 9
+    store.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    put(store, 5)
+
+    def fail(folder: Path) -> None:
+        fill(folder, 9)
+        raise KeyError("no such tensor")
+
+    with pytest.raises(KeyError):
+        store.put(9, HEADS[9], fail)
+    assert [path.name[:5] for path in tmp_path.iterdir()] == ["at-00"]
+    assert newest(store) == 5
+
+
+def test_a_kill_in_the_middle_leaves_the_one_before(tmp_path: Path) -> None:
+    put(SnapshotStore(tmp_path), 5)
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom dynmm.stream.snapshots import SnapshotStore\n"
+        "def write(folder):\n    (folder / 'half').write_bytes(b'x' * 100)\n    print('writing', flush=True)\n"
+        "    time.sleep(60)\nSnapshotStore(sys.argv[1]).put(9, '09' * 32, write)"
+    )
+    running = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
+    assert running.stdout is not None
+    assert running.stdout.readline() == b"writing\n"
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    running.stdout.close()
+    assert len(list(tmp_path.iterdir())) == 2
+    store = SnapshotStore(tmp_path)
+    assert newest(store) == 5
+    put(store, 12)
+    assert newest(store) == 12
+    assert not list(tmp_path.glob(".*"))

@@ -1,1 +1,1 @@
-"""The durable log of events, its snapshots, and what leaves it again."""
+"""The durable log of what happened, its backends, and snapshots of what was made of it. No torch anywhere here."""

@@ -1,66 +1,72 @@
-"""What every log of events does, wherever it keeps them."""
+"""What the engine needs of a log, whatever keeps it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from dynmm.stream.events import Entry, Event, Mark, Receipt
+from dynmm.stream.events import Entry, Event, Forgotten, Mark, Receipt
 
 
 @runtime_checkable
 class EventLog(Protocol):
-    """Events in the order in which they were accepted, each once, with marks between them.
+    """An append-only sequence of events and marks. Its order is the order of acceptance.
 
-    The order of the log is the order of learning. An event keeps its own time, however late it comes. Records are
-    chained: each hash covers the one before it, so that two logs with equal heads hold the same records.
+    Any thread may call any method. Each record is chained to the one before it by sha256, so that two logs
+    with equal heads hold the same records.
     """
 
     @property
     def offset(self) -> int:
-        """Events in the log."""
+        """How many events there are: the offset of the next."""
         ...
 
     @property
-    def length(self) -> int:
-        """Records in the log, events and marks."""
+    def marks(self) -> int:
+        """How many marks there are: the number of the next."""
         ...
 
     @property
     def head(self) -> str:
-        """The hash of the chain at its end, in hex."""
-        ...
-
-    @property
-    def read_only(self) -> bool:
-        """Whether this one was opened to be read alone."""
-        ...
-
-    def head_at(self, length: int) -> str | None:
-        """The hash of the chain after so many records; None where the log is shorter."""
+        """Hex of the chain over all records, events and marks. 64 zeros for an empty log."""
         ...
 
     def append(self, events: Sequence[Event], *, received: int | None = None) -> Receipt:
-        """Take in events; returns when they are durable, all of them or none.
+        """Add events in their order. Returns when they are durable.
 
-        received: ms UTC, None for now. An id that is there already is not logged again. Safe from several threads,
-        which share one write to the disk. Raises DataError for an event that no log may hold, StorageError where the
-        events could not be made durable: then none is acknowledged, and the same call may be made again.
+        An id that is there already is not added again. received: milliseconds UTC, now where None. Raises
+        DataError, which names the event, for one that cannot be stored; then none of the call is. Raises
+        StorageError where the disk or the server refuses: the events may be sent again, whatever happened.
         """
         ...
 
     def mark(self, kind: str, payload: Mapping[str, Any]) -> Mark:
-        """Write a mark behind all records so far, durably. Raises DataError and StorageError."""
+        """Add a control record behind the last event. Durable, and raises, as `append`."""
         ...
 
     def read(self, start: int = 0, stop: int | None = None, *, marks_from: int = 0) -> Iterator[Entry | Mark]:
-        """Events from offset ``start`` to before ``stop`` and marks from number ``marks_from``, in order.
+        """Records in order, each checked against the chain: events at `start` and later, before `stop`.
 
-        A mark at offset a stands behind event a - 1 and before event a. What is appended meanwhile may be missing.
-        Raises TamperedArtefact, naming the place, where a record is not what was written.
+        A mark at ``a`` is read where ``start <= a < stop``, so ``read(0, a)`` and ``read(a, b)`` together are
+        ``read(0, b)``; with no `stop` the marks behind the last event come too. Marks with a number below
+        `marks_from` are left out: what a reader has seen already. What is appended after the call is not
+        read. Raises TamperedArtefact, which names the record, where the chain breaks.
         """
         ...
 
+    def holds(self, offset: int, head: str) -> bool:
+        """Whether this log once had this offset and this head: whether what was made of it then still applies."""
+        ...
+
     def close(self) -> None:
-        """Let go of files and connections. What was acknowledged stays."""
+        """Give back files and connections. May be called again."""
+        ...
+
+
+@runtime_checkable
+class ForgettingLog(EventLog, Protocol):
+    """A log that can take a user's events out for good."""
+
+    def forget(self, user: str) -> Forgotten:
+        """The log becomes the one that would have been fed without this user, record by record."""
         ...

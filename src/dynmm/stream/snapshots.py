@@ -1,7 +1,8 @@
-"""Snapshots of what follows from a log: each whole or absent, and bound to the records that it follows from."""
+"""Snapshots of what was made of a log: whole or absent, each with the offset and the head that it stands for."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -11,80 +12,136 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynmm.storage import named_disk_errors, new_folder, sha256_of, write_json
+from dynmm.errors import ArtefactError, NewerArtefact, TamperedArtefact
+from dynmm.storage import named_disk_errors, new_folder, sha256_of, sync_folder, write_bytes
 
 logger = logging.getLogger(__name__)
 
-CARD = "snapshot.json"
-_NAME = re.compile(r"\d{12}")
+FORMAT = 1
+MANIFEST = "snapshot.json"
+_NAME = re.compile(r"at-(\d{20})-([0-9a-f]{16})")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A whole one. length, head: records of the log that it follows from, and the hash of the last."""
+    """A whole snapshot. folder: what `write` filled. offset and head: of the log at that moment."""
 
-    length: int
-    head: str
     folder: Path
+    offset: int
+    head: str
 
 
 class SnapshotStore:
-    """The newest few snapshots, in a folder of their own."""
+    """Snapshots in a folder, the newest `keep` of them. One process writes at a time."""
 
-    def __init__(self, folder: Path, *, keep: int = 3) -> None:
-        self._folder, self._keep = folder, keep
+    def __init__(self, folder: str | Path, keep: int = 3) -> None:
+        if keep < 1:
+            raise ValueError(f"keep is {keep}; at least one snapshot must stay")
+        self._folder = Path(folder)
+        self._keep = keep
 
-    def put(self, length: int, head: str, write: Callable[[Path], None]) -> Snapshot:
-        """Take one; it is there when it is whole and on the disk. write: fills a folder. Raises StorageError."""
-        target = self._folder / f"{length:012d}"
-        with new_folder(target) as beside:
-            write(beside)
-            with named_disk_errors(beside):
-                files = {name: sha256_of(beside / name) for name in _files(beside)}
-            write_json(beside / CARD, {"length": length, "head": head, "files": files})
-        self._prune()
-        return Snapshot(length, head, target)
+    def put(self, offset: int, head: str, write: Callable[[Path], None]) -> Snapshot:
+        """Keep what `write` puts into the folder that it is given, and prune. Raises StorageError.
 
-    def good(self, head_at: Callable[[int], str | None]) -> Iterator[Snapshot]:
-        """Whole ones that lie on the log, newest first; a damaged one is named in a warning and passed over.
-
-        head_at: the hash of the log after so many records, None where it is shorter.
+        On any failure, a kill included, there is the whole snapshot or none.
         """
-        for folder in sorted(self._all(), reverse=True):
-            try:
-                found = _checked(folder)
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                logger.warning("the snapshot %s is damaged and not used: %s", folder, error)
+        self._sweep()
+        target = self._folder / f"at-{offset:020d}-{head[:16]}"
+        with new_folder(target) as folder:
+            write(folder)
+            with named_disk_errors(target):
+                files = {name: sha256_of(folder / name) for name in _files(folder)}
+            content = {"format": FORMAT, "offset": offset, "head": head, "files": files}
+            write_bytes(folder / MANIFEST, _sealed(content))
+        self.prune()
+        return Snapshot(target, offset, head)
+
+    def newest(self, offset: int, is_prefix: Callable[[int, str], bool]) -> Snapshot | None:
+        """The newest whole snapshot up to `offset` that belongs to the log; None where there is none.
+
+        is_prefix: whether the log once had this offset and head (`EventLog.holds`). A damaged snapshot, or one
+        of another log, is passed over with a warning.
+        """
+        for at, folder in self._newest_first():
+            if at > offset:
                 continue
-            if head_at(found.length) == found.head:
-                yield found
-            else:
-                logger.warning("the snapshot %s does not belong to this log and is not used", folder)
+            try:
+                snapshot = _opened(folder)
+            except ArtefactError as error:
+                logger.warning("passed over a snapshot: %s", error)
+                continue
+            if is_prefix(snapshot.offset, snapshot.head):
+                return snapshot
+            logger.warning("passed over the snapshot %s: the log does not hold what it was made of", folder)
+        return None
 
-    def _all(self) -> list[Path]:
+    def prune(self) -> None:
+        """Remove all but the newest."""
+        self._remove([folder for _, folder in self._newest_first()][self._keep :])
+
+    def drop_after(self, offset: int) -> None:
+        """Remove snapshots that know more than `offset` events, as when a log is rewritten from there on."""
+        self._remove([folder for at, folder in self._newest_first() if at > offset])
+
+    def clear(self) -> None:
+        """Remove all, and what a crash left behind."""
+        self._remove([folder for _, folder in self._newest_first()])
+        self._sweep()
+
+    def _newest_first(self) -> Iterator[tuple[int, Path]]:
         if not self._folder.is_dir():
-            return []
-        return [one for one in self._folder.iterdir() if one.is_dir() and _NAME.fullmatch(one.name)]
+            return
+        with named_disk_errors(self._folder):
+            names = sorted((path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+        for name in names:
+            yield int(name[3:23]), self._folder / name
 
-    def _prune(self) -> None:
-        for folder in sorted(self._all())[: -self._keep]:
-            shutil.rmtree(folder, ignore_errors=True)
-        # What a broken-off `put` left behind.
-        for folder in self._folder.glob(".*"):
-            shutil.rmtree(folder, ignore_errors=True)
+    def _remove(self, folders: list[Path]) -> None:
+        with named_disk_errors(self._folder):
+            for folder in folders:
+                # The manifest goes first: what is left of a removal that was cut off is no snapshot.
+                (folder / MANIFEST).unlink(missing_ok=True)
+                shutil.rmtree(folder)
+            if folders:
+                sync_folder(self._folder)
+
+    def _sweep(self) -> None:
+        """What a kill left of a snapshot that was being written."""
+        with named_disk_errors(self._folder):
+            for left in self._folder.glob(".at-*"):
+                shutil.rmtree(left)
 
 
-def _checked(folder: Path) -> Snapshot:
-    card: dict[str, Any] = json.loads((folder / CARD).read_bytes())
-    expected, present = card["files"], set(_files(folder))
-    if present != set(expected):
-        raise ValueError(f"its files are {sorted(present)}, and were {sorted(expected)}")
-    for name, digest in expected.items():
-        if sha256_of(folder / name) != digest:
-            raise ValueError(f"{name} was changed or cut short")
-    return Snapshot(int(card["length"]), str(card["head"]), folder)
+def _opened(folder: Path) -> Snapshot:
+    """Raises ArtefactError where a byte is not what was written."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtefactError(f"{folder} has no {MANIFEST}; remove it")
+    raw = path.read_bytes()
+    try:
+        content = dict(json.loads(raw))
+        content.pop("sha256")
+        version = int(content["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TamperedArtefact(f"{path} cannot be read ({error}); remove {folder}") from error
+    if version > FORMAT:
+        raise NewerArtefact(f"{path} has format {version} and this version reads {FORMAT}; upgrade dynmm to read it")
+    if raw != _sealed(content):
+        raise TamperedArtefact(f"{path} is not what was written; remove {folder}")
+    present = set(_files(folder))
+    for name, digest in content["files"].items():
+        if name not in present or sha256_of(folder / name) != digest:
+            raise TamperedArtefact(f"{folder / name} is missing or changed; remove {folder}")
+    if extra := sorted(present - set(content["files"])):
+        raise TamperedArtefact(f"{folder / extra[0]} does not belong to the snapshot; remove it")
+    return Snapshot(folder, int(content["offset"]), str(content["head"]))
 
 
 def _files(folder: Path) -> list[str]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path.relative_to(folder).as_posix() for path in paths if path != folder / CARD)
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in names if name != MANIFEST)
+
+
+def _sealed(content: dict[str, Any]) -> bytes:
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**content, "sha256": digest}, indent=1, sort_keys=True) + "\n").encode()

@@ -1,178 +1,285 @@
-"""The log in one SQLite file, the default: durable, read by many processes, written by one.
-
-Every commit reaches the disk before anybody is told of it (write-ahead log, ``synchronous=FULL``); calls that come
-while one is written share the next. Each record's hash covers the record before it and is checked when it is read.
-"""
+"""The log that needs nothing but a disk: one SQLite file, one writing process, any number of readers."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import logging
 import sqlite3
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
-from dynmm.errors import ArtefactError, StorageError
-from dynmm.stream.chain import MARK
-from dynmm.stream.events import Entry, Event, Mark, Receipt, event_text, mark_text
-from dynmm.stream.reading import read_records
-from dynmm.stream.sqlite_file import Connection, Tail, WriterLock, named_errors, open_file, read_tail
-from dynmm.stream.writing import Batch, write_batch
+from pydantic import Field
+
+from dynmm.configuration import Settings
+from dynmm.errors import ArtefactError, StorageError, TamperedArtefact
+from dynmm.storage import named_disk_errors
+from dynmm.stream import planning
+from dynmm.stream.chain import Record, State, check, opened
+from dynmm.stream.events import Entry, Event, Forgotten, Mark, Receipt
+from dynmm.stream.group_commit import GroupCommit
+from dynmm.stream.sealing import write_seal
+from dynmm.stream.sqlite_checking import check_all
+from dynmm.stream.sqlite_errors import named_sqlite_errors
+from dynmm.stream.sqlite_forgetting import rewrite_without
+from dynmm.stream.sqlite_opening import checked_connection, fold_in, writing_connection
+from dynmm.stream.sqlite_rows import known_ids, last_state, place_of, record_at, records, state_before
+from dynmm.stream.sqlite_schema import connect, create, format_of, generation, sweep
+from dynmm.stream.sqlite_writing import write_ids, write_records
+from dynmm.stream.writer_lock import WriterLock
+
+logger = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
-class _Ticket:
-    """A call that waits for its commit."""
+class SqliteSettings(Settings):
+    """How the SQLite log uses the machine. None of it changes what is stored."""
 
-    events: Sequence[tuple[Event, str]]
-    received: int
-    mark: tuple[str, str] | None = None
-    answer: Receipt | Mark | None = None
-    error: Exception | None = None
-    done: bool = field(default=False)
+    patience_s: float = Field(5.0, ge=0, description="Seconds to wait for another process that holds the file.")
+    checkpoint_pages: int = Field(4000, ge=1, description="Pages in the write-ahead log before it is folded in.")
+    cache_mebibytes: int = Field(64, ge=1, description="Memory for pages of the file while writing.")
 
 
 class SqliteLog:
-    """See `EventLog`. Made by `open`."""
+    """An `EventLog` in one file, with a write-ahead log and one fsync for each group of appends.
 
-    def __init__(self, path: Path, connection: Connection, lock: WriterLock | None) -> None:
-        self.path, self.read_only = path, lock is None
-        self._connection, self._lock = connection, lock
-        self._waiting: list[_Ticket] = []
-        self._gate, self._writing = threading.Lock(), threading.Lock()
-        self._tail = read_tail(connection, path)
-        self._fresh = True
+    A log that was closed well is sealed and opens at once where no byte has changed; any other is checked
+    from the first record to the last, which takes some seconds for a million events. What a crash cut off was
+    never acknowledged and is gone. `read_only` opens beside a writer, and checks what it reads as it reads it.
+
+    Raises StorageError where another process writes, or the disk refuses; TamperedArtefact where bytes are
+    not what was written; NewerArtefact for a file of a later version.
+    """
+
+    def __init__(self, path: str | Path, settings: SqliteSettings | None = None, *, read_only: bool = False) -> None:
+        self._path = Path(path)
+        self._settings = settings or SqliteSettings()
+        self._read_only = read_only
+        self._connection: sqlite3.Connection | None = None
+        self._lock: WriterLock | None = None
+        self._state, self._written = State(), 0
+        self._doubtful = False
+        self._group: GroupCommit[planning.Request, Receipt | Mark] = GroupCommit(self._commit)
+        if read_only:
+            with self._reading() as connection:
+                self._must_be_current(connection)
+        else:
+            self._open()
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool = False) -> SqliteLog:
-        """Open a log, or begin one. read_only: to read alone, while another process may write.
-
-        Raises StorageError where another process writes to it or the disk refuses, ArtefactError where there is none
-        to read, NewerArtefact for a later format, and TamperedArtefact where its end is not what was written.
-        """
-        lock = None if read_only else WriterLock(path)
-        try:
-            return cls(path, open_file(path, read_only=read_only), lock)
-        except BaseException:
-            if lock is not None:
-                lock.release()
-            raise
+    def open(cls, where: str) -> SqliteLog:
+        """The log at a path, made where there is none."""
+        return cls(where)
 
     @property
     def offset(self) -> int:
-        """See `EventLog`."""
-        return self._now().offset
+        """How many events there are."""
+        return self._now().events
 
     @property
-    def length(self) -> int:
-        """See `EventLog`."""
-        return self._now().length
+    def marks(self) -> int:
+        """How many marks there are."""
+        return self._now().marks
 
     @property
     def head(self) -> str:
-        """See `EventLog`."""
-        return self._now().head.hex()
-
-    def head_at(self, length: int) -> str | None:
-        """See `EventLog`."""
-        with self._writing, named_errors(self.path, "read"):
-            return self._connection.head_at(length)
+        """Hex of the chain over all records."""
+        return self._now().head
 
     def append(self, events: Sequence[Event], *, received: int | None = None) -> Receipt:
-        """See `EventLog`."""
-        for event in events:
-            event.check()
-        moment = time.time_ns() // 1_000_000 if received is None else received
-        answer = self._write(_Ticket([(event, event_text(event)) for event in events], moment))
-        assert isinstance(answer, Receipt)
-        return answer
+        """See `EventLog.append`."""
+        return cast(Receipt, self._group.submit(planning.of_events(events, received)))
 
     def mark(self, kind: str, payload: Mapping[str, Any]) -> Mark:
-        """See `EventLog`."""
-        answer = self._write(_Ticket((), 0, (kind, mark_text(kind, payload))))
-        assert isinstance(answer, Mark)
-        return answer
+        """See `EventLog.mark`."""
+        return cast(Mark, self._group.submit(planning.of_mark(kind, payload)))
 
     def read(self, start: int = 0, stop: int | None = None, *, marks_from: int = 0) -> Iterator[Entry | Mark]:
-        """See `EventLog`. Readers have connections of their own and stop nobody from writing."""
-        return read_records(self.path, start, stop, marks_from)
+        """See `EventLog.read`. Raises StorageError where `forget` rewrites the log meanwhile."""
+        return self._read(*self._snapshot(), start, stop, marks_from)
 
-    def verify(self) -> str:
-        """Read every record and the file's own structure; returns the head. Raises TamperedArtefact."""
-        with self._writing:
-            self._connection.check_structure(self.path)
-        for _ in self.read():
-            pass
-        return self.head
+    def holds(self, offset: int, head: str) -> bool:
+        """See `EventLog.holds`."""
+        end = self._now()
+        if (offset, head) == (0, State().head):
+            return True
+        if not 0 <= offset <= end.events:
+            return False
+        with self._reading() as connection:
+            # The event before this offset, and the marks behind it.
+            place = place_of(connection, self._path, max(offset - 1, 0), end.records)
+            state = state_before(connection, self._path, place)
+            while place < end.records and state.events <= offset:
+                state = check(state, record_at(connection, self._path, place), str(self._path))
+                if (state.events, state.head) == (offset, head):
+                    return True
+                place += 1
+        return False
+
+    def verify(self) -> State:
+        """Check the whole file: structure, every record, the index of ids. Returns where the log ends.
+
+        Raises TamperedArtefact, which says what is not as it was written.
+        """
+        with self._reading() as connection:
+            return check_all(connection, self._path)
+
+    def forget(self, user: str) -> Forgotten:
+        """Take a user's events out of the file, so that it equals a log that was never given them.
+
+        Offsets close up, marks move with them, and the head becomes that of such a log. The ids may come
+        again. The old bytes are overwritten, the file is compacted, and the write-ahead log is emptied. A crash
+        leaves the log with all or with none of the user's events.
+
+        It does not reach: what marks say in their payload, snapshots and other things made from the log,
+        copies and backups, readers that have read already, and blocks that the disk or the file system keeps
+        of what was overwritten. Raises StorageError where the disk has no room, about the size of the log, or
+        a reader holds the file; then call it again.
+        """
+        with self._group.alone():
+            connection, old = self._writable(), self._state
+            with self._all_or_nothing(connection):
+                new = rewrite_without(connection, self._path, user, old)
+            self._state, self._written = new, self._written + (new != old)
+            with named_sqlite_errors(self._path):
+                connection.execute("VACUUM")
+            if not fold_in(connection, self._path):
+                raise StorageError(
+                    f"{self._path}: the user's events are out of the log, but a reader keeps their bytes in the "
+                    f"write-ahead log; close it and call forget again"
+                )
+        gone = old.events - new.events
+        return Forgotten(user, gone, new.marks, old.events, new.events, old.head, new.head)
 
     def close(self) -> None:
-        """See `EventLog`."""
-        with self._writing:
-            self._connection.close()
-            if self._lock is not None:
-                self._lock.release()
+        """Fold the write-ahead log in, seal the file and let another process write. May be called again."""
+        with self._group.alone():
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            try:
+                # A log that cannot be folded in now, as on a full disk, is whole all the same, and opens checked.
+                folded = not self._doubtful and fold_in(connection, self._path)
+                connection.close()
+                if folded:
+                    write_seal(self._path, self._state.events, self._state.head)
+            finally:
+                self._release()
 
     def __enter__(self) -> SqliteLog:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _now(self) -> Tail:
-        """The end of the log; for a reader, as it is now."""
-        if self.read_only:
-            with self._writing:
-                self._tail = read_tail(self._connection, self.path)
-        return self._tail
-
-    def _write(self, ticket: _Ticket) -> Receipt | Mark:
-        if self.read_only:
-            raise StorageError(f"{self.path} was opened to be read alone; open it for writing")
-        with self._gate:
-            self._waiting.append(ticket)
-        # Whoever comes first writes for all who wait.
-        with self._writing:
-            if not ticket.done:
-                with self._gate:
-                    tickets, self._waiting = self._waiting, []
-                self._commit(tickets)
-        if ticket.error is not None:
-            raise ticket.error
-        assert ticket.answer is not None, "a ticket without an error has an answer"
-        return ticket.answer
-
-    def _commit(self, tickets: Sequence[_Ticket]) -> None:
+    def _open(self) -> None:
+        with named_disk_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = WriterLock(self._path.with_name(self._path.name + ".lock"))
         try:
-            if not self._fresh:
-                # A commit failed: what of it is in the file is known only by looking.
-                self._connection.reopen()
-                self._tail, self._fresh = read_tail(self._connection, self.path), True
-            batch = Batch(self._tail)
-            with named_errors(self.path, "written"), self._connection.transaction() as cursor:
-                answers = [_written(cursor, batch, one) for one in tickets]
-            self._tail = batch.tail
-            for ticket, answer in zip(tickets, answers, strict=True):
-                ticket.answer = answer
-        except (StorageError, ArtefactError) as error:
-            self._fresh = False
-            for ticket in tickets:
-                ticket.error = error
+            sweep(self._path)
+            if not self._path.exists():
+                create(self._path)
+            self._connection, self._state = checked_connection(self._path, self._connect)
+            with named_sqlite_errors(self._path):
+                self._written = generation(self._connection, self._path)
+        except BaseException:
+            self._release()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        chosen = self._settings
+        return writing_connection(self._path, chosen.patience_s, chosen.checkpoint_pages, chosen.cache_mebibytes)
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _now(self) -> State:
+        return self._snapshot()[0]
+
+    def _snapshot(self) -> tuple[State, int]:
+        """Where the log ends, and how often it was rewritten."""
+        if not self._read_only:
+            return self._state, self._written
+        with self._reading() as connection, named_sqlite_errors(self._path):
+            connection.execute("BEGIN")
+            return last_state(connection, self._path), generation(connection, self._path)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection of one's own, so that readers and the writer never wait for each other."""
+        connection = connect(self._path, reading=True, patience=self._settings.patience_s)
+        try:
+            yield connection
         finally:
-            for ticket in tickets:
-                ticket.done = True
+            connection.close()
+
+    def _must_be_current(self, connection: sqlite3.Connection) -> None:
+        found = format_of(connection, self._path)
+        if found == 1:
+            raise ArtefactError(f"{self._path} has format 1 of the log; open it for writing once, which migrates it")
+
+    def _read(self, end: State, written: int, start: int, stop: int | None, marks_from: int) -> Iterator[Entry | Mark]:
+        with self._reading() as connection:
+            first = place_of(connection, self._path, start, end.records)
+            last = end.records if stop is None else place_of(connection, self._path, stop, end.records)
+            for record in records(connection, self._path, first, last, written):
+                if not _seen(record, marks_from):
+                    yield opened(record)
+
+    def _writable(self) -> sqlite3.Connection:
+        """The connection, made anew after a failure. Raises StorageError where there can be none."""
+        if self._read_only:
+            raise StorageError(f"{self._path} was opened for reading; open it without read_only to write")
+        if self._connection is None:
+            raise StorageError(f"{self._path} was closed; open it again")
+        if self._doubtful:
+            self._recover()
+        return self._connection
+
+    def _recover(self) -> None:
+        """After a failed commit, ask the file itself what it holds. It may have got more than it admitted."""
+        assert self._connection is not None
+        self._connection.close()
+        self._connection = self._connect()
+        found = last_state(self._connection, self._path)
+        known = self._state
+        if found.records < known.records or state_before(self._connection, self._path, known.records) != known:
+            raise TamperedArtefact(f"{self._path} lost events before offset {known.events}; restore it from a copy")
+        for _ in records(self._connection, self._path, known.records, found.records, self._written):
+            pass  # each is checked as it comes
+        self._state, self._doubtful = found, False
+        logger.warning("%s takes events again, from offset %d on", self._path, found.events)
+
+    def _commit(self, requests: Sequence[planning.Request]) -> Sequence[Receipt | Mark]:
+        connection = self._writable()
+
+        def known(ids: Sequence[str]) -> Mapping[str, bytes]:
+            return known_ids(connection, self._path, ids)
+
+        plan = planning.plan(self._state, requests, known)
+        if plan.records:
+            with self._all_or_nothing(connection):
+                write_records(connection, plan.records)
+                write_ids(connection, plan.index)
+            self._state = plan.state
+        return plan.answers
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """One durable transaction. After a failure nothing is acknowledged before the file was asked again."""
+        try:
+            with named_sqlite_errors(self._path):
+                connection.execute("BEGIN IMMEDIATE")
+                yield
+                connection.execute("COMMIT")
+        except BaseException:
+            self._doubtful = True
+            with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself
+                connection.execute("ROLLBACK")
+            raise
 
 
-def _written(cursor: sqlite3.Cursor, batch: Batch, ticket: _Ticket) -> Receipt | Mark:
-    if ticket.mark is None:
-        return write_batch(cursor, batch, ticket.events, ticket.received)
-    kind, body = ticket.mark
-    number = batch.tail.marks
-    batch.add(MARK, None, 0, body)
-    batch.flush(cursor)
-    return Mark(batch.tail.offset, number, kind, json.loads(body)["payload"])
+def _seen(record: Record, marks_from: int) -> bool:
+    return bool(record.what) and record.place - record.at < marks_from

@@ -1,0 +1,82 @@
+"""A damaged log gives what was in it up to some place, or is refused by name. Never anything else.
+
+`benchmarks/log_damage.py` does the same for every byte and ten thousand bits.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dynmm.testing.log_damage import Killed, killed, opened, quick_folder
+
+PAGE = 4096
+
+
+@pytest.fixture(scope="module")
+def victim() -> Killed:
+    with quick_folder() as folder:
+        return killed(folder)
+
+
+def outcomes(victim: Killed, damaged: list[dict[str, bytes]], *, read_only: bool = False) -> Counter[str]:
+    with quick_folder() as folder:
+        return Counter(opened(folder / "one", files, victim.records, read_only=read_only) for files in damaged)
+
+
+def test_the_victim_itself_is_whole(victim: Killed) -> None:
+    assert outcomes(victim, [victim.files]) == {"whole": 1}
+    assert outcomes(victim, [{"log": victim.files["log"]}]) == {"prefix": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["log", "log-wal"])
+def test_cut_within_its_last_page(victim: Killed, name: str) -> None:
+    length = len(victim.files[name])
+    found = outcomes(victim, [victim.cut(name, length - missing) for missing in range(1, PAGE + 1, 13)])
+    assert name == "log" or found["whole"] == 0
+
+
+@pytest.mark.slow
+def test_cut_anywhere(victim: Killed) -> None:
+    cuts = [victim.cut(name, length) for name in victim.files for length in range(0, len(victim.files[name]), 509)]
+    outcomes(victim, cuts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("read_only", [False, True])
+def test_random_bits(victim: Killed, read_only: bool) -> None:
+    generator = random.Random(7)
+    found = outcomes(victim, [victim.random_bit(generator) for _ in range(500)], read_only=read_only)
+    assert found["prefix"] > 10
+    assert found["TamperedArtefact"] > 10
+
+
+def test_every_bit_of_the_first_bytes(victim: Killed) -> None:
+    bits = [victim.flipped(name, bit) for name in victim.files for bit in range(0, 8 * 100, 7)]
+    outcomes(victim, bits)
+
+
+def test_a_sealed_log_with_any_bit_turned(tmp_path: Path) -> None:
+    from tests.stream.made import filled
+
+    from dynmm.errors import TamperedArtefact
+    from dynmm.stream.sqlite_log import SqliteLog
+
+    with quick_folder() as folder:
+        log = filled(folder / "log", 120)
+        records = list(log.read())
+        log.close()
+        sealed = Killed({name: (folder / name).read_bytes() for name in ("log", "log.seal")}, records)
+    generator = random.Random(3)
+    found = outcomes(sealed, [sealed.random_bit(generator) for _ in range(200)])
+    # What is acknowledged by a seal is there, or its loss is told.
+    assert "prefix" not in found
+    with quick_folder() as folder:
+        for name, content in sealed.cut("log", len(sealed.files["log"]) - PAGE).items():
+            (folder / name).write_bytes(content)
+        with pytest.raises(TamperedArtefact):
+            SqliteLog(folder / "log")
