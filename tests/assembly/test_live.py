@@ -314,7 +314,7 @@ def test_versions_can_be_gone_back_to_and_a_replay_goes_back_too(run: Path) -> N
 
 def test_boundaries_stand_in_the_log_and_prove_a_replay(run: Path) -> None:
     _learned(run, _events(60))
-    with SqliteLog.open(run / "state" / "events.sqlite") as log:
+    with SqliteLog(run / "state" / "events.sqlite") as log:
         marks = [one for one in log.read() if type(one).__name__ == "Mark"]
         assert [one.payload["number"] for one in marks if one.kind == "boundary"] == list(range(len(marks)))  # type: ignore[union-attr]
         log.mark("boundary", {"number": len(marks), "counted": 1})
@@ -337,7 +337,7 @@ def test_two_writers_of_one_run_are_refused(run: Path) -> None:
     with Recommender.from_pretrained(run) as first:
         first.learn(_events(3))
         second = Recommender.from_pretrained(run)
-        with pytest.raises(StorageError, match="being written to"):
+        with pytest.raises(StorageError, match="which writes this log"):
             second.learn(_events(1, seed=2))
 
 

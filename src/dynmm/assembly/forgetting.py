@@ -60,7 +60,7 @@ def forget_user(recommender: Recommender, user: str) -> dict[str, Any]:
     log, removed = _log_without(live, user, split, forgotten, recommender.facts)
     rebuilt = Recommender(_refreshed(recommender, split), known_events(split), recommender.facts, split)
     rebuilt.forgotten = forgotten
-    rebuilt.live = Live(log, live.settings, home, arrivals=live.arrivals)
+    rebuilt.live = Live(log, live.settings, home, writes=home is not None, arrivals=live.arrivals)
     set_moving(rebuilt)
     follow(rebuilt)
     vars(recommender).update(vars(rebuilt))
@@ -88,12 +88,12 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
         seal(beside, {"data_sha256": facts["data"]["sha256"], "forgotten": forgotten}, moving=MOVING)
         for number, arrival in enumerate(live.arrivals):
             write_arrival(arrival, beside, number)
-        with SqliteLog.open(beside / LOG_FILE) as log:
+        with SqliteLog(beside / LOG_FILE) as log:
             removed = copy_records(live.log, log, without=user, leave_out=(BOUNDARY,))
         live.log.close()
     with named_disk_errors(live.home):
         shutil.rmtree(live.home.parent / CANDIDATES, ignore_errors=True)
-    return SqliteLog.open(live.home / LOG_FILE), removed
+    return SqliteLog(live.home / LOG_FILE), removed
 
 
 def _refreshed(recommender: Recommender, split: Split) -> Whole:

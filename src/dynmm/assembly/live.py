@@ -56,16 +56,18 @@ class Arrival:
 class Live:
     """How far a recommender has read its log.
 
-    log: what it reads. home: the `state/` that the log lies in, None where it is in memory. fixed: it shows an earlier
-    moment and takes nothing in. offset, marks: entries and marks read. held: events that wait for their items.
-    arrivals: in the order of their marks, those to come included. late_clocks: events whose time was bounded.
-    snapshot: the offset of the newest one.
+    log: what it reads. home: the `state/` that the log lies in, None where it is in memory; writes: whether it holds
+    the pen there. fixed: it shows an earlier moment and takes nothing in. offset, marks: entries and marks read. held:
+    events that wait for their items. arrivals: in the order of their marks, those to come included; admitted: how many
+    are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. snapshot:
+    the offset of the newest one.
     """
 
     log: EventLog
     settings: StreamSettings
     home: Path | None = None
     fixed: bool = False
+    writes: bool = False
     offset: int = 0
     marks: int = 0
     held: list[Entry] = field(default_factory=list)
@@ -152,12 +154,14 @@ def writable(recommender: Recommender) -> Live:
             f"this is the run as of an earlier moment, offset {live.offset:,} of its log: it can be looked at, and "
             "learns nothing; open the run without as_of"
         )
-    if live.home is not None and (live.log.read_only or isinstance(live.log, MemoryLog)):
-        # A run that has no log yet was read as one in memory, and a reader's log takes nothing in.
+    if live.home is not None and not live.writes:
+        # So far it was read beside whoever else writes; a run without a log had one in memory.
         from dynmm.stream.sqlite_log import SqliteLog
 
+        log = SqliteLog(live.home / LOG_FILE)
         live.log.close()
-        live.log = SqliteLog.open(live.home / LOG_FILE)
+        live.log, live.writes = log, True
+        follow(recommender)
     return live
 
 
@@ -261,7 +265,7 @@ def admit(recommender: Recommender, arrival: Arrival) -> None:
 def _write_boundaries(recommender: Recommender) -> None:
     """Write down the ends of windows that were met and are not in the log yet: a replay must meet the same."""
     live, met = live_of(recommender), whole_of(recommender).boundaries
-    if live.fixed or (live.home is not None and (live.log.read_only or isinstance(live.log, MemoryLog))):
+    if live.fixed or (live.home is not None and not live.writes):
         return
     for number in range(live.boundaries, len(met)):
         mark = live.log.mark(BOUNDARY, {"number": number, "counted": met[number]})
@@ -275,10 +279,10 @@ def _prove(recommender: Recommender, mark: Mark) -> None:
     number, met = int(mark.payload["number"]), whole_of(recommender).boundaries
     wanted, found = int(mark.payload["counted"]), met[number] if number < len(met) else None
     if found != wanted:
+        here = "not yet" if found is None else f"after {found:,}"
         raise ArtefactError(
-            f"window {number} of the log ended after {wanted:,} events, and in this replay "
-            f"{'not yet' if found is None else f'after {found:,}'}: another version or configuration wrote it. Open the "
-            "run with that one, or fit again"
+            f"window {number} of the log ended after {wanted:,} events, and in this replay {here}: another version or "
+            "configuration wrote it. Open the run with that one, or fit again"
         )
     live_of(recommender).boundaries = number + 1
 

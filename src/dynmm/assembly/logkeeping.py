@@ -24,9 +24,9 @@ def write_log(recommender: Recommender, state: Path) -> None:
     live = live_of(recommender)
     for number, arrival in enumerate(live.arrivals):
         write_arrival(arrival, state, number)
-    with SqliteLog.open(state / LOG_FILE) as log:
+    with SqliteLog(state / LOG_FILE) as log:
         copy_records(live.log, log)
-        if not live.fixed and live.offset:
+        if not live.fixed:
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)
 
 
@@ -36,7 +36,7 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
     Raises ArtefactError, TamperedArtefact, and DataError for an offset that the log does not have.
     """
     there = (state / LOG_FILE).is_file()
-    log = SqliteLog.open(state / LOG_FILE, read_only=True) if there else MemoryLog()
+    log = SqliteLog(state / LOG_FILE, read_only=True) if there else MemoryLog()
     live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
     live.arrivals = read_arrivals(state)
     first = recommender.offset
@@ -53,12 +53,14 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
 
 def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | None:
     """The newest snapshot that lies on this log, and not behind the moment that is asked for."""
-    for found in store.good(live.log.head_at):
+    most = live.log.offset
+    while (found := store.newest(most, live.log.holds)) is not None:
         try:
             if until is None or counted_at(found.folder) <= until:
                 return found
         except ArtefactError as error:
             logger.warning("%s", error)
+        most = found.offset - 1
     return None
 
 
@@ -72,18 +74,20 @@ def snapshot_if_due(recommender: Recommender) -> None:
 def take_snapshot(recommender: Recommender) -> None:
     """Keep all that moves, beside the log that it follows from. Nothing to do in memory. Raises StorageError."""
     live = live_of(recommender)
-    if live.home is None or live.fixed or live.offset == 0:
+    if live.home is None or not live.writes:
         return
+    follow(recommender)
     _put(recommender, SnapshotStore(live.home / SNAPSHOTS_DIR, keep=live.settings.snapshots), live.log)
     live.snapshot = live.offset
 
 
 def _put(recommender: Recommender, store: SnapshotStore, log: EventLog) -> None:
-    """Of what was read; the log may have grown since."""
     live = live_of(recommender)
-    head = log.head_at(live.offset + live.marks)
-    assert head is not None, "what was read is in the log"
-    store.put(live.offset + live.marks, head, lambda folder: write_live(recommender, folder))
+    head, place = log.head, (log.offset, log.marks)
+    if place == (0, 0):
+        return
+    assert place == (live.offset, live.marks), "a snapshot is of a log that was read to its end"
+    store.put(live.offset, head, lambda folder: write_live(recommender, folder))
 
 
 def close_live(recommender: Recommender) -> None:
@@ -91,6 +95,6 @@ def close_live(recommender: Recommender) -> None:
     live = recommender.live
     if live is None:
         return
-    if not live.fixed and live.offset > live.snapshot:
+    if live.writes and live.offset > live.snapshot:
         take_snapshot(recommender)
     live.log.close()

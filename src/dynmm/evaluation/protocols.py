@@ -19,6 +19,7 @@ from dynmm.interactions.candidates import FEW_NEGATIVES, Candidates
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
+from dynmm.interactions.splits.split import AFTER_DELETION
 from dynmm.system import System
 from dynmm.types import BoolArray, FloatArray, IntArray
 
@@ -107,6 +108,11 @@ def exams(split: Split, protocol: str, *, drawn: Candidates | None = None, candi
     `sampled` comes as 1 + 99, 1 + 19 and `full`, from the frozen candidates `drawn` for this split; `cold` as
     the whole catalogue and cold items only. Raises ProtocolMismatch where the split is another protocol's.
     """
+    if split.variant == AFTER_DELETION:
+        raise ProtocolMismatch(
+            "people were deleted from this run since its fit, and are missing from what was held out; fit again to "
+            "measure"
+        )
     if protocol not in SPLIT_OF or split.name != SPLIT_OF[protocol] or split.test is None:
         fits = [name for name, needed in SPLIT_OF.items() if needed == split.name]
         if split.stream is not None:

@@ -1,84 +1,71 @@
-"""A log in memory: for a recommender that was not saved yet, and for tests. What it holds ends with the process."""
+"""A log in memory: for a recommender that was not saved yet. What it holds ends with the process."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from dynmm.stream.chain import EVENT, MARK, START, chained
-from dynmm.stream.events import Entry, Event, Mark, Receipt, event_text, mark_text
+from dynmm.stream import planning
+from dynmm.stream.canonical import fingerprint
+from dynmm.stream.chain import Record, State, after, opened
+from dynmm.stream.events import Entry, Event, Mark, Receipt
 
 
 class MemoryLog:
     """See `EventLog`. Acknowledged means kept in memory."""
 
-    read_only = False
-
     def __init__(self) -> None:
-        self._records: list[Entry | Mark] = []
-        self._heads = [START]
-        self._known: dict[str, Event] = {}
-        self._marks = 0
+        self._records: list[Record] = []
+        self._state = State()
+        self._known: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
     @property
     def offset(self) -> int:
         """See `EventLog`."""
-        return len(self._records) - self._marks
+        return self._state.events
 
     @property
-    def length(self) -> int:
+    def marks(self) -> int:
         """See `EventLog`."""
-        return len(self._records)
+        return self._state.records - self._state.events
 
     @property
     def head(self) -> str:
         """See `EventLog`."""
-        return self._heads[-1].hex()
-
-    def head_at(self, length: int) -> str | None:
-        """See `EventLog`."""
-        return self._heads[length].hex() if 0 <= length < len(self._heads) else None
+        return self._state.head
 
     def append(self, events: Sequence[Event], *, received: int | None = None) -> Receipt:
         """See `EventLog`."""
-        for event in events:
-            event.check()
-        moment = time.time_ns() // 1_000_000 if received is None else received
-        accepted: list[int] = []
-        duplicates: list[str] = []
-        conflicts: list[str] = []
-        with self._lock:
-            for event in events:
-                if event.id in self._known:
-                    (duplicates if self._known[event.id] == event else conflicts).append(event.id)
-                    continue
-                self._known[event.id] = event
-                accepted.append(self.offset)
-                self._heads.append(chained(self._heads[-1], EVENT, event.id, moment, event_text(event)))
-                self._records.append(Entry(self.offset, event, moment))
-            return Receipt(tuple(accepted), tuple(duplicates), tuple(conflicts), self.offset)
+        return cast(Receipt, self._add(planning.of_events(events, received)))
 
     def mark(self, kind: str, payload: Mapping[str, Any]) -> Mark:
         """See `EventLog`."""
-        text = mark_text(kind, payload)
-        with self._lock:
-            made = Mark(self.offset, self._marks, kind, dict(payload))
-            self._heads.append(chained(self._heads[-1], MARK, "", 0, text))
-            self._records.append(made)
-            self._marks += 1
-            return made
+        return cast(Mark, self._add(planning.of_mark(kind, payload)))
 
     def read(self, start: int = 0, stop: int | None = None, *, marks_from: int = 0) -> Iterator[Entry | Mark]:
         """See `EventLog`."""
-        for record in self._records[:]:
-            if isinstance(record, Mark):
-                if record.number >= marks_from and (stop is None or record.at <= stop):
-                    yield record
-            elif start <= record.offset and (stop is None or record.offset < stop):
-                yield record
+        there = [one for one in self._records if start <= one.at and (stop is None or one.at < stop)]
+        found = (opened(record) for record in there)
+        return (one for one in found if isinstance(one, Entry) or one.number >= marks_from)
+
+    def holds(self, offset: int, head: str) -> bool:
+        """See `EventLog`."""
+        states = [State(), *(after(record) for record in self._records)]
+        return any((state.events, state.head) == (offset, head) for state in states)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Nothing to give back."""
+
+    def _add(self, request: planning.Request) -> Receipt | Mark:
+        with self._lock:
+            made = planning.plan(self._state, [request], self._those_known)
+            self._records += made.records
+            bodies = {record.place: record.body for record in made.records}
+            self._known |= {one: fingerprint(bodies[place]) for one, place in made.index}
+            self._state = made.state
+            return made.answers[0]
+
+    def _those_known(self, ids: Sequence[str]) -> Mapping[str, bytes]:
+        return {one: self._known[one] for one in ids if one in self._known}

@@ -9,7 +9,7 @@ from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import SplitName
 from dynmm.interactions.splits.casework import split_of
-from dynmm.interactions.splits.split import TRAIN, VALIDATION, Split
+from dynmm.interactions.splits.split import AFTER_DELETION, TRAIN, VALIDATION, Split
 
 #: The kinds whose final fit trained on the events that had selected, too.
 _REFITTED: tuple[SplitName, ...] = ("none", "stream")
@@ -20,7 +20,7 @@ def after_deletion(name: SplitName, source: Dataset, parts: NDArray[np.int8]) ->
     trained = source.keep((parts == TRAIN) | (parts == VALIDATION)) if name in _REFITTED else None
     return split_of(
         name,
-        "after a deletion",
+        AFTER_DELETION,
         source,
         parts,
         _nobody(source),

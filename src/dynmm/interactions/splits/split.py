@@ -15,6 +15,9 @@ from dynmm.types import BoolArray, Events
 #: Codes of `Split.parts`. UNUSED events are in no part; `Split.counts` says why.
 TRAIN, VALIDATION, TEST, UNUSED = 0, 1, 2, 3
 
+#: `Split.variant` of a run from which people were deleted since its fit.
+AFTER_DELETION = "after a deletion"
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
