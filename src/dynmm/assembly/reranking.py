@@ -33,7 +33,7 @@ from dynmm.language.faithful import Faithful, faithfulness
 from dynmm.language.gamma import choose_gamma
 from dynmm.language.learning import Lessons, learn, raw_scores
 from dynmm.language.listwise import Listwise
-from dynmm.language.questions import Questions, apart
+from dynmm.language.questions import Questions, apart, some_of
 from dynmm.language.settings import PRESETS
 from dynmm.language.slates import Shelf
 from dynmm.language.system import Reranking
@@ -211,6 +211,7 @@ def _trained(
             candidates=language.drawn,
             section="language",
         )
+        training = some_of(training, language.questions, derive_seed(how.seed, "language questions"))
         objective: Any = Faithful(ranker, shelf, weight=language.faithfulness, margin=language.margin)
     else:
         lessons = Lessons(

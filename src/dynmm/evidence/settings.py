@@ -36,7 +36,8 @@ class EvidenceSettings(Settings):
     steps: int = Field(500, ge=1, description="Steps of Adam over the weights.")
     batch: int = Field(512, ge=1, description="Held-back events in a step.")
     strengths: tuple[float, ...] = Field(
-        (0.0, 0.5, 0.7, 1.0, 1.4, 2.0), description="Factors on all of evidence; validation chooses one, 0 is none."
+        (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0),
+        description="Factors on all of evidence; validation chooses one, 0 is none.",
     )
     cut_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="For a stream: share of the training events, the last by time, that teach the weights."

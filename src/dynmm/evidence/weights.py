@@ -149,7 +149,7 @@ def choose_strength(
     cases = np.sort(generator(seed, "evidence strength").permutation(len(validation))[: settings.users])
     rows = max(1, _BLOCK_BYTES // (16 * max(1, terms.n_items)))
     passing, gained = Passing(terms, validation), []
-    tried = sorted({1.0, *settings.strengths})
+    tried = sorted(settings.strengths)
     for block in blocks(validation, cases, rows):
         now = passing.at(block[0])
         some = [case for case in block if _answerable(validation, case)]
@@ -166,13 +166,13 @@ def choose_strength(
             better = ((scores >= scores.gather(1, targets)).sum(1) - 1).double()
             gains.append(torch.where(better < _DEPTH, 1.0 / torch.log2(better + 2.0), 0.0))
         gained.append(torch.stack(gains))
-    return _surest(tried, torch.cat(gained, dim=1).numpy()) if gained else 1.0
+    return _surest(tried, torch.cat(gained, dim=1).numpy()) if gained else min(tried, key=lambda one: abs(one - 1.0))
 
 
 def _surest(tried: Sequence[float], gains: FloatArray) -> float:
-    """The best factor, or 1 where it is not better by a standard error. gains: (factors, questions)."""
-    means = gains.mean(axis=1)
-    best, plain = int(np.argmax(means)), tried.index(1.0)
+    """The best factor, or the one nearest to 1 where it is not surely better. gains: (factors, questions)."""
+    best = int(np.argmax(gains.mean(axis=1)))
+    plain = min(range(len(tried)), key=lambda place: abs(tried[place] - 1.0))
     difference = gains[best] - gains[plain]
     error = float(difference.std()) / max(1.0, len(difference) - 1.0) ** 0.5
     return float(tried[best] if difference.mean() > error else tried[plain])

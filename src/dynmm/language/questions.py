@@ -63,6 +63,14 @@ def apart(questions: Questions, share: float, seed: int) -> tuple[Questions, Que
     return questions.take((~held).nonzero()[:, 0]), questions.take(held.nonzero()[:, 0])
 
 
+def some_of(questions: Questions, most: int, seed: int) -> Questions:
+    """At most so many of them, in the order in which they stood."""
+    if len(questions) <= most:
+        return questions
+    draws = torch.Generator().manual_seed(seed)
+    return questions.take(torch.randperm(len(questions), generator=draws)[:most].sort().values)
+
+
 def drawn(questions: Questions, size: int, draws: torch.Generator) -> Questions:
     """The same with at most ``size`` candidates each: the answer, the hardest, and some drawn from the rest.
 

@@ -1,0 +1,186 @@
+"""Streams: the last 30 % of a data set replayed, over several seeds, beside every comparison system.
+
+    python benchmarks/streams.py --data ml-100k --data amazon18-office --seeds 0 1 2 --part test --out streams.json
+
+`--part nested` is the default, and what anything may be chosen by: the stream is cut out of the first 70 % of the data,
+and what comes after is not looked at. `--part test` opens the real stream; each opening gets a number and a line in
+docs/experiment-log.md. Ours is fitted anew with each seed; the comparison systems know no seed. The ratio to the best
+comparison has an interval over users, whose events are resampled together; `share` says what each part of ours adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from dynmm import Dataset, Recommender, baselines
+from dynmm.assembly import FitOptions, as_fitted, fit, known_events, rungs, with_adapter
+from dynmm.config import read_config
+from dynmm.evaluation.ladder import ladder
+from dynmm.evaluation.prequential import Replayed
+from dynmm.evaluation.replay import Mode, Stream
+from dynmm.evaluation.scores import Users
+from dynmm.evaluation.streams import run_stream
+from dynmm.interactions.splits.holdout import time_cut
+from dynmm.interactions.splits.settings import SplitConfig
+from dynmm.measurement import STATIC, comparison_names
+from dynmm.storage import write_json
+from dynmm.system import System
+from dynmm.types import FloatArray
+
+DATA_SETS = ("ml-100k", "ml-latest-small", "amazon18-office")
+WHOLE = "dynmm"
+RESAMPLES = 1_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", help="folder, or name of one under DYNMM_DATA; repeatable")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--part", choices=["nested", "test"], default="nested")
+    parser.add_argument("--mode", choices=["event", "window"], default="event")
+    parser.add_argument("--system", action="append", help="comparison systems; by default all that the data allows")
+    parser.add_argument("--ladder", action="store_true", help="replay the lower rungs of ours, too")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one override; repeatable")
+    parser.add_argument("--fit-only", action="store_true", help="fill the stage cache and measure nothing")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    results = {}
+    for name in arguments.data or DATA_SETS:
+        folder = _folder(name)
+        if folder is None:
+            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
+            continue
+        data = Dataset.load(folder)
+        if arguments.part == "nested":
+            data = _inner(data)
+        runs = [_fit(data, arguments.set, seed) for seed in arguments.seeds]
+        if not arguments.fit_only:
+            results[folder.name] = _measure(runs, arguments.mode, arguments.system, arguments.ladder)
+    if arguments.out is not None and results:
+        facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
+        write_json(arguments.out, facts | {"seeds": arguments.seeds, "set": arguments.set, "data": results})
+
+
+def _folder(name: str) -> Path | None:
+    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
+        if (folder / "interactions.parquet").is_file():
+            return folder
+    return None
+
+
+def _inner(data: Dataset) -> Dataset:
+    """The events before the stream: what a fit under the real split is given."""
+    times = data.events.timestamps
+    assert times is not None, "streams have times"
+    return data.keep(times < time_cut(times.astype(np.int64), SplitConfig().stream_train_share, "the nested stream"))
+
+
+def _fit(data: Dataset, assignments: Sequence[str], seed: int) -> Recommender:
+    with tqdm(desc=f"{data.info.name} seed {seed}", bar_format="{desc} {elapsed}") as bar:
+        options = FitOptions(on_stage=lambda stage: bar.set_description(f"{data.info.name} seed {seed}: {stage}"))
+        return fit(data, read_config(None, assignments), split="stream", seed=seed, options=options).recommender
+
+
+def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None, lower: bool) -> dict[str, Any]:
+    split = runs[0].split
+    assert split is not None
+    assert split.stream is not None
+    base = known_events(split)
+    window = "1d" if split.source.info.time_resolution == "day" else "1h"
+    stream = Stream.of(base, split.stream, mode=mode, window=window)
+    lineup: dict[str, Iterator[System]] = {
+        WHOLE: (with_adapter(run, window) for run in runs),
+        STATIC: (as_fitted(run) for run in runs),
+    }
+    if lower:
+        for name in rungs(runs[0]):
+            lineup[name] = (rungs(run)[name] for run in runs if name in rungs(run))
+    # The retrained backbone is measured by `dynmm stream`, where it belongs to one run.
+    names = systems or [name for name in comparison_names(base, stream=True) if name in baselines.names()]
+    for name in names:
+        lineup[name] = _fitted(name, base)
+    with tqdm(desc=split.source.info.name, unit="event") as bar:
+
+        def told(name: str, _: int, done: int, total: int) -> None:
+            bar.set_description(name)
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+        outcome = run_stream(stream, lineup, data_sha256="", retention=split.validation, progress=told)
+    result = outcome.to_json()
+    result["over_best"] = _over_best(outcome.replays, stream, names)
+    result["adapter"] = _adapter_facts(runs, result)
+    print(f"\n{split.source.info.name}, stream/{mode}, {len(runs)} seeds, {len(stream.events):,} events")
+    print(ladder(result).to_text())
+    for metric, one in result["over_best"].items():
+        print(f"{metric}: {one['best']} is the best comparison; dynmm is {one['ratio']:.3f} {one['ci95']} of it")
+    return result
+
+
+def _fitted(name: str, base: Dataset) -> Iterator[System]:
+    system = baselines.create(name)
+    system.fit(base)
+    yield system
+
+
+def _mean(replays: Sequence[Replayed], metric: str) -> FloatArray:
+    return np.asarray(np.mean([one.values[metric] for one in replays], axis=0))
+
+
+def _over_best(
+    replays: Mapping[str, Sequence[Replayed]], stream: Stream, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Ours over the best comparison, over events and averaged over users, with intervals of the ratio over users."""
+    found = {}
+    users = stream.events.users
+    for metric in ("hit@10", "ndcg@10"):
+        for by in ("events", "users"):
+            group = Users(users, "user") if by == "users" else Users(users)
+            means = {name: group.mean(_mean(replays[name], metric)) for name in names}
+            best = max(means, key=lambda name: means[name])
+            ours, theirs = _mean(replays[WHOLE], metric), _mean(replays[best], metric)
+            static = _mean(replays[STATIC], metric)
+            found[f"{metric} over {by}"] = {
+                "best": best,
+                "best_mean": means[best],
+                "ratio": group.mean(ours) / means[best],
+                "ci95": _ratio_interval(ours, theirs, users, by),
+                "static_ratio": group.mean(static) / means[best],
+                "adapter_share": group.mean(ours) / group.mean(static) - 1.0,
+                "adapter_ci95": [round(bound - 1.0, 4) for bound in _ratio_interval(ours, static, users, by)],
+            }
+    return found
+
+
+def _ratio_interval(ours: FloatArray, theirs: FloatArray, users: Any, by: str) -> list[float]:
+    """95 % of the ratio of means, users resampled with all of their events."""
+    _, places = np.unique(users, return_inverse=True)
+    counts = np.bincount(places)
+    sums = np.stack([np.bincount(places, weights=one) for one in (ours, theirs)])
+    if by == "users":
+        sums = sums / counts
+    draws = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), RESAMPLES)
+    totals = draws @ sums.T
+    return [round(float(one), 4) for one in np.quantile(totals[:, 0] / totals[:, 1], [0.025, 0.975])]
+
+
+def _adapter_facts(runs: Sequence[Recommender], result: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "evidence": [run.facts["evidence"] for run in runs],
+        "rerank": [None if run.facts["rerank"] is None else run.facts["rerank"]["chosen"] for run in runs],
+        "update_seconds": {name: result["update_seconds"][name] for name in (WHOLE, STATIC)},
+    }
+
+
+if __name__ == "__main__":
+    main()
