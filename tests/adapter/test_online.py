@@ -35,7 +35,15 @@ class Circle:
 
 def _adapter(space: Circle | None = None, **changes: Any) -> OnlineAdapter:
     space = space or Circle()
-    named = {"half_life": 50, "dims": 4, "hidden": 16, "negatives": 20, "guard_events": 20, "learning_rate": 0.01}
+    named = {
+        "half_life": 50,
+        "dims": 4,
+        "hidden": 16,
+        "near": 8,
+        "negatives": 12,
+        "guard_events": 20,
+        "learning_rate": 0.01,
+    }
     settings = AdapterSettings.model_validate({**named, "drift": False, **changes})
     return OnlineAdapter(space, space.item_vectors, settings, 1, window_ms=_HOUR)
 
@@ -59,7 +67,9 @@ class Driver:
                 self.adapter.boundary(time)
             if self.adapter.wants(self.adapter.counted, user):
                 past = UserHistory(np.asarray(self.histories[user], np.int32))
-                self.adapter.observe(user, item, Query(past, time), None)
+                scores = self.adapter.space.base.user_vectors([past]) @ self.adapter.space.base.item_vectors.t()
+                near = scores[0].argsort(descending=True)[:8].numpy()
+                self.adapter.observe(user, item, Query(past, time), near, None)
             self.adapter.count(np.asarray([item]), time)
             self.histories[user].append(item)
         return self

@@ -23,7 +23,7 @@ from dynmm.errors import ArtefactError, DataError, ProtocolMismatch, StorageErro
 from dynmm.measurement import evaluate
 from dynmm.stream.sqlite_log import SqliteLog
 
-_ADAPTER = {"guard_events": 5, "half_life": 50, "hidden": 16, "dims": 4, "negatives": 8, "drift": False}
+_ADAPTER = {"guard_events": 5, "half_life": 50, "hidden": 16, "dims": 4, "near": 6, "negatives": 4, "drift": False}
 _CONFIG = {**QUICK, "encoders": {"text": "hashed-words"}, "adapter": _ADAPTER, "rerank": "none"}
 
 

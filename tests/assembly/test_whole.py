@@ -149,7 +149,7 @@ def test_the_facts_tell_of_content_and_of_the_joint_stage(fitted: Recommender) -
 
 
 def test_nothing_is_added_where_nothing_was(fitted: Recommender, tmp_path: Path) -> None:
-    assert as_fitted(fitted) is whole_of(fitted)
+    assert as_fitted(fitted).joint is whole_of(fitted).joint
     run = tmp_path / "run"
     fitted.save_pretrained(run)
     recommender = Recommender.from_pretrained(run)

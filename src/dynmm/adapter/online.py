@@ -39,8 +39,6 @@ Arrays = dict[str, NDArray[np.generic]]
 #: What other stages add to the scores of (C,) candidates of a query.
 Beside = Callable[[Query, IntArray], FloatArray]
 
-#: Newest events whose items are drawn as negatives.
-_RING = 4_096
 #: Factors on the scores that the loss is tried with, and how much of what they reached is kept to the next window.
 #: Scores of stages that were fitted one after the other are far too sure of themselves: at factor 1 the loss mostly
 #: teaches to blunt them, and ranks get worse while it falls.
@@ -87,7 +85,6 @@ class OnlineAdapter:
         self._meetings: list[tuple[int, FloatArray]] = []
         self._waiting: list[Lesson] = []
         self._by_user: dict[int, int] = {}
-        self._ring = np.full(_RING, -1, np.int64)
         self._window: int | None = None
         self._since = 0
         if paper:
@@ -131,8 +128,9 @@ class OnlineAdapter:
         share = self.settings.share
         return share >= 1.0 or generator(self._seed, "adapter share", position).random() < share
 
-    def observe(self, user: int, item: int, query: Query, beside: Beside | None) -> None:
-        """An event that is about to be counted. query: what its user would have been asked just before.
+    def observe(self, user: int, item: int, query: Query, near: IntArray, beside: Beside | None) -> None:
+        """An event that is about to be counted. query: what its user would have been asked just before. near: the best
+        items by the frozen stages, best first.
 
         Several may be observed before the first of them is counted: then they do not know of each other.
         """
@@ -141,7 +139,7 @@ class OnlineAdapter:
         if settings.variant == "paper":
             # As the paper's windows, which hold the event that they are to predict.
             self.summaries.meet(item, context)
-        candidates, standing = self._candidates(item, query, generator(self._seed, "adapter negatives", position))
+        candidates, standing = self._candidates(item, near, query, generator(self._seed, "adapter negatives", position))
         histories, moments = [query.history], [query.as_of]
         with torch.no_grad():
             users = self.space.base.user_vectors(histories).cpu()
@@ -164,13 +162,10 @@ class OnlineAdapter:
 
     def count(self, items: IntArray, moment: int | None) -> None:
         """Events that have happened, in their order. moment: of the newest, ms UTC."""
-        clock = self.counted
         for item, context in self._meetings:
             self.summaries.meet(item, context)
         self._meetings = []
         self.summaries.advance(items)
-        newest = np.asarray(items[-_RING:], dtype=np.int64)
-        self._ring[(clock + len(items) - len(newest) + np.arange(len(newest))) % _RING] = newest
         self._since += len(items)
         if moment is not None:
             self.space.now = max(moment, self.space.now or moment)
@@ -284,23 +279,27 @@ class OnlineAdapter:
         return self.space.collaborative[lesson.items]
 
     def _candidates(
-        self, item: int, query: Query, draws: np.random.Generator
+        self, item: int, near: IntArray, query: Query, draws: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """(C,) items, the one that is taken first, and (C,) the logarithm of how many each stands for."""
+        """(C,) items, the one that is taken first, and (C,) the logarithm of how many each stands for.
+
+        near: the best items of the frozen stages, which stand for themselves: among them ranks are decided. The others
+        are drawn from the rest and stand for it.
+        """
         n_items, count = self.summaries.n_items, self.settings.negatives
-        met = min(self.counted, _RING)
-        recent = self._ring[draws.integers(0, met, count // 2)] if met else draws.integers(0, n_items, count // 2)
-        drawn = np.concatenate([recent, draws.integers(0, n_items, count - len(recent))])
-        chances = np.full(count, 0.5 / n_items)
-        if met:
-            often = np.bincount(self._ring[self._ring >= 0], minlength=n_items)
-            chances += 0.5 * often[drawn] / met
-        else:
-            chances *= 2
-        standing = -np.log(count * chances)
+        hard = np.full(self.settings.near, -1, np.int64)
+        found = np.asarray(near, np.int64)[: len(hard)]
+        hard[: len(found)] = found
+        drawn = draws.integers(0, n_items, count)
+        others = np.concatenate([hard, drawn])
+        rest = max(1, n_items - len(found) - len(query.exclude))
+        fresh = ~np.isin(drawn, np.concatenate([found, query.exclude, [item]]))
+        standing = np.zeros(len(others))
+        standing[len(hard) :] = math.log(rest / max(1, int(fresh.sum())))
         # What is no candidate, the answer itself among them, tells nothing.
-        standing[(drawn == item) | np.isin(drawn, query.exclude)] = -np.inf
-        return np.concatenate([[item], drawn]), np.concatenate([[0.0], standing])
+        out = np.concatenate([(hard < 0) | (hard == item), ~fresh])
+        standing[out] = -np.inf
+        return np.concatenate([[item], np.maximum(others, 0)]), np.concatenate([[0.0], standing])
 
     def _known(self, base: VectorSpace, collaborative: Tensor) -> tuple[Tensor, NDArray[np.float32]]:
         unit = normalize(collaborative.float().cpu(), dim=-1)
@@ -312,7 +311,6 @@ class OnlineAdapter:
         found: Arrays = {f"weights.{name}": one.numpy() for name, one in self.weights.tensors().items()}
         found |= {f"summaries.{name}": array for name, array in self.summaries.arrays().items()}
         found |= {f"version.{number}": flat.numpy() for number, flat in self.kept.items()}
-        found["ring"] = self._ring
         found["hot"], found["moved"] = self.space.hot, self.space.moved().numpy()
         if self.reservoir.kept is not None:
             found |= self.reservoir.kept.arrays("replay")
@@ -351,7 +349,6 @@ class OnlineAdapter:
         self.summaries.restore(parts)
         numbers = sorted(int(name.removeprefix("version.")) for name in arrays if name.startswith("version."))
         self.kept = {number: tensor(f"version.{number}") for number in numbers}
-        self._ring = np.array(arrays["ring"], dtype=np.int64)
         self._tried = np.array(arrays["tried"], dtype=np.float64)
         self.reservoir.kept, self.reservoir.met = Lesson.restored(arrays, "replay"), int(card["met"])
         waiting = Lesson.restored(arrays, "waiting")

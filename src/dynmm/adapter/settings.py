@@ -37,12 +37,13 @@ class AdapterSettings(Settings):
     step_events: int = Field(
         256, ge=1, description="Most events of the window in a step, and most replayed ones beside them."
     )
-    negatives: int = Field(48, ge=2, description="Items that an event's is told from: half taken lately, half any.")
+    near: int = Field(40, ge=1, description="Best items of the frozen stages that an event's item is told from.")
+    negatives: int = Field(16, ge=1, description="Items drawn from all others beside them, which stand for those.")
     gate: bool = Field(True, description="Whether learned gates scale the shift; without, activity alone does.")
     gate_bias: float = Field(0.0, description="Where the gates begin, before the sigmoid.")
     replay: int = Field(1_024, ge=0, description="Earlier events kept for replay, drawn evenly; 0 for none.")
     ema: float = Field(0.99, ge=0, lt=1, description="Of the weights that serve; 0 serves those that train.")
-    stability: float = Field(1.0, ge=0, description="Penalty on the squared shift, in units of the vector's length.")
+    stability: float = Field(0.1, ge=0, description="Penalty on the squared shift, in units of the vector's length.")
     ewc: float = Field(1.0, ge=0, description="Penalty on moving weights that mattered, within `stability`.")
     clip: float = Field(5.0, gt=0, description="Longest mean gradient of one user's events in a step, at the shifts.")
     user_events: int = Field(32, ge=1, description="Most events of one user that a window teaches.")

@@ -53,8 +53,17 @@ class Moving:
         """Versions that can be gone back to."""
         return self.adapter.versions
 
-    def learn(self, events: Events, evidence: EvidenceScore | None, count: Callable[[Events], None]) -> None:
-        """Observe each event on the state before it, then count it. count: what else counts."""
+    def learn(
+        self,
+        events: Events,
+        evidence: EvidenceScore | None,
+        near: Callable[[Query, int], IntArray],
+        count: Callable[[Events], None],
+    ) -> None:
+        """Observe each event on the state before it, then count it.
+
+        near: the best items of a query by the frozen stages. count: what else counts.
+        """
         adapter, start = self.adapter, 0
         times = [None] * len(events) if events.timestamps is None else events.timestamps.tolist()
         users, items = events.users.tolist(), events.items.tolist()
@@ -78,7 +87,8 @@ class Moving:
                     pass_by(row)
                 history = _before(self._histories.of(user), time)
                 query = Query(history, time, exclude=history.items if self._exclude else _NOBODY)
-                adapter.observe(user, item, query, None if evidence is None else _beside(evidence))
+                best = near(query, adapter.settings.near)
+                adapter.observe(user, item, query, best, None if evidence is None else _beside(evidence))
         pass_by(len(events))
 
     def remember(self, events: Events) -> None:

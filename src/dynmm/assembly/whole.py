@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import torch
 
@@ -34,8 +35,8 @@ from dynmm.language.system import Below, Reranking, RerankSystem
 from dynmm.protocols import VectorSpace
 from dynmm.recommender import Recommender
 from dynmm.retrieval.similar import Similar
-from dynmm.system import Query, Rankings, System
-from dynmm.types import Events
+from dynmm.system import PADDING, Query, Rankings, System
+from dynmm.types import Events, IntArray
 
 #: The whole of what is built, with shipped defaults; and its rungs.
 WHOLE = "dynmm"
@@ -159,7 +160,14 @@ class Whole:
         if self.moving is None:
             self._count(events)
         else:
-            self.moving.learn(events, self.evidence, self._count)
+            self.moving.learn(events, self.evidence, self._best_frozen, self._count)
+
+    def _best_frozen(self, query: Query, k: int) -> IntArray:
+        """The best items by the stages below the re-ranker, as if nothing had moved but counts."""
+        still = copy.copy(self)
+        still.moving = None
+        found: IntArray = still.rank_below([query], min(k, len(self.frozen_space.item_vectors))).items[0]
+        return np.asarray(found[found != PADDING])
 
     def _count(self, events: Events) -> None:
         if self.books is not None:
