@@ -26,7 +26,7 @@ demo: $(VENV)/.ready-demo  ## fit, evaluate and recommend on MovieLens; writes d
 senses: $(VENV)/.ready-demo  ## the same on a small simulated world with pictures; writes demo/senses/report.html
 	$(BIN)/dynmm demo --out demo/senses
 
-test: lint  ## every check: ruff, mypy, import rules, pytest
+test: lint $(VENV)/.has-servers  ## every check: ruff, mypy, import rules, pytest
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(VENV)/.ready-dev  ## ruff, mypy and the import rules, without the tests
@@ -49,6 +49,15 @@ clean:  ## remove the virtual environment, caches and outputs
 $(VENV)/.has-torch: constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) -c constraints.txt torch==2.13.0
+	touch $@
+
+# Logs on servers are tested on real ones. Where these cannot be had, the tests skip with the reason.
+$(VENV)/.has-servers: $(VENV)/.has-torch
+	@PATH="$$PATH:/usr/sbin"; if command -v redis-server && command -v nats-server; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    redis-server nats-server || echo "no Redis and NATS to test with"; \
+	else echo "no Redis and NATS to test with: install redis-server and nats-server"; fi
 	touch $@
 
 $(VENV)/.ready-demo: $(VENV)/.has-torch $(INPUTS)

@@ -2,8 +2,9 @@
 
     python benchmarks/log_damage.py [--bits 10000] [--out benchmarks/results/log_damage.json]
 
-The log was killed: part of it is in the file, part in the write-ahead log alone; both are damaged. Counted are
-logs that gave everything (`whole`), a true prefix (`prefix`), and refusals by their name. Anything else ends
+Three logs: one was killed, with part of it in the file and part in the write-ahead log alone; one was closed and
+has a seal; one was closed and has lost its seal. Any of their files is damaged. Counted are
+those that gave everything (`whole`), a true prefix (`prefix`), and refusals by their name. Anything else ends
 the run. As a writer opens it, and as a reader does.
 """
 
@@ -17,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dynmm.storage import write_json
-from dynmm.testing.log_damage import Killed, killed, opened, quick_folder
+from dynmm.testing.log_damage import Killed, closed, killed, opened, quick_folder
 
 PAGE = 4096
 
@@ -27,17 +28,22 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=10_000)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    victims: dict[str, Killed] = {}
     with quick_folder() as folder:
-        victim = killed(folder)
+        victims["killed"] = killed(folder)
+    for name, sealed in (("closed", True), ("closed without a seal", False)):
+        with quick_folder() as folder:
+            victims[name] = closed(folder, sealed=sealed)
     result: dict[str, object] = {"date": datetime.date.today().isoformat(), "bits": arguments.bits}
-    for who in ("writer", "reader"):
-        generator = random.Random(0)
-        found = {"bits": outcomes(victim, (victim.random_bit(generator) for _ in range(arguments.bits)), who)}
-        for name, content in sorted(victim.files.items()):
-            cuts = (victim.cut(name, len(content) - missing) for missing in range(1, PAGE + 1))
-            found[f"cuts of {name}"] = outcomes(victim, cuts, who)
-        result[who] = found
-        print(who, found)
+    for kind, victim in victims.items():
+        for who in ("writer", "reader"):
+            generator = random.Random(0)
+            found = {"bits": outcomes(victim, (victim.random_bit(generator) for _ in range(arguments.bits)), who)}
+            for name, content in sorted(victim.files.items()):
+                cuts = (victim.cut(name, len(content) - missing) for missing in range(1, min(PAGE, len(content)) + 1))
+                found[f"cuts of {name}"] = outcomes(victim, cuts, who)
+            result[f"{kind}, {who}"] = found
+            print(kind, who, found, flush=True)
     if arguments.out is not None:
         write_json(arguments.out, result)
 

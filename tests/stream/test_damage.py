@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-from dynmm.testing.log_damage import Killed, killed, opened, quick_folder
+from dynmm.testing.log_damage import Killed, closed, killed, opened, quick_folder
 
 PAGE = 4096
 
@@ -60,23 +59,20 @@ def test_every_bit_of_the_first_bytes(victim: Killed) -> None:
     outcomes(victim, bits)
 
 
-def test_a_sealed_log_with_any_bit_turned(tmp_path: Path) -> None:
-    from tests.stream.made import filled
-
-    from dynmm.errors import TamperedArtefact
-    from dynmm.stream.sqlite_log import SqliteLog
-
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_closed_log_with_any_bit_turned(sealed: bool) -> None:
     with quick_folder() as folder:
-        log = filled(folder / "log", 120)
-        records = list(log.read())
-        log.close()
-        sealed = Killed({name: (folder / name).read_bytes() for name in ("log", "log.seal")}, records)
+        victim = closed(folder, sealed=sealed)
     generator = random.Random(3)
-    found = outcomes(sealed, [sealed.random_bit(generator) for _ in range(200)])
-    # What is acknowledged by a seal is there, or its loss is told.
-    assert "prefix" not in found
+    found = outcomes(victim, [victim.random_bit(generator) for _ in range(200)])
+    # All that was acknowledged is there, or its loss is told.
+    assert set(found) == {"whole", "TamperedArtefact"}
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_closed_log_that_is_cut(sealed: bool) -> None:
     with quick_folder() as folder:
-        for name, content in sealed.cut("log", len(sealed.files["log"]) - PAGE).items():
-            (folder / name).write_bytes(content)
-        with pytest.raises(TamperedArtefact):
-            SqliteLog(folder / "log")
+        victim = closed(folder, sealed=sealed)
+    length = len(victim.files["log"])
+    found = outcomes(victim, [victim.cut("log", length - missing) for missing in range(1, PAGE + 1, 41)])
+    assert set(found) == {"TamperedArtefact"}

@@ -68,3 +68,8 @@ def test_a_topic_of_several_partitions_is_refused() -> None:
 def test_an_address_without_a_topic_is_refused(where: str) -> None:
     with pytest.raises(ConfigError, match="HOST:PORT#TOPIC"):
         KafkaLog.open(where)
+
+
+def test_brokers_that_are_not_there_are_named() -> None:
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1:1"):
+        KafkaLog.open("127.0.0.1:1#topic")

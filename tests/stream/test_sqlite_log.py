@@ -11,6 +11,8 @@ import pytest
 from tests.stream.made import RECEIVED, event, events, filled, ids
 
 from dynmm.errors import ArtefactError, NewerArtefact, StorageError, TamperedArtefact
+from dynmm.stream.canonical import event_bodies, mark_body
+from dynmm.stream.chain import EVENT, MARK, State, chained
 from dynmm.stream.events import Entry, Event, Mark, Receipt
 from dynmm.stream.sealing import seal_path
 from dynmm.stream.sqlite_log import SqliteLog
@@ -24,6 +26,22 @@ def test_what_was_appended_is_read_after_reopening(tmp_path: Path) -> None:
         assert (log.offset, log.marks, log.head) == (30, 3, head)
     assert before[0] == Entry(0, event(0), RECEIVED)
     assert [record for record in before if isinstance(record, Mark)][1] == Mark(20, 1, "window", {"batch": 15})
+
+
+def test_the_chain_is_what_it_was() -> None:
+    """A change of the canonical bytes would part new logs from old ones: it needs a new format."""
+    log = [
+        (EVENT, 5, event_bodies([Event("é", "u", "i", -1, 4.5, None, "play")])[0]),
+        (MARK, 0, mark_body("w", {"b": 1, "a": [None, 0.1]})),
+    ]
+    state = State()
+    for what, received, body in log:
+        _, state = chained(state, what, received, body)
+    assert [body for _, _, body in log] == [
+        '["é","u","i",-1,4.5,null,"play"]'.encode(),
+        b'["w",{"a":[null,0.1],"b":1}]',
+    ]
+    assert state.head == "a1e7aac25663f2a7890083d7d2bbae306f637e7e4aa9499db04ec96ee44a743b"
 
 
 def test_a_log_that_was_not_closed_is_checked_and_goes_on(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """One interaction, as its producer tells it.
 
@@ -24,7 +24,7 @@ class Event:
     kind: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """An event in its place. offset: events before it. received: when it was accepted, milliseconds UTC.
 
@@ -36,7 +36,7 @@ class Entry:
     received: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mark:
     """A control record: the boundary of a window, the arrival of an item, a rollback.
 
@@ -50,7 +50,7 @@ class Mark:
     payload: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of the events of one append.
 
@@ -65,7 +65,7 @@ class Receipt:
     offset: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Forgotten:
     """What a deletion did. events: how many left the log. marks: how many stayed. Heads are hex."""
 

@@ -34,24 +34,43 @@ class GroupCommit(Generic[Asked, Answer]):
         self._commit = commit
         self._most = most
         self._queue: deque[_Waiting[Asked, Answer]] = deque()
-        self._pen = threading.RLock()
+        self._free = threading.Condition()
+        self._writing = False
 
     def submit(self, asked: Asked) -> Answer:
         """The answer, once it is durable."""
         mine: _Waiting[Asked, Answer] = _Waiting(asked)
         self._queue.append(mine)
-        with self._pen:
-            while not mine.done:
+        while True:
+            with self._free:
+                # Whoever is answered goes; of the others, one writes next.
+                self._free.wait_for(lambda: mine.done or not self._writing)
+                if mine.done:
+                    break
+                self._writing = True
+            try:
                 self._write()
+            finally:
+                self._let_go()
         if mine.error is not None:
             raise _copied(mine.error) from mine.error
         return mine.answer  # type: ignore[return-value]  # done without an error: it is there
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Nothing is committed by others within the block."""
-        with self._pen:
+        """Nothing is committed by others within the block. Not to be nested."""
+        with self._free:
+            self._free.wait_for(lambda: not self._writing)
+            self._writing = True
+        try:
             yield
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        with self._free:
+            self._writing = False
+            self._free.notify_all()
 
     def _write(self) -> None:
         group = [self._queue.popleft() for _ in range(min(len(self._queue), self._most))]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynmm.errors import ArtefactError, NewerArtefact, TamperedArtefact
+from dynmm.errors import ArtefactError, ConfigError, NewerArtefact, TamperedArtefact
 from dynmm.storage import named_disk_errors, new_folder, sha256_of, sync_folder, write_bytes
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class SnapshotStore:
 
     def __init__(self, folder: str | Path, keep: int = 3) -> None:
         if keep < 1:
-            raise ValueError(f"keep is {keep}; at least one snapshot must stay")
+            raise ConfigError(f"keep is {keep}; at least one snapshot must stay")
         self._folder = Path(folder)
         self._keep = keep
 

@@ -161,7 +161,7 @@ class SqliteLog:
                 folded = not self._doubtful and fold_in(connection, self._path)
                 connection.close()
                 if folded:
-                    write_seal(self._path, self._state.events, self._state.head)
+                    self._seal()
             finally:
                 self._release()
 
@@ -194,6 +194,12 @@ class SqliteLog:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def _seal(self) -> None:
+        try:
+            write_seal(self._path, self._state.events, self._state.head)
+        except StorageError as error:
+            logger.warning("the log is whole and has no seal, so all of it is checked when it is opened: %s", error)
 
     def _now(self) -> State:
         return self._snapshot()[0]

@@ -30,13 +30,13 @@ _HERE = "dynmm.stream"
 TABLE: dict[str, Backend] = {
     "sqlite": Backend(f"{_HERE}.sqlite_log:SqliteLog", "PATH", "one file, one writing process", "nothing", True),
     "redis": Backend(
-        f"{_HERE}.redis_log:RedisLog", "redis://HOST:PORT/DB#NAME", "a list in Redis", "dynmm[redis], a server", True
+        f"{_HERE}.redis_log:RedisLog", "redis://HOST:PORT/DB#NAME", "a stream in Redis", "`.[redis]`, a server", True
     ),
     "nats": Backend(
-        f"{_HERE}.nats_log:NatsLog", "nats://HOST:PORT#NAME", "a stream of JetStream", "dynmm[nats], a server", False
+        f"{_HERE}.nats_log:NatsLog", "nats://HOST:PORT#NAME", "a stream of JetStream", "`.[nats]`, a server", False
     ),
     "kafka": Backend(
-        f"{_HERE}.kafka_log:KafkaLog", "HOST:PORT#TOPIC", "a topic of one partition", "dynmm[kafka], a server", False
+        f"{_HERE}.kafka_log:KafkaLog", "HOST:PORT#TOPIC", "a topic of one partition", "`.[kafka]`, a server", False
     ),
 }
 

@@ -11,11 +11,13 @@ from dynmm.testing.contract import (
 from dynmm.testing.data import dataset_of, tiny_dataset, without_last
 from dynmm.testing.encoder_contract import ENCODER_CHECKS, check_encoder
 from dynmm.testing.fakes import ConstantSystem, LastSeenSystem, OracleSystem
+from dynmm.testing.log_contract import LOG_CHECKS, check_log
 from dynmm.testing.samples import sample_contents
 from dynmm.testing.state import state_hash
 
 __all__ = [
     "ENCODER_CHECKS",
+    "LOG_CHECKS",
     "SYSTEM_CHECKS",
     "ConstantSystem",
     "ContractBroken",
@@ -23,6 +25,7 @@ __all__ = [
     "OracleSystem",
     "check_accuracy",
     "check_encoder",
+    "check_log",
     "check_system",
     "dataset_of",
     "require_sound",

@@ -1,7 +1,7 @@
 """The contract of `dynmm.stream.protocol.EventLog`, as checks that anyone can run on a log of their own.
 
     import pytest
-    from dynmm.testing.log_contract import LOG_CHECKS
+    from dynmm.testing import LOG_CHECKS
 
     @pytest.mark.parametrize("check", LOG_CHECKS, ids=lambda check: check.__name__)
     def test_my_log(check, tmp_path):

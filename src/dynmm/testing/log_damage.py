@@ -72,6 +72,19 @@ def killed(folder: Path) -> Killed:
     return Killed(copied, records)
 
 
+def closed(folder: Path, *, sealed: bool) -> Killed:
+    """The bytes of a log that was closed: all of it in the file, with the seal or without."""
+    path = folder / "closed"
+    path.mkdir()
+    with SqliteLog(path / "log") as log:
+        for start in range(0, 120, 10):
+            log.append(_events(start), received=start)
+            log.mark("window", {"start": start})
+        records = list(log.read())
+    names = ("log", "log.seal") if sealed else ("log",)
+    return Killed({name: (path / name).read_bytes() for name in names}, records)
+
+
 def _events(start: int) -> list[Event]:
     return [Event(f"e{n}", f"u{n % 7}", f"i{n % 11}", n) for n in range(start, start + 10)]
 
