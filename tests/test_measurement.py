@@ -47,12 +47,23 @@ def test_every_table_of_a_result_has_the_rung(options: FitOptions) -> None:
     assert "target unseen" in render(ReportData("a film", results=[result]))
 
 
-def test_every_table_of_a_stream_has_the_rung(options: FitOptions) -> None:
+def test_every_table_of_a_stream_has_ours_with_and_without_the_adapter(options: FitOptions) -> None:
     result = stream(_run(options, "stream"), systems=["popularity"])
     for table in ("systems", "systems_by_user", "update_seconds", "rank_seconds", "event_to_effect_ms", "retention"):
-        assert result[table]["dynmm/static"] == result[table]["dynmm"], table
+        assert {"dynmm", "dynmm/static"} <= set(result[table]), table
     assert all(set(one["systems"]) == {"dynmm", "dynmm/static", "popularity"} for one in result["blocks"])
     assert "What it costs" in render(ReportData("a stream", results=[result]))
+
+
+def test_a_stream_has_the_lower_rungs_where_they_are_asked_for(options: FitOptions) -> None:
+    result = stream(_run(options, "stream"), systems=["popularity"], ladder=True)
+    assert {"dynmm/backbone", "dynmm/joint", "dynmm/static"} <= set(result["systems"])
+
+
+def test_without_an_adapter_the_whole_is_what_is_static(options: FitOptions) -> None:
+    config = {**QUICK, "split": {"name": "stream"}, "adapter": {"variant": "off"}}
+    result = stream(fit(_with_a_surprise(), config, seed=3, options=options).recommender, systems=["popularity"])
+    assert result["systems"]["dynmm"] == result["systems"]["dynmm/static"]
 
 
 def test_a_run_from_disk_tells_what_the_split_removed(options: FitOptions, tmp_path: Path) -> None:

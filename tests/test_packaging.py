@@ -91,7 +91,7 @@ def test_the_extras_are_the_promised_ones() -> None:
     extras = project()["optional-dependencies"]
     assert isinstance(extras, dict)
     promised = {"audio", "dev", "eval", "index", "llm", "serve", "text", "text-metrics", "tflite", "vision"}
-    promised |= {"kafka", "nats", "redis"}
+    promised |= {"kafka", "nats", "online", "redis"}
     assert set(extras) == promised
 
 

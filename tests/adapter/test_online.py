@@ -215,7 +215,7 @@ def test_items_that_come_can_be_learned_about() -> None:
     driver = Driver(adapter).feed(_stream(100))
     wider = Circle(_ITEMS + 5)
     wider.item_vectors[:_ITEMS] = adapter.space.base.item_vectors
-    adapter.with_items(wider, wider.item_vectors)
+    adapter = driver.adapter = adapter.with_items(wider, wider.item_vectors)
     driver.feed([(user, _ITEMS + 2, time + 20 * _HOUR) for user, _, time in _stream(200)])
     assert _ITEMS + 2 in adapter.summaries.hot().tolist()
     assert len(adapter.space.item_vectors) == _ITEMS + 5

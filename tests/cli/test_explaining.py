@@ -277,10 +277,10 @@ def test_what_was_printed_recomputes(run: Path, view: str, public: Json, operato
 def test_reasons_given_before_and_after_more_events_recompute(
     run: Path, view: str, public: Json, tmp_path: Path
 ) -> None:
-    recommender = Recommender.from_pretrained(run)
     rows = [{"user_id": f"u{user}", "item_id": "i19", "timestamp": START + 2 * DAY + user} for user in range(30)]
-    recommender.learn(rows)
-    recommender.save_pretrained(tmp_path / "later")
+    with Recommender.from_pretrained(shutil.copytree(run, tmp_path / "own")) as recommender:
+        recommender.learn(rows)
+        recommender.save_pretrained(tmp_path / "later")
     for user in ("u3", "u40"):
         call = ("recommend", tmp_path / "later", "--user", user, "-k", "6", "--explain", "--view", view)
         told = _told(*call)

@@ -24,6 +24,11 @@ class Drift:
         if watch:
             self._detector = _detector()
 
+    @property
+    def watches(self) -> bool:
+        """Whether changes are looked for."""
+        return self._detector is not None
+
     def add(self, loss: float) -> bool:
         """The mean loss of a window; True where it has changed from what it was."""
         if self._detector is None:

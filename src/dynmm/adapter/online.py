@@ -6,6 +6,7 @@ give the same bits. N events, C items, I items of the catalogue, D width, P proj
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -91,14 +92,25 @@ class OnlineAdapter:
             self._serve(1, start)
 
     def with_items(self, base: VectorSpace, collaborative: Tensor) -> OnlineAdapter:
-        """Let items that came in; this same adapter goes on with a wider base."""
+        """One that goes on from here with items that came; this one stays as it is."""
+        twin = copy.copy(self)
+        twin.weights, twin.kept, twin.boundaries = self.weights.copy(), dict(self.kept), list(self.boundaries)
+        twin.reservoir, twin.guard, twin.drift = (
+            copy.deepcopy(one) for one in (self.reservoir, self.guard, self.drift)
+        )
+        twin._waiting, twin._by_user = list(self._waiting), dict(self._by_user)
+        twin._meetings, twin._tried = list(self._meetings), self._tried.copy()
+        twin.summaries = copy.deepcopy(self.summaries)
+        twin._widen(base, collaborative)
+        return twin
+
+    def _widen(self, base: VectorSpace, collaborative: Tensor) -> None:
         self.summaries.widen(len(base.item_vectors))
         moved = self.space
         self.space = MovedSpace(base, *self._known(base, collaborative), self._shape, self.settings)
         self.space.now = moved.now
         # Others stand where they stood until the window ends.
         self.space.serve(moved.weights, moved.hot, moved.moved())
-        return self
 
     @property
     def counted(self) -> int:

@@ -43,7 +43,7 @@ class AdapterSettings(Settings):
     gate_bias: float = Field(0.0, description="Where the gates begin, before the sigmoid.")
     replay: int = Field(1_024, ge=0, description="Earlier events kept for replay, drawn evenly; 0 for none.")
     ema: float = Field(0.99, ge=0, lt=1, description="Of the weights that serve; 0 serves those that train.")
-    stability: float = Field(0.1, ge=0, description="Penalty on the squared shift, in units of the vector's length.")
+    stability: float = Field(1.0, ge=0, description="Penalty on the squared shift, in units of the vector's length.")
     ewc: float = Field(1.0, ge=0, description="Penalty on moving weights that mattered, within `stability`.")
     clip: float = Field(5.0, gt=0, description="Longest mean gradient of one user's events in a step, at the shifts.")
     user_events: int = Field(32, ge=1, description="Most events of one user that a window teaches.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -100,9 +101,10 @@ class Moving:
         self.adapter.roll_back(version)
 
     def with_items(self, base: VectorSpace) -> Moving:
-        """Let items that came in."""
-        self.adapter.with_items(base, collaborative_of(base))
-        return self
+        """One that goes on from here with items that came; histories are shared."""
+        twin = copy.copy(self)
+        twin.adapter = self.adapter.with_items(base, collaborative_of(base))
+        return twin
 
     def save(self, folder: Path) -> None:
         """Write everything that moves. Raises StorageError."""
