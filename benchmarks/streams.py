@@ -166,7 +166,7 @@ def _ratio_interval(ours: FloatArray, theirs: FloatArray, users: Any, by: str) -
     """95 % of the ratio of means, users resampled with all of their events."""
     _, places = np.unique(users, return_inverse=True)
     counts = np.bincount(places)
-    sums = np.stack([np.bincount(places, weights=one) for one in (ours, theirs)])
+    sums: FloatArray = np.stack([np.bincount(places, weights=one) for one in (ours, theirs)])
     if by == "users":
         sums = sums / counts
     draws = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), RESAMPLES)

@@ -82,6 +82,7 @@ class OnlineAdapter:
         #: Events counted at each boundary so far.
         self.boundaries: list[int] = []
         self.learned, self.refused = 0, 0
+        self._share_seed = derive_seed(seed, "adapter share")
         self._tried = np.zeros(len(FACTORS))
         self._meetings: list[tuple[int, FloatArray]] = []
         self._waiting: list[Lesson] = []
@@ -95,9 +96,9 @@ class OnlineAdapter:
         """One that goes on from here with items that came; this one stays as it is."""
         twin = copy.copy(self)
         twin.weights, twin.kept, twin.boundaries = self.weights.copy(), dict(self.kept), list(self.boundaries)
-        twin.reservoir, twin.guard, twin.drift = (
-            copy.deepcopy(one) for one in (self.reservoir, self.guard, self.drift)
-        )
+        twin.reservoir, twin.guard = copy.deepcopy(self.reservoir), copy.deepcopy(self.guard)
+        twin.drift = Drift(watch=self.drift.watches)
+        twin.drift.restore(self.drift.state())
         twin._waiting, twin._by_user = list(self._waiting), dict(self._by_user)
         twin._meetings, twin._tried = list(self._meetings), self._tried.copy()
         twin.summaries = copy.deepcopy(self.summaries)
@@ -138,7 +139,7 @@ class OnlineAdapter:
         if self._by_user.get(user, 0) >= self.settings.user_events:
             return False
         share = self.settings.share
-        return share >= 1.0 or generator(self._seed, "adapter share", position).random() < share
+        return share >= 1.0 or _drawn(self._share_seed, position) < share
 
     def observe(self, user: int, item: int, query: Query, near: IntArray, beside: Beside | None) -> None:
         """An event that is about to be counted. query: what its user would have been asked just before. near: the best
@@ -381,6 +382,17 @@ class OnlineAdapter:
         for name, array in sorted(self.arrays().items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+_LOW = (1 << 64) - 1
+
+
+def _drawn(seed: int, position: int) -> float:
+    """A number in [0, 1) that follows from both (splitmix64, Steele et al. 2014): every event asks for one."""
+    mixed = (seed + (position + 1) * 0x9E3779B97F4A7C15) & _LOW
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _LOW
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _LOW
+    return ((mixed ^ (mixed >> 31)) >> 11) / (1 << 53)
 
 
 def _principal(vectors: Tensor, dims: int) -> Tensor:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dynmm.adapter.space import MovedSpace
 from dynmm.evidence.score import EvidenceScore
 from dynmm.fusion.joint import Joint
 from dynmm.protocols import VectorSpace
@@ -22,7 +23,7 @@ from dynmm.retrieval.settings import RetrievalSettings
 from dynmm.retrieval.similar import Makings, Similar, similar
 from dynmm.stages import StageCache
 from dynmm.system import PADDING, Query, Rankings
-from dynmm.types import UserHistory
+from dynmm.types import IntArray, UserHistory
 
 CODE_VERSION = 1
 
@@ -82,12 +83,15 @@ def rank_gathered(
     Where a query names its candidates, all of them are scored.
     """
     found = search.rank(space, queries, max(k, _SHORTLIST))
+    moved = space.hot if isinstance(space, MovedSpace) else np.empty(0, np.int64)
     items = np.full((len(queries), k), PADDING, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for row, query in enumerate(queries):
         if query.candidates is None:
             facts = evidence.neighbours(query, _SHORTLIST)
             own = np.union1d(found.items[row][found.items[row] != PADDING], facts)
+            if len(moved):
+                own = np.union1d(own, _nearest(space, query, moved))
         else:
             own = np.unique(query.candidates)
         own = np.setdiff1d(own, query.exclude).astype(np.int64)
@@ -98,6 +102,13 @@ def rank_gathered(
         order = np.lexsort((own, -worth))[:k]
         items[row, : len(order)], scores[row, : len(order)] = own[order], worth[order]
     return Rankings(items, scores)
+
+
+def _nearest(space: VectorSpace, query: Query, items: IntArray) -> IntArray:
+    """The best of some items by the latent alone: the index knows them where the fit put them."""
+    user = space.user_vectors([query.history])[0]
+    scores = _plain(space.item_vectors[torch.from_numpy(items)] @ user)
+    return np.asarray(items[np.lexsort((items, -scores))[:_SHORTLIST]])
 
 
 def similar_items(space: VectorSpace, joint: Joint | None, search: Search | None, item: int, k: int) -> list[Similar]:
