@@ -11,12 +11,14 @@ import pytest
 from tests.worlds import DAY, QUICK, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
-from dynmm.assembly import FitOptions, fit
+from dynmm.assembly import FitOptions, alone, fit, known_events
+from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.content import Modality
 from dynmm.catalogue.features import Features
 from dynmm.evaluation.report import ReportData, render
 from dynmm.evaluation.robustness import asked_conditions
 from dynmm.measurement import comparison_names, evaluate, robustness, stream
+from dynmm.testing.state import state_hash
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +53,42 @@ def test_every_table_of_a_stream_has_ours_with_and_without_the_adapter(options: 
     result = stream(_run(options, "stream"), systems=["popularity"])
     for table in ("systems", "systems_by_user", "update_seconds", "rank_seconds", "event_to_effect_ms", "retention"):
         assert {"dynmm", "dynmm/static"} <= set(result[table]), table
-    assert all(set(one["systems"]) == {"dynmm", "dynmm/static", "popularity"} for one in result["blocks"])
+    assert all(set(one["systems"]) == {"dynmm", "dynmm/static", "dynmm/frozen", "popularity"} for one in result["blocks"])
+    assert {one["ours"] for one in result["old_cases"]} == {"dynmm", "dynmm/static"}
     assert "What it costs" in render(ReportData("a stream", results=[result]))
 
 
 def test_a_stream_has_the_lower_rungs_where_they_are_asked_for(options: FitOptions) -> None:
     result = stream(_run(options, "stream"), systems=["popularity"], ladder=True)
     assert {"dynmm/backbone", "dynmm/joint", "dynmm/static"} <= set(result["systems"])
+
+
+def test_a_replay_leaves_the_run_as_it_was(options: FitOptions) -> None:
+    """Or the next rung would rank by counts of the very events that it is asked about."""
+    config = {**QUICK, "split": {"name": "stream"}, "evidence": {"least_users": 1}}
+    run = fit(_with_a_surprise(), config, seed=3, options=options).recommender
+    whole = whole_of(run)
+    assert whole.evidence is not None
+    counted = len(whole.evidence.terms.pairs)
+    before = state_hash([whole.evidence, whole.books])
+    result = stream(run, systems=["popularity"], ladder=True)
+    assert whole.evidence is not None and len(whole.evidence.terms.pairs) == counted
+    assert state_hash([whole.evidence, whole.books]) == before
+    assert "dynmm/static is dynmm/evidence" in "".join(result["notes"])
+
+
+def test_each_rung_counts_the_stream_once(options: FitOptions) -> None:
+    config = {**QUICK, "split": {"name": "stream"}, "evidence": {"least_users": 1}}
+    run = fit(_with_a_surprise(), config, seed=3, options=options).recommender
+    assert run.split is not None and run.split.stream is not None
+    first, second = alone(run), alone(run)
+    known = len(known_events(run.split).events)
+    for whole in (first, first, second):
+        whole.rungs()["dynmm/evidence"].learn(run.split.stream)
+    assert [len(one.evidence.terms.pairs) - known for one in (first, second) if one.evidence is not None] == [
+        2 * len(run.split.stream),
+        len(run.split.stream),
+    ]
 
 
 def test_without_an_adapter_the_whole_is_what_is_static(options: FitOptions) -> None:

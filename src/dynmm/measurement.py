@@ -11,10 +11,13 @@ from typing import Any
 from dynmm import baselines
 from dynmm.assembly import (
     WHOLE,
+    Frozen,
+    alone,
     as_fitted,
     controls,
     known_events,
     known_features,
+    lower_rungs,
     retrained_backbone,
     rungs,
     with_adapter,
@@ -23,6 +26,7 @@ from dynmm.assembly import (
 from dynmm.catalogue.corruption import Condition
 from dynmm.catalogue.features import Features
 from dynmm.errors import ProtocolMismatch
+from dynmm.evaluation.ladder import FROZEN, STATIC
 from dynmm.evaluation.protocols import exams, run_all
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.retrained import DAY_MS, MAX_REFITS
@@ -37,8 +41,6 @@ from dynmm.system import System
 from dynmm.types import Events
 
 log = logging.getLogger(__name__)
-
-STATIC = "dynmm/static"
 
 #: The backbone trained further every week on all events so far; less often in a stream of more than 60 weeks.
 RETRAINED_DAYS = 7.0
@@ -157,10 +159,14 @@ def stream(
         )
     base = known_events(split)
     window = window or ("1d" if split.source.info.time_resolution == "day" else "1h")
-    lineup: dict[str, Iterator[System]] = {WHOLE: iter([with_adapter(recommender, window)])}
-    lineup[STATIC] = iter([as_fitted(recommender)])
-    if ladder:
-        lineup |= {name: iter([rung]) for name, rung in rungs(recommender).items()}
+    lower, top = lower_rungs(recommender)
+    ours: dict[str, Callable[[], System]] = {
+        WHOLE: lambda: with_adapter(recommender, window),
+        STATIC: lambda: alone(recommender),
+        FROZEN: lambda: Frozen(alone(recommender)),
+        **(lower if ladder else {}),
+    }
+    lineup: dict[str, Iterator[System]] = {name: _made(make) for name, make in ours.items()}
     for name in systems or comparison_names(base, stream=True):
         lineup[name] = _retrained(recommender, split) if name == RETRAINED else _fitted(name, base, None)
     report = None if told is None else lambda name, _, done, total: told(name, done, total)
@@ -172,7 +178,13 @@ def stream(
         progress=report,
     ).to_json()
     outcome["notes"] += _on_refits(split.stream) if RETRAINED in lineup else []
+    outcome["notes"].append(f"{STATIC} is {top} with counts that advance: nothing but the adapter is built above it.")
     return _described(outcome, recommender, split)
+
+
+def _made(make: Callable[[], System]) -> Iterator[System]:
+    """One of ours, made when its turn comes, so that only one is in memory."""
+    yield make()
 
 
 def _on_refits(events: Events) -> list[str]:

@@ -20,6 +20,7 @@ from dynmm.assembly.live import Learned, Live, learn_events, roll_back
 from dynmm.assembly.loading import load
 from dynmm.assembly.logkeeping import close_live
 from dynmm.assembly.saving import check_target, save
+from dynmm.assembly.streamed import Frozen, alone, lower_rungs, with_adapter
 from dynmm.assembly.travel import Moved, Moves, moves_between
 from dynmm.assembly.whole import (
     WHOLE,
@@ -32,7 +33,6 @@ from dynmm.assembly.whole import (
     retrained_backbone,
     rungs,
     served,
-    with_adapter,
     with_features,
 )
 
@@ -41,12 +41,14 @@ __all__ = [
     "Explainer",
     "FitOptions",
     "Fitted",
+    "Frozen",
     "Learned",
     "Live",
     "Moved",
     "Moves",
     "Whole",
     "add_items",
+    "alone",
     "as_fitted",
     "check_target",
     "close_live",
@@ -62,6 +64,7 @@ __all__ = [
     "known_features",
     "learn_events",
     "load",
+    "lower_rungs",
     "moves_between",
     "need_log",
     "offset_of",

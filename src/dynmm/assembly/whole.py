@@ -314,14 +314,6 @@ def set_moving(recommender: Recommender) -> None:
     whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed)
 
 
-def with_adapter(recommender: Recommender, window: str) -> Whole:
-    """What is measured on a stream: the run as fitted, with an adapter that has learned nothing yet. window: as 1h."""
-    whole, config = as_fitted(recommender), Config.of(recommender.facts.get("config"))
-    twin, seed = copy.copy(whole), int(recommender.facts["seeds"][0])
-    twin.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed, window=window, together=True)
-    return twin
-
-
 def as_fitted(recommender: Recommender) -> Whole:
     """What is measured: a split asks about the items of the fit, and added ones would only stand in the way."""
     return whole_of(recommender).as_fitted()

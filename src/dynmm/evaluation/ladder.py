@@ -14,7 +14,11 @@ from typing import Any
 WHOLE = "dynmm"
 
 #: Cumulative, lowest first. `dynmm/static` is everything but the adapter, `dynmm` the whole.
-RUNGS = ("dynmm/backbone", "dynmm/joint", "dynmm/evidence", "dynmm/rerank", "dynmm/static", WHOLE)
+STATIC = "dynmm/static"
+RUNGS = ("dynmm/backbone", "dynmm/joint", "dynmm/evidence", "dynmm/rerank", STATIC, WHOLE)
+
+#: The whole with fresh histories whose counts and weights stay as they were at the fit.
+FROZEN = "dynmm/frozen"
 
 _FOOT = (
     "[low, high]: 95 % interval over users, paired bootstrap. "

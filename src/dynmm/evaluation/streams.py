@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dynmm.evaluation.comparisons import COMPARED, compare
 from dynmm.evaluation.ladder import pairs
+from dynmm.evaluation.old_cases import old_cases
 from dynmm.evaluation.prequential import Replayed, replay
 from dynmm.evaluation.ranking import CHUNK, DEPTH
 from dynmm.evaluation.replay import Stream
@@ -67,6 +68,7 @@ class StreamEvaluation:
             "event_to_effect_ms": {name: _percentiles(runs) for name, runs in self.replays.items()},
             "memory_mb": {name: list(runs[0].memory_mb) for name, runs in self.replays.items()},
             "retention": self._retention(),
+            "old_cases": old_cases(systems, stream),
         }
         names = list(self.replays)
         for suffix, group in (("", Users(users)), ("_by_user", Users(users, "user"))):

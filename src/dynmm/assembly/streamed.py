@@ -1,0 +1,65 @@
+"""What a stream is replayed through: the run as fitted, anew for each system, so that none learns for another."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import ClassVar
+
+from dynmm.assembly.books import Books
+from dynmm.assembly.moving import moving_of
+from dynmm.assembly.whole import Whole, as_fitted
+from dynmm.config import Config
+from dynmm.evaluation.ladder import FROZEN
+from dynmm.interactions.dataset import Dataset
+from dynmm.recommender import Recommender
+from dynmm.system import Query, Rankings, System
+from dynmm.types import Events
+
+
+class Frozen:
+    """A whole that learns nothing: what is new enters through the histories alone."""
+
+    name = FROZEN
+    learns_online: ClassVar[bool] = False
+
+    def __init__(self, whole: Whole) -> None:
+        self._whole = whole
+
+    def fit(self, dataset: Dataset) -> None:
+        """Fit every stage, as configured."""
+        self._whole.fit(dataset)
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        """The best k items by all stages, as fitted."""
+        return self._whole.rank(queries, k)
+
+    def learn(self, events: Events) -> None:
+        """Learns nothing."""
+
+
+def alone(recommender: Recommender) -> Whole:
+    """The run as fitted, with counts of its own: what it learns nobody else knows, the run included."""
+    twin = copy.copy(as_fitted(recommender))
+    twin.equip(None if twin.evidence is None else twin.evidence.apart())
+    twin.books = None if twin.books is None else Books(twin.books.counted)
+    return twin
+
+
+def with_adapter(recommender: Recommender, window: str) -> Whole:
+    """What is measured on a stream: the run as fitted, with an adapter that has learned nothing yet. window: as 1h."""
+    twin, config = alone(recommender), Config.of(recommender.facts.get("config"))
+    seed = int(recommender.facts["seeds"][0])
+    twin.moving = moving_of(twin.frozen_space, recommender.known, config.adapter, seed, window=window, together=True)
+    return twin
+
+
+def lower_rungs(recommender: Recommender) -> tuple[Mapping[str, Callable[[], System]], str]:
+    """Each rung below the highest, made when its turn comes; and the name of the highest, which is `dynmm/static`."""
+    *lower, top = as_fitted(recommender).rungs()
+    return {name: partial(_rung, recommender, name) for name in lower}, top
+
+
+def _rung(recommender: Recommender, name: str) -> System:
+    return alone(recommender).rungs()[name]
