@@ -23,22 +23,21 @@ import torch
 from tqdm import tqdm
 
 from dynmm import Dataset, Recommender, baselines
-from dynmm.assembly import FitOptions, as_fitted, fit, known_events, rungs, with_adapter
+from dynmm.assembly import FitOptions, Frozen, alone, fit, known_events, lower_rungs, with_adapter
 from dynmm.config import read_config
-from dynmm.evaluation.ladder import ladder
+from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE, ladder
 from dynmm.evaluation.prequential import Replayed
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.scores import Users
 from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.splits.holdout import time_cut
 from dynmm.interactions.splits.settings import SplitConfig
-from dynmm.measurement import STATIC, comparison_names
+from dynmm.measurement import comparison_names
 from dynmm.storage import write_json
 from dynmm.system import System
 from dynmm.types import FloatArray
 
 DATA_SETS = ("ml-100k", "ml-latest-small", "amazon18-office")
-WHOLE = "dynmm"
 RESAMPLES = 1_000
 
 
@@ -100,11 +99,12 @@ def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None,
     stream = Stream.of(base, split.stream, mode=mode, window=window)
     lineup: dict[str, Iterator[System]] = {
         WHOLE: (with_adapter(run, window) for run in runs),
-        STATIC: (as_fitted(run) for run in runs),
+        STATIC: (alone(run) for run in runs),
+        FROZEN: (Frozen(alone(run)) for run in runs),
     }
     if lower:
-        for name in rungs(runs[0]):
-            lineup[name] = (rungs(run)[name] for run in runs if name in rungs(run))
+        for name in lower_rungs(runs[0])[0]:
+            lineup[name] = (lower_rungs(run)[0][name]() for run in runs)
     # The retrained backbone is measured by `dynmm stream`, where it belongs to one run.
     names = systems or [name for name in comparison_names(base, stream=True) if name in baselines.names()]
     for name in names:

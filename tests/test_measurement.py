@@ -53,7 +53,9 @@ def test_every_table_of_a_stream_has_ours_with_and_without_the_adapter(options: 
     result = stream(_run(options, "stream"), systems=["popularity"])
     for table in ("systems", "systems_by_user", "update_seconds", "rank_seconds", "event_to_effect_ms", "retention"):
         assert {"dynmm", "dynmm/static"} <= set(result[table]), table
-    assert all(set(one["systems"]) == {"dynmm", "dynmm/static", "dynmm/frozen", "popularity"} for one in result["blocks"])
+    assert all(
+        set(one["systems"]) == {"dynmm", "dynmm/static", "dynmm/frozen", "popularity"} for one in result["blocks"]
+    )
     assert {one["ours"] for one in result["old_cases"]} == {"dynmm", "dynmm/static"}
     assert "What it costs" in render(ReportData("a stream", results=[result]))
 
@@ -72,7 +74,8 @@ def test_a_replay_leaves_the_run_as_it_was(options: FitOptions) -> None:
     counted = len(whole.evidence.terms.pairs)
     before = state_hash([whole.evidence, whole.books])
     result = stream(run, systems=["popularity"], ladder=True)
-    assert whole.evidence is not None and len(whole.evidence.terms.pairs) == counted
+    assert whole.evidence is not None
+    assert len(whole.evidence.terms.pairs) == counted
     assert state_hash([whole.evidence, whole.books]) == before
     assert "dynmm/static is dynmm/evidence" in "".join(result["notes"])
 
@@ -80,7 +83,8 @@ def test_a_replay_leaves_the_run_as_it_was(options: FitOptions) -> None:
 def test_each_rung_counts_the_stream_once(options: FitOptions) -> None:
     config = {**QUICK, "split": {"name": "stream"}, "evidence": {"least_users": 1}}
     run = fit(_with_a_surprise(), config, seed=3, options=options).recommender
-    assert run.split is not None and run.split.stream is not None
+    assert run.split is not None
+    assert run.split.stream is not None
     first, second = alone(run), alone(run)
     known = len(known_events(run.split).events)
     for whole in (first, first, second):
