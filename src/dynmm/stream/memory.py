@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from dynmm.errors import StorageError
 from dynmm.stream import planning
 from dynmm.stream.canonical import fingerprint
 from dynmm.stream.chain import Record, State, after, opened
@@ -20,6 +21,7 @@ class MemoryLog:
         self._state = State()
         self._known: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        self._closed = False
 
     @property
     def offset(self) -> int:
@@ -56,10 +58,13 @@ class MemoryLog:
         return any((state.events, state.head) == (offset, head) for state in states)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Take nothing in any more."""
+        self._closed = True
 
     def _add(self, request: planning.Request) -> Receipt | Mark:
         with self._lock:
+            if self._closed:
+                raise StorageError("this log in memory was closed; what comes now belongs to another")
             made = planning.plan(self._state, [request], self._those_known)
             self._records += made.records
             bodies = {record.place: record.body for record in made.records}

@@ -1,0 +1,115 @@
+"""learn, recommend --as-of, diff and forget, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+from tests.worlds import DAY, START, write_circles
+
+from dynmm.cli import main
+
+_QUICK = ["backbone.width=32", "backbone.inner=32", "backbone.epochs=2", "encoders.text=hashed-words", "rerank=none"]
+
+
+def _dynmm(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(one) for one in arguments])
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("circles")
+    write_circles(str(folder / "."))
+    run = folder / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DYNMM_CACHE", str(folder / "cache"))
+        result = _dynmm("fit", folder, "--out", run, *(part for one in _QUICK for part in ("--set", one)))
+    assert result.exit_code == 0, result.output
+    return run
+
+
+@pytest.fixture
+def run(fitted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fitted, tmp_path / "run"))
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    rows = {
+        "event_id": [f"e{n}" for n in range(20)],
+        "user_id": ["u3"] * 2 + [f"new{n}" for n in range(18)],
+        "item_id": [f"i{n}" for n in range(20)],
+        "timestamp": [START + 50 * DAY + n for n in range(20)],
+    }
+    pl.DataFrame(rows).write_csv(tmp_path / "today.csv")
+    return tmp_path / "today.csv"
+
+
+def _told(*arguments: str | Path) -> dict[str, Any]:
+    result = _dynmm(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_events_are_learned_once_and_the_past_can_be_looked_at(run: Path, events: Path) -> None:
+    before = _told("recommend", run, "--user", "u3", "-k", "5")
+    told = _told("learn", run, events)
+    assert (told["accepted"], told["counted"], told["duplicates"], told["held"]) == (20, 20, 0, 0)
+    assert told["as_of_offset"] == before["as_of_offset"] + 20
+    again = _told("learn", run, events)
+    assert (again["accepted"], again["duplicates"]) == (0, 20)
+    assert _told("recommend", run, "--user", "u3", "-k", "5") != before
+    offset = str(before["as_of_offset"])
+    assert _told("recommend", run, "--user", "u3", "-k", "5", "--as-of", offset) == before
+    assert "20 events are in the log" not in _dynmm("learn", run, events).stdout
+
+
+def test_what_moved_is_told_in_words_and_as_json(run: Path, events: Path) -> None:
+    start = _told("recommend", run, "--user", "u3")["as_of_offset"]
+    _told("learn", run, events)
+    call = ("diff", run, "--user", "u3", "--from", str(start), "--to", str(start + 20), "-k", "3")
+    told = _told(*call)
+    assert told["events"] == [[start, "i0"], [start + 1, "i1"]]
+    assert told["items"]
+    words = _dynmm(*call).stdout
+    assert f"i0 (offset {start})" in words
+    assert "history" in words
+    assert "adapter" in words
+
+
+def test_somebody_leaves_with_a_certificate(run: Path, events: Path, tmp_path: Path) -> None:
+    _told("learn", run, events)
+    result = _dynmm("forget", run, "--user", "u3", "--out", tmp_path / "certificate.json")
+    assert result.exit_code == 0, result.output
+    assert "not covered" in result.stdout
+    certificate = json.loads((tmp_path / "certificate.json").read_text())
+    assert certificate["deleted"] == {"events in the log": 2, "events of the fit": 12}
+    gone = _dynmm("recommend", run, "--user", "u3")
+    assert gone.exit_code == 2
+    assert "unknown user 'u3'" in gone.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("learn", "RUN", "BAD"), "'item_id' is missing"),
+        (("learn", "RUN", "ODD"), "not from .txt"),
+        (("forget", "RUN", "--user", "nobody"), "unknown user 'nobody'"),
+        (("diff", "RUN", "--user", "u3", "--from", "5", "--to", "4"), "runs backwards"),
+        (("recommend", "RUN", "--user", "u3", "--as-of", "1"), "before the end of the fit"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(run: Path, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    (tmp_path / "bad.csv").write_text("user_id,timestamp\nu1,1600000000000\n")
+    (tmp_path / "odd.txt").write_text("dear diary")
+    named = {"RUN": str(run), "BAD": str(tmp_path / "bad.csv"), "ODD": str(tmp_path / "odd.txt")}
+    result = _dynmm(*(named.get(one, one) for one in arguments))
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.output
