@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from tests.assembly.made import BRIEF
 from tests.language.tiny import tiny_folder
 from tests.worlds import DAY, START
@@ -16,7 +18,7 @@ from dynmm import Dataset, DatasetInfo, Recommender
 from dynmm.assembly import FitOptions, controls, explainer_of, rungs
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
-from dynmm.errors import ModelError, TamperedArtefact
+from dynmm.errors import ConfigError, ModelError, TamperedArtefact
 from dynmm.interactions.splits.cut import cut_last
 from dynmm.randomness import generator
 from dynmm.system import Query
@@ -253,3 +255,50 @@ def test_a_compact_model_is_pretrained_and_travels_with_the_run(tmp_path: Path) 
     assert (tmp_path / "run" / "model" / "rerank" / "model" / "config.json").is_file()
     loaded = Recommender.from_pretrained(tmp_path / "run")
     assert loaded.recommend_many(NAMES, 9) == made.recommend_many(NAMES, 9)
+
+
+def test_words_that_verify_teach_the_language_model(language: dict[str, Any], options: FitOptions) -> None:
+    taught = Recommender.fit(
+        _world(),
+        _config(rerank="language", language={**language, "wording": 0.5}),
+        split="full",
+        seed=1,
+        options=options,
+    )
+    plain = Recommender.fit(
+        _world(), _config(rerank="language", language=language), split="full", seed=1, options=options
+    )
+    told, other = (one.facts["rerank"]["kinds"]["language"] for one in (taught, plain))
+    assert 0 < told["worded"] <= taught.facts["rerank"]["learned_from"]
+    assert "worded" not in other
+    weights = [whole_of(one).reranked for one in (taught, plain)]
+    first, second = (one.fitted["language"].reranking.ranker for one in weights if one is not None)
+    assert isinstance(first, torch.nn.Module)
+    assert isinstance(second, torch.nn.Module)
+    moved = [
+        not torch.equal(value, second.state_dict()[name])
+        for name, value in first.state_dict().items()
+        if value.is_floating_point()
+    ]
+    assert any(moved)
+
+
+def test_explanations_that_came_with_the_data_are_the_words(
+    language: dict[str, Any], options: FitOptions, tmp_path: Path
+) -> None:
+    data = _world()
+    rows = [(f"u{user:03d}", f"i{item:02d}") for user in range(USERS) for item in range(0, ITEMS, 2)]
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row")
+    frame.with_columns(text=pl.lit("It goes on from there."), source=pl.lit("made")).write_parquet(
+        tmp_path / "explanations.parquet"
+    )
+    config = _config(rerank="language", language={**language, "wording": 0.5})
+    made = Recommender.fit(replace(data, folder=tmp_path), config, split="full", seed=1, options=options)
+    assert made.facts["rerank"]["kinds"]["language"]["worded"] == len(rows)
+
+
+def test_an_encoder_cannot_be_taught_by_words(options: FitOptions, tmp_path: Path) -> None:
+    folder = tiny_folder("bert", tmp_path / "model")
+    config = _config(rerank="language", language={"model": str(folder), "epochs": 1, "wording": 0.5})
+    with pytest.raises(ConfigError, match=r"language\.wording teaches by words"):
+        Recommender.fit(_world(), config, split="full", seed=1, options=options)

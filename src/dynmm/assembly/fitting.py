@@ -133,6 +133,7 @@ class _Before:
     terms: Terms
     asked: Cases
     key: str
+    known: Dataset
 
 
 class _Stages:
@@ -203,7 +204,8 @@ class _Stages:
             over = self._joint(cut.before, below, joint.joined.best_epoch, "cut")
             assert over is not None, "the same items, so the same features"
             space = over
-        return _Before(space, terms_of(cut.before, over, settings), cut.asked, inputs_key(cut.before, space))
+        terms = terms_of(cut.before, over, settings)
+        return _Before(space, terms, cut.asked, inputs_key(cut.before, space), cut.before)
 
     def _weights(self, train: Dataset, joint: Joint | None, before: _Before | None) -> Weights | None:
         """What facts are worth, learned on events that neither the latent nor the counts have seen."""
@@ -216,7 +218,7 @@ class _Stages:
         return learned(before.terms, before.space, before.asked, settings, self._seed, self._cache, before.key)
 
     def _reranked(self, train: Dataset, before: _Before, weights: Weights, whole: Whole) -> Reranked | None:
-        known = BeforeCut(before.space, before.terms, before.asked, weights, before.key)
+        known = BeforeCut(before.space, before.terms, before.asked, weights, before.key, before.known)
         table, options = train.item_table, self._options
         how = Training(
             self._config,

@@ -23,6 +23,7 @@ from dynmm.evidence.system import EvidenceSystem
 from dynmm.evidence.terms import Terms
 from dynmm.evidence.weights import Weights
 from dynmm.interactions.cases import Cases
+from dynmm.interactions.dataset import Dataset
 from dynmm.language.questions import Questions, questions_of
 from dynmm.language.settings import LanguageSettings, RerankSettings
 from dynmm.language.slates import Shelf, Slates
@@ -38,13 +39,14 @@ ROWS = 256
 
 @dataclass(frozen=True, eq=False)
 class BeforeCut:
-    """What was fitted to the events before the cut, and what came next. key: names what it follows from."""
+    """What was fitted to the events before the cut (`known`), and what came next. key: names what it follows from."""
 
     space: VectorSpace
     terms: Terms
     asked: Cases
     weights: Weights
     key: str
+    known: Dataset
 
 
 @dataclass(frozen=True, eq=False)

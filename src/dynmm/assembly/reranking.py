@@ -26,7 +26,8 @@ from dynmm.assembly.rankers import (
 )
 from dynmm.assembly.reranked import NONE, Reranked
 from dynmm.assembly.whole import Whole
-from dynmm.errors import MissingExtraError, UnsupportedByData
+from dynmm.assembly.wordingtargets import explanations_sha256, wanted_texts
+from dynmm.errors import ConfigError, MissingExtraError, UnsupportedByData
 from dynmm.evidence.reading import FactReader
 from dynmm.interactions.dataset import Dataset
 from dynmm.language.faithful import Faithful, faithfulness
@@ -34,10 +35,12 @@ from dynmm.language.gamma import choose_gamma
 from dynmm.language.learning import Lessons, learn, raw_scores
 from dynmm.language.listwise import Listwise
 from dynmm.language.questions import Questions, apart, some_of
+from dynmm.language.ranker import LanguageRanker
 from dynmm.language.settings import PRESETS
 from dynmm.language.slates import Shelf
 from dynmm.language.system import Reranking
 from dynmm.language.table import entry_of
+from dynmm.language.targets import Worded, Wordings
 from dynmm.randomness import derive_seed
 from dynmm.storage import write_json
 from dynmm.training.checkpoints import Checkpoints
@@ -52,6 +55,7 @@ class _Asked:
     """Questions of the cut, made when the first re-ranker is that the cache does not hold."""
 
     before: BeforeCut
+    train: Dataset
     strength: float
     history: int
     how: Training
@@ -96,7 +100,7 @@ def fit_rerankers(before: BeforeCut, whole: Whole, train: Dataset, how: Training
     kinds = _kinds(how.config.rerank)
     if not kinds or whole.evidence is None:
         return None
-    asked = _Asked(before, whole.evidence.weights.strength, PRESETS[how.language.preset][0], how)
+    asked = _Asked(before, train, whole.evidence.weights.strength, PRESETS[how.language.preset][0], how)
     if not asked.learned_from:
         return None
     fitted: dict[str, Kept] = {}
@@ -160,6 +164,13 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
     how.stage(f"re-ranker: {kind}")
     chain = [how.settings, how.config.evidence, *([how.language] if kind == "language" else [])]
     reads = "" if frozen is None else frozen.model.identity
+    if frozen is not None and how.language.wording:
+        if not frozen.model.caches:
+            raise ConfigError(
+                "language.wording teaches by words, and an encoder makes none: take a causal language.model, or set it "
+                "to 0"
+            )
+        reads += explanations_sha256(asked.train)
     entry = how.cache.key(
         "rerank",
         data=asked.key,
@@ -173,7 +184,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         ranker = new_ranker(kind, asked.shape, how.settings, how.language, how.seed, frozen).to(how.device)
         standardise(ranker, training.slates, shelf)
         with how.cache.work(entry) as work:
-            facts = _trained(kind, ranker, training, held, shelf, Checkpoints(work, entry), how)
+            facts = _trained(kind, ranker, training, held, shelf, Checkpoints(work, entry), how, asked)
             made = Reranking(kind, ranker, facts["gamma"], how.settings.candidates)
             with how.cache.put(entry) as folder:
                 save_ranker(Kept(made, asked.shape, how.settings, how.language, frozen, how.seed), folder)
@@ -183,6 +194,15 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
     if frozen is not None:
         facts["model"] = dict(frozen.facts)
     return load_ranker(found, how.device, lambda *_: _there(frozen)), facts
+
+
+def _worded(objective: Any, ranker: nn.Module, training: Questions, shelf: Shelf, asked: _Asked) -> tuple[Any, int]:
+    """The objective with L_nlp, and how many questions have words."""
+    assert isinstance(ranker, LanguageRanker), "words are made by a language model"
+    asked.how.stage("words that verify")
+    texts = wanted_texts(training, asked.before, asked.train, asked.how.config)
+    wordings = Wordings(ranker.model.words, texts)  # type: ignore[attr-defined]  # causal models have their tokenizer
+    return Worded(objective, ranker, shelf, wordings, weight=asked.how.language.wording), len(wordings)
 
 
 def _there(frozen: Frozen | None) -> Frozen:
@@ -198,8 +218,10 @@ def _trained(
     shelf: Shelf,
     checkpoints: Checkpoints,
     how: Training,
+    asked: _Asked,
 ) -> dict[str, Any]:
     """Train in place; returns what the manifest tells."""
+    told: dict[str, Any] = {}
     chosen, language = how.settings, how.language
     if kind == "language":
         lessons = Lessons(
@@ -213,6 +235,8 @@ def _trained(
         )
         training = some_of(training, language.questions, derive_seed(how.seed, "language questions"))
         objective: Any = Faithful(ranker, shelf, weight=language.faithfulness, margin=language.margin)
+        if language.wording:
+            objective, told["worded"] = _worded(objective, ranker, training, shelf, asked)
     else:
         lessons = Lessons(
             chosen.epochs, chosen.batch, chosen.learning_rate, chosen.weight_decay, 1.0, section="reranking"
@@ -234,7 +258,7 @@ def _trained(
     raw = raw_scores(ranker, held.slates.to(how.device), shelf, SCORED)
     gamma = choose_gamma(raw, held, chosen.gammas)
     known = faithfulness(ranker, held.to(how.device), shelf, language.margin, SCORED)
-    return {
+    return told | {
         "gamma": gamma.value,
         "epochs": outcome.best_epoch,
         "seconds": sum(one.seconds for one in outcome.history),

@@ -88,6 +88,12 @@ class LanguageSettings(Settings):
     drawn: int = Field(20, ge=1, description="Candidates in a training question, the answer among them.")
     learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of AdamW; the paper's Table 7.")
     faithfulness: float = Field(0.1, ge=0, description="Weight of L_faith (paper, Eq. 12, its sign corrected).")
+    wording: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of L_nlp (paper, Eq. 12): the words of a rationale that verifies, or of "
+        "explanations.parquet, after the soft tokens of each answer. Takes a causal model; 0 leaves it out.",
+    )
     margin: float = Field(0.05, ge=0, description="delta of L_faith, in log-probability.")
     writes: bool = Field(
         False,

@@ -1,0 +1,91 @@
+"""The words that L_nlp wants: somebody's explanations where the data has some, else rationales that verify."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from dynmm.assembly.questioning import BeforeCut
+from dynmm.config import Config
+from dynmm.evidence.gathering import Names, gather
+from dynmm.evidence.ledger import Ledger
+from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.store import EvidenceStore
+from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.explanations import read_explanations
+from dynmm.interactions.fields import BRAND, EXPLANATIONS_FILE, TITLE, YEAR
+from dynmm.language.questions import Questions
+from dynmm.language.targets import explained_pairs
+from dynmm.rationale.verification import verify
+from dynmm.rationale.writing import write
+from dynmm.types import Explained
+
+
+def explanations_of(train: Dataset) -> Path | None:
+    """The file of explanations that came with a data set, None where there is none."""
+    path = None if train.folder is None else train.folder / EXPLANATIONS_FILE
+    return path if path is not None and path.is_file() else None
+
+
+def explanations_sha256(train: Dataset) -> str:
+    """Names the texts that do not follow from the events; empty where there are none."""
+    path = explanations_of(train)
+    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def wanted_texts(questions: Questions, before: BeforeCut, train: Dataset, config: Config) -> dict[tuple[int, int], str]:
+    """By dense user and item, for the answers of these questions; some have none. Raises DataError."""
+    path = explanations_of(train)
+    if path is not None:
+        return explained_pairs(read_explanations(path.parent), train.users, train.items)
+    answers = questions.slates.items.gather(1, questions.answers[:, None].to(questions.slates.items.device))[:, 0]
+    wanted = set(zip(questions.people.tolist(), answers.tolist(), strict=True))
+    store, score = _store(before, train, config), EvidenceScore(before.terms, before.weights)
+    texts = {}
+    for case in range(len(before.asked)):
+        pair = int(before.asked.users[case]), int(before.asked.targets(case)[0])
+        if pair in wanted and pair not in texts:
+            text = _written(before, store, score, case, train, config)
+            if text is not None:
+                texts[pair] = text
+    return texts
+
+
+def _written(
+    before: BeforeCut, store: EvidenceStore, score: EvidenceScore, case: int, train: Dataset, config: Config
+) -> str | None:
+    """What may be said of one answer by the facts before the cut, in plain words; None where nothing may be."""
+    user, item = int(before.asked.users[case]), int(before.asked.targets(case)[0])
+    outside, name = train.items.decode(item), train.users.decode(user)
+    as_of = store.offset
+    if config.rationale.view == "public":
+        as_of = store.released(outside, config.rationale.release_every)
+    found = gather(
+        score, before.asked.query(case), item, Names(train.items.ids, name), store, config.evidence, (), as_of
+    )
+    parts = {"latent": 0.0, "evidence": found.total}
+    explained = Explained(outside, found.total, 1, parts, found.evidence, found.rest, as_of)
+    told = write(explained, store, train.info, config.rationale, name)
+    if told.abstains or not verify(told.as_json(), store, train.info, config.rationale).holds:
+        return None
+    return told.text
+
+
+def _store(before: BeforeCut, train: Dataset, config: Config) -> EvidenceStore:
+    table, known = train.item_table, before.known
+
+    def taken(user: int, _: int) -> frozenset[int]:
+        return frozenset(known.history(user).items.tolist())
+
+    return EvidenceStore(
+        ledger=Ledger.of(known),
+        likeness=before.terms.likeness,
+        attributes=before.terms.attributes,
+        items=train.items,
+        users=train.users,
+        taken=taken,
+        titles=tuple(table[TITLE].to_list()),
+        years=tuple(table[YEAR].to_list()),
+        brands=tuple(table[BRAND].to_list()),
+        pairs=config.evidence.pairs,
+    )
