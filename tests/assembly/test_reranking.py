@@ -12,6 +12,7 @@ import pytest
 import torch
 from tests.assembly.made import BRIEF
 from tests.language.tiny import tiny_folder
+from tests.language.vllm_stand_in import serving
 from tests.worlds import DAY, START
 
 from dynmm import Dataset, DatasetInfo, Recommender
@@ -20,6 +21,8 @@ from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ConfigError, ModelError, TamperedArtefact
 from dynmm.interactions.splits.cut import cut_last
+from dynmm.language.causal import CausalModel
+from dynmm.language.loading import open_model
 from dynmm.randomness import generator
 from dynmm.system import Query
 from dynmm.types import UserHistory
@@ -302,3 +305,25 @@ def test_an_encoder_cannot_be_taught_by_words(options: FitOptions, tmp_path: Pat
     config = _config(rerank="language", language={"model": str(folder), "epochs": 1, "wording": 0.5})
     with pytest.raises(ConfigError, match=r"language\.wording teaches by words"):
         Recommender.fit(_world(), config, split="full", seed=1, options=options)
+
+
+def test_a_server_ranks_in_place_of_this_process_and_its_absence_is_told(
+    language: dict[str, Any], options: FitOptions
+) -> None:
+    model = open_model(language["model"], precision="float32")
+    assert isinstance(model, CausalModel)
+    with serving(model) as stand_in:
+        served = {**language, "server": stand_in.url, "served_as": "tiny"}
+        config = _config(rerank="language", language=served, reranking={**_config()["reranking"], "candidates": 5})
+        made = Recommender.fit(_world(), config, split="full", seed=1, options=options)
+        reranked = whole_of(made).reranked
+        assert reranked is not None
+        object.__setattr__(reranked, "chosen", "language")
+        asked = len(stand_in.requests)
+        ranked = made.recommend(NAMES[0], 5)
+        assert len(stand_in.requests) > asked
+        assert made.reranked["asked"] == 1
+        assert made.reranked["model"] == 0
+        assert ranked
+    made.recommend(NAMES[1], 5)
+    assert made.reranked["model"] == 1

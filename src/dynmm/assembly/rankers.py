@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dynmm.errors import ArtefactError, ModelError
+from dynmm.errors import ArtefactError, ConfigError, ModelError
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.settings import PRESETS, LanguageSettings, RerankSettings
 from dynmm.language.slates import Shelf, Slates
@@ -77,7 +77,8 @@ def new_ranker(
         from dynmm.language.layout import Layout
 
         assert frozen is not None, "a language re-ranker reads with a model"
-        return make(kind, seed, frozen.model, Layout.of(language), width, facts, dropout=settings.dropout)
+        made = make(kind, seed, frozen.model, Layout.of(language), width, facts, dropout=settings.dropout)
+        return made if language.server is None else _told_by_words(made, frozen.model)
     features = CandidateFeatures(facts, relative=entry_of(kind).relative)
     named = {"hidden": settings.hidden, "rank": settings.rank, "dropout": settings.dropout}
     if kind == "mlp":
@@ -85,6 +86,25 @@ def new_ranker(
     if kind == "transformer":
         named["history"] = PRESETS[language.preset][0]
     return make(kind, seed, features, width, **named)
+
+
+def _told_by_words(ranker: nn.Module, model: FrozenModel) -> nn.Module:
+    """The ranker with the read-out that a server can give: the likelihood of one word. Raises ConfigError."""
+    from dynmm.language.answering import AnswerReadOut, answer_token
+    from dynmm.language.ranker import LanguageRanker
+
+    assert isinstance(ranker, LanguageRanker)
+    if ranker.layout.arrangement != "branch" or not model.caches:
+        raise ConfigError(
+            "language.server tells of a prompt's end alone: take a causal language.model and language.layout=branch"
+        )
+    ranker.readout = AnswerReadOut(model, answer_token(model))  # type: ignore[assignment]  # either reads out
+    return ranker
+
+
+def served(language: LanguageSettings) -> tuple[str, str] | None:
+    """Address and name of the server that is configured, None in process."""
+    return None if language.server is None else (language.server, language.served_as)
 
 
 def standardise(ranker: nn.Module, slates: Slates, shelf: Shelf) -> None:
@@ -220,6 +240,7 @@ def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSe
             int(card["candidates"]),
             language.deadline_ms,
             language.cache_prefixes,
+            served(language),
         )
         return Kept(reranking, shape, settings, language, frozen, int(card["seed"]))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

@@ -13,6 +13,8 @@ import torch
 
 from dynmm.assembly.rankers import COMPACT, MODEL_DIR, Frozen, copy_model, reopen_frozen
 from dynmm.errors import ArtefactError
+from dynmm.language.remote import VllmServer
+from dynmm.language.remote_writer import RemoteWriter
 from dynmm.language.settings import LanguageSettings
 from dynmm.language.writing import Order, Writer, Written
 from dynmm.rationale.rewording import facts_for_prompt, phrase_of, reworded
@@ -37,8 +39,11 @@ class Voice:
     seed: int
 
     @cached_property
-    def writer(self) -> Writer:
-        """Writes with it. Raises ModelError for an encoder."""
+    def writer(self) -> Writer | RemoteWriter:
+        """Writes with it, in process or by the server that is configured. Raises ModelError for an encoder."""
+        if self.language.server is not None:
+            server = VllmServer(self.language.server, self.language.served_as)
+            return RemoteWriter(self.frozen.model, server)  # type: ignore[arg-type]
         return Writer(self.frozen.model)  # type: ignore[arg-type]
 
     def worded(

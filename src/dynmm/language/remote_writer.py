@@ -9,12 +9,10 @@ import torch
 
 from dynmm.errors import ModelError
 from dynmm.language.remote import VllmServer
-from dynmm.language.writing import SYSTEM, Order, WritingModel, Written
+from dynmm.language.writing import ASKING, SYSTEM, Order, WritingModel, Written
 from dynmm.types import OneOf, Phrase
 
 logger = logging.getLogger(__name__)
-
-_ASKING = "\nReason:"
 
 #: What means something in the regular expressions of every engine that vLLM uses.
 _MEANING = re.compile(r"[\\.^$|?*+()\[\]{}]")
@@ -40,7 +38,7 @@ class RemoteWriter:
     def write(self, order: Order) -> Written:
         """The server's text where it wrote one and the check holds, else the order's plain words and why."""
         beginning = self._model.words.beginning
-        prompt = self._model.tokens(SYSTEM + "\n".join(order.facts) + _ASKING)
+        prompt = self._model.tokens(SYSTEM + "\n".join(order.facts) + ASKING)
         tokens = [*([] if beginning is None else [beginning]), *prompt]
         if len(tokens) + self._most > self._model.context:
             return Written(order.plain, "out of tokens")

@@ -105,6 +105,12 @@ class LanguageSettings(Settings):
         None, ge=1, description="Steps of that pretraining in place of a time: the same steps give the same model."
     )
     cache_prefixes: int = Field(1_024, ge=0, description="Prefix states kept in memory, the latest used ones.")
+    server: str | None = Field(
+        None,
+        description="Address of a vLLM server that serves this very model, e.g. http://127.0.0.1:8000: it ranks and "
+        "words in place of this process; null: in process. Takes a causal model and the layout branch.",
+    )
+    served_as: str = Field("model", description="The name under which the server serves it.")
     deadline_ms: float | None = Field(
         None, gt=0, description="Longest wait for the re-ranker; behind it the score stands as it is, and says so."
     )

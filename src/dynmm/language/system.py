@@ -48,7 +48,8 @@ class Below(Protocol):
 class Reranking:
     """A fitted re-ranker. kind: see `RerankSettings`. gamma: its weight. candidates: C, what it is asked about.
 
-    deadline_ms, prefixes: see `LanguageSettings`; prefixes are states of users that are kept.
+    deadline_ms, prefixes: see `LanguageSettings`; prefixes are states of users that are kept. server: address and name
+    of a vLLM server that reads the model in place of this process.
     """
 
     kind: str
@@ -57,12 +58,20 @@ class Reranking:
     candidates: int
     deadline_ms: float | None = None
     prefixes: int = 0
+    server: tuple[str, str] | None = None
 
     @cached_property
     def refiner(self) -> Refiner:
         """Asks it in time and gives on nothing unsound; its `served` counts."""
         asked: Reranker = self.ranker
-        if self.kind == "language" and self.prefixes:
+        if self.kind == "language" and self.server is not None:
+            from dynmm.language.ranker import LanguageRanker
+            from dynmm.language.remote import VllmServer
+            from dynmm.language.remote_ranker import RemoteRanker
+
+            assert isinstance(self.ranker, LanguageRanker)
+            asked = RemoteRanker(self.ranker, VllmServer(*self.server))
+        elif self.kind == "language" and self.prefixes:
             from dynmm.language.prefixes import PrefixCache
             from dynmm.language.ranker import LanguageRanker
 
