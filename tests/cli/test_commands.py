@@ -146,8 +146,13 @@ def test_stream_scores_before_it_learns(data: Path, tmp_path: Path) -> None:
     run, out = tmp_path / "stream", tmp_path / "stream.json"
     assert _dynmm("fit", data, "--out", run, "--split", "stream", *QUICK).exit_code == 0
     systems = ["--system", "popularity", "--system", "online-item-knn", "--system", "backbone-retrained-7d"]
-    result = _dynmm("stream", run, *systems, "--window", "1h", "--out", out)
+    result = _dynmm("stream", run, *systems, "--window", "1h", "--out", out, "--report", tmp_path / "report.html")
     assert result.exit_code == 0, result.output
+    assert "old users, over events" in result.stdout
+    page = (tmp_path / "report.html").read_text()
+    for told in ("Old users and old items", "What is kept of the old", "--mode event --window 1h --system popularity"):
+        assert told in page
+    assert out.with_suffix(".svg").read_bytes().startswith(b"<?xml")
     quiet = _dynmm("stream", run, "--system", "popularity", "-q")
     assert (quiet.exit_code, quiet.stderr) == (0, "")
     assert "`dynmm stream` measures such a run" in _refused("evaluate", run)
@@ -156,6 +161,7 @@ def test_stream_scores_before_it_learns(data: Path, tmp_path: Path) -> None:
     assert set(told["systems"]) == {
         "dynmm",
         "dynmm/static",
+        "dynmm/frozen",
         "popularity",
         "online-item-knn",
         "backbone-retrained-7d",

@@ -73,6 +73,26 @@ def test_the_same_figure_has_the_same_bytes(evaluated: dict[str, Any]) -> None:
     assert figures.accuracy(evaluated) == figures.accuracy(evaluated)
 
 
+def test_a_stream_of_many_systems_draws_the_best_and_says_so(streamed: dict[str, Any]) -> None:
+    names = ["dynmm", "dynmm/static", *(f"other-{place}" for place in range(9))]
+    cell, systems = streamed["blocks"][0]["systems"]["counting"], streamed["systems"]["counting"]
+    parts = [dict(row, systems=dict.fromkeys(names, cell)) for row in streamed["blocks"]]
+    means = {name: {"hit@10": {"mean": float(place)}} for place, name in enumerate(names)}
+    many = dict(streamed, systems=means, windows=parts, blocks=[])
+    text = figures.stream_curves(many).decode()
+    assert set(systems) >= {"hit@10"}
+    assert "3 others not drawn" in text
+    drawn_names = [name for name in names if f"<!-- {name} -->" in text]
+    assert drawn_names == ["dynmm", "dynmm/static", *(f"other-{place}" for place in range(3, 9))]
+
+
+def test_windows_are_drawn_unless_there_are_too_many(streamed: dict[str, Any]) -> None:
+    few = dict(streamed, windows=streamed["windows"][:1])
+    many = dict(streamed, windows=streamed["windows"][:1] * 100)
+    assert figures.stream_curves(few) != figures.stream_curves(many)
+    assert figures.stream_curves(many) == figures.stream_curves(dict(many, windows=many["windows"] * 2))
+
+
 def test_figures_leave_the_shared_state_of_matplotlib_alone(evaluated: dict[str, Any]) -> None:
     import matplotlib
 

@@ -22,7 +22,12 @@ from dynmm.cli.progress import CountBar
 )
 @click.option("--system", "systems", multiple=True, metavar="NAME", help="A comparison system; repeatable.")
 @click.option("--ladder", is_flag=True, help="Replay the lower rungs of the ladder, too.")
-@click.option("--out", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Also write the JSON to this file, and beside it the figure of the curves.",
+)
+@click.option("--report", type=click.Path(path_type=Path), help="Also write a report in HTML to this file.")
 @device_option
 @json_option
 @command
@@ -33,6 +38,7 @@ def stream(
     systems: tuple[str, ...],
     ladder: bool,
     out: Path | None,
+    report: Path | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -41,20 +47,30 @@ def stream(
     \b
     Example:
       dynmm stream runs/films-stream --window 1d --system online-item-knn
+      dynmm stream runs/films-stream --ladder --out stream.json --report stream.html
     """
     from typing import cast
 
+    from dynmm.evaluation.figures import stream_curves
     from dynmm.evaluation.ladder import ladder as table_of
+    from dynmm.evaluation.old_cases import old_table
     from dynmm.evaluation.replay import Mode
+    from dynmm.evaluation.report import ReportData, write_report
     from dynmm.measurement import stream as replay
     from dynmm.recommender import Recommender
-    from dynmm.storage import write_json
+    from dynmm.storage import write_bytes, write_json
 
     recommender = Recommender.from_pretrained(run, device=device)
     with CountBar() as bar:
         result = replay(recommender, mode=cast(Mode, mode), window=window, systems=systems, ladder=ladder, told=bar)
     if out is not None:
         write_json(out, result)
+        write_bytes(out.with_suffix(".svg"), stream_curves(result))
+    if report is not None:
+        options = ["--mode", mode, *(["--window", window] if window else []), *(["--ladder"] if ladder else [])]
+        options += [text for name in systems for text in ("--system", name)]
+        commands = ["dynmm fit <DATA> --out <RUN> --split stream", " ".join(["dynmm stream <RUN>", *options])]
+        write_report(report, ReportData(f"{result['data']} along a stream", results=[result], reproduce=commands))
     if as_json:
         print_json(result)
         return
@@ -63,5 +79,6 @@ def stream(
     click.echo(table_of(result).to_text())
     for name, seconds in result["update_seconds"].items():
         click.echo(f"{name}: {seconds:.1f} s learning, {result['rank_seconds'][name]:.1f} s ranking")
+    click.echo(old_table(result).to_text())
     for text in result["notes"]:
         click.echo(f"- {text}")

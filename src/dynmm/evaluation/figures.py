@@ -27,6 +27,9 @@ Format = Literal["svg", "png"]
 PALETTE = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _MARKERS = "osD^vPX*"
 
+#: With more windows than this they are too short to be drawn.
+_MOST_WINDOWS = 60
+
 #: Lines of a robustness figure: what was done to the modality.
 _STYLES_OF_KINDS = {"drop": ("-", "o"), "noise": (":", "^"), "wrong": ("--", "s")}
 _KINDS_IN_WORDS = {"drop": "missing", "noise": "noise", "wrong": "another item's"}
@@ -118,13 +121,18 @@ def training_curve(curves: Sequence[Curve], *, metric: str = "ndcg@10", form: Fo
 
 
 def stream_curves(result: Mapping[str, Any], *, metric: str = "hit@10", form: Format = "svg") -> bytes:
-    """The metric over the stream, in parts with equally many events, with 95 % bands. result: of a stream."""
-    blocks = result["blocks"]
-    middles: Any = np.array([(row["start"] + row["end"]) // 2 for row in blocks], dtype="datetime64[ms]")
+    """The metric along the stream with 95 % bands, window by window, or in parts with equally many events where there
+    are many windows. result: of a stream. With many systems the best ones alone are drawn, ours first."""
+    parts = result["windows"] if len(result["windows"]) <= _MOST_WINDOWS else result["blocks"]
+    middles: Any = np.array([(row["start"] + row["end"]) // 2 for row in parts], dtype="datetime64[ms]")
     rungs, variants, others = order(list(result["systems"]))
+    others = sorted(others, key=lambda name: -result["systems"][name][metric]["mean"])
+    names = [*rungs[::-1], *variants, *others]
+    if len(names) > len(PALETTE):
+        names = [*rungs[:-3:-1], *variants, *others][: len(PALETTE)]
     with _drawing(7.4, 3.8) as (figure, axes):
-        for number, name in enumerate([*rungs[::-1], *variants, *others]):
-            cells = [row["systems"][name][metric] for row in blocks]
+        for number, name in enumerate(names):
+            cells = [row["systems"][name][metric] for row in parts]
             colour = PALETTE[number % len(PALETTE)]
             means, marker = [cell["mean"] for cell in cells], _MARKERS[number % len(_MARKERS)]
             axes.plot(middles, means, marker, linestyle="-", color=colour, markersize=3.5, label=_plain(name))
@@ -132,7 +140,9 @@ def stream_curves(result: Mapping[str, Any], *, metric: str = "hit@10", form: Fo
             axes.fill_between(middles, low, high, color=colour, alpha=0.10, linewidth=0)
         axes.set_ylim(bottom=0)
         axes.set_ylabel(f"{_metric(metric)}, with 95 % bands")
-        axes.set_title(f"Along the stream ({_plain(result['protocol'])})", loc="left")
+        left = len(result["systems"]) - len(names)
+        told = f", {left} others not drawn" if left else ""
+        axes.set_title(f"Along the stream ({_plain(result['protocol'])}{told})", loc="left")
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
         figure.autofmt_xdate(rotation=30)
         return _bytes(figure, form)

@@ -13,6 +13,7 @@ from dynmm.evaluation import figures
 from dynmm.evaluation.examples import STYLE as _OF_EXAMPLES
 from dynmm.evaluation.examples import Example, examples
 from dynmm.evaluation.ladder import Table, ladder
+from dynmm.evaluation.old_cases import old_table
 from dynmm.evaluation.robustness import missing_table, robustness_table
 from dynmm.evaluation.sensed import Sensed, exhibits, sensed_table
 from dynmm.storage import write_bytes
@@ -124,6 +125,10 @@ def _result(result: Mapping[str, Any]) -> list[str]:
     if result.get("blocks"):
         told.append(_image(figures.stream_curves(result), "accuracy along the stream"))
         told += ["<h3>What it costs</h3>", _table(cost_table(result))]
+        if result.get("retention"):
+            told += ["<h3>What is kept of the old</h3>", _table(retention_table(result))]
+        if result.get("old_cases"):
+            told += ["<h3>Old users and old items</h3>", _table(old_table(result))]
     told += _apart(result)
     notes = "".join(f"<li>{escape(note)}</li>" for note in result.get("notes", ()))
     return [*told, f'<ul class="notes">{notes}</ul>'] if notes else told
@@ -168,6 +173,16 @@ def cost_table(result: Mapping[str, Any]) -> Table:
         seconds = [f"{result[what][name]:.1f}" for what in ("update_seconds", "rank_seconds")]
         rows.append((name, *seconds, f"{effect['p50']:.1f}", f"{effect['p95']:.1f}"))
     return Table(("system", "learning, s", "ranking, s", "event to effect, ms (median)", "(95 %)"), tuple(rows))
+
+
+def retention_table(result: Mapping[str, Any]) -> Table:
+    """Hit@10 on questions from before the stream, asked before and after it."""
+    rows = []
+    for name, one in result["retention"].items():
+        low, high = one["ci95"]
+        bounds = "" if low is None else f"[{low:+.4f}, {high:+.4f}]"
+        rows.append((name, *(_mean(one[f"hit@10 {when}"]) for when in ("before", "after")), bounds))
+    return Table(("system", "hit@10 before", "after", "change, 95 % interval"), tuple(rows))
 
 
 def _apart(result: Mapping[str, Any]) -> list[str]:
