@@ -59,6 +59,18 @@ def test_what_shared_a_session_now_is_found_at_once(name: str) -> None:
     assert system.rank([query], 1).items.tolist() == [[7]]
 
 
+@pytest.mark.parametrize("name", ["streaming-cooccurrence", "session-knn"])
+def test_what_a_rule_says_nothing_of_follows_in_order_of_popularity(name: str) -> None:
+    system = baselines.create(name)
+    system.fit(dataset_of([[0, 5], [5], [5], [3], [3]], n_items=8))
+    asked = [Query(UserHistory()), Query(_history([7], [0]), exclude=np.asarray([7], np.int32))]
+    assert system.rank(asked, 3).items.tolist() == [[5, 3, 0]] * 2
+    near = Query(_history([0], [0]), exclude=np.asarray([0], np.int32))
+    assert system.rank([near], 2).items.tolist() == [[5, 3]]
+    system.learn(_events(9, [0, 6], 10**13))
+    assert 6 in system.rank([near], 2).items
+
+
 def test_the_item_that_was_taken_last_comes_first() -> None:
     system = baselines.create("recently-clicked")
     system.fit(dataset_of([[0, 1], [2, 3]], n_items=6))

@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from dynmm.baselines.sessions import OpenSessions, SessionSettings, current_session, pause_ms
+from dynmm.baselines.sessions import OpenSessions, SessionSettings, current_session, pause_ms, popular
 from dynmm.interactions.dataset import Dataset
 from dynmm.system import Query, Rankings
 from dynmm.topk import rank_in_blocks
 from dynmm.types import Events, FloatArray, IntArray
+
+#: Popularity stays below this, and so below all but the faintest likeness.
+_FAINT = 1e-3
 
 
 class SessionKNNSettings(SessionSettings):
@@ -28,8 +31,8 @@ class SessionKNN:
     """Candidates by the summed likeness of the sessions that had them.
 
     Likeness is the share of the current session's weight that another session had, newer items weighing more, over the
-    root of the other's length. Each item remembers its newest sessions alone, so that an event costs the same however
-    long the stream is.
+    root of the other's length. What no such session had follows in order of popularity. Each item remembers its newest
+    sessions alone, so that an event costs the same however long the stream is.
     """
 
     name = "session-knn"
@@ -45,6 +48,7 @@ class SessionKNN:
         self._open = OpenSessions(pause, self.settings.longest)
         self._items: dict[int, dict[int, None]] = {}
         self._had: dict[int, deque[int]] = {}
+        self._counts = np.zeros(n_items)
 
     def fit(self, dataset: Dataset) -> None:
         """Take in the sessions of the training events, in the order of time where there is one."""
@@ -57,6 +61,7 @@ class SessionKNN:
         times = [None] * len(events) if events.timestamps is None else events.timestamps.tolist()
         for user, item, time in zip(events.users.tolist(), events.items.tolist(), times, strict=True):
             session, _ = self._open.take(user, item, time)
+            self._counts[item] += 1
             members = self._items.setdefault(session, {})
             if item not in members:
                 members[item] = None
@@ -67,7 +72,8 @@ class SessionKNN:
         return rank_in_blocks(self._score, queries, k, self._n_items)
 
     def _score(self, queries: Sequence[Query]) -> torch.Tensor:
-        scores = np.zeros((len(queries), self._n_items), np.float32)
+        prior = popular(self._counts, _FAINT).astype(np.float32)
+        scores = np.repeat(prior[None], len(queries), axis=0)
         for row, query in enumerate(queries):
             session = current_session(query.history, query.as_of, self._pause, self.settings.longest)
             self._add(session, scores[row])

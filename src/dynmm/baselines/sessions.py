@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from dynmm.configuration import Settings
 from dynmm.interactions.dataset import Dataset
-from dynmm.types import IntArray, UserHistory
+from dynmm.types import FloatArray, IntArray, UserHistory
 
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
@@ -40,6 +41,11 @@ def current_session(history: UserHistory, moment: int | None, pause: int, longes
     pauses = np.flatnonzero(ends - times > pause)
     start = int(pauses[-1]) + 1 if len(pauses) else 0
     return items[start:] if start < len(items) else items[-1:]
+
+
+def popular(counts: FloatArray, below: float) -> NDArray[np.float64]:
+    """(I,) what orders items that a rule says nothing of: their counts, scaled to stay below its faintest score."""
+    return np.asarray(counts * (below / (1.0 + counts.max(initial=0.0))), dtype=np.float64)
 
 
 class OpenSessions:

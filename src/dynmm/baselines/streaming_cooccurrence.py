@@ -1,4 +1,4 @@
-"""Co-occurrence: what was taken in the same sessions (a rule of StreamingRec, Jugovac et al. 2018)."""
+"""Co-occurrence: what shared a session with the user's last item (a rule of StreamingRec, Jugovac et al. 2018)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 
 from dynmm.baselines.pairtable import PairTable
-from dynmm.baselines.sessions import OpenSessions, SessionSettings, current_session, pause_ms
+from dynmm.baselines.sessions import OpenSessions, SessionSettings, pause_ms, popular
 from dynmm.interactions.dataset import Dataset
 from dynmm.system import Query, Rankings
 from dynmm.topk import rank_in_blocks
@@ -18,9 +18,10 @@ from dynmm.types import Events
 
 
 class StreamingCooccurrence:
-    """Candidates by how often they shared a session with the items of the session that is asked in.
+    """Candidates by how often they shared a session with the item that the user took last.
 
-    An event adds one to as many pairs as its session has items, at most `longest`, whatever the catalogue.
+    What never did follows in order of popularity. An event adds one to as many pairs as its session has items, at most
+    `longest`, whatever the catalogue.
     """
 
     name = "streaming-cooccurrence"
@@ -35,6 +36,7 @@ class StreamingCooccurrence:
         self._n_items, self._pause = n_items, pause
         self._pairs = PairTable(sp.csr_matrix((n_items, n_items)))
         self._sessions = OpenSessions(pause, self.settings.longest)
+        self._counts = np.zeros(n_items)
 
     def fit(self, dataset: Dataset) -> None:
         """Count the sessions of the training events."""
@@ -46,6 +48,7 @@ class StreamingCooccurrence:
         times = [None] * len(events) if events.timestamps is None else events.timestamps.tolist()
         for user, item, time in zip(events.users.tolist(), events.items.tolist(), times, strict=True):
             _, before = self._sessions.take(user, item, time)
+            self._counts[item] += 1
             for earlier in before:
                 if earlier != item:
                     self._pairs.add(earlier, item, 1.0)
@@ -57,9 +60,8 @@ class StreamingCooccurrence:
         return rank_in_blocks(self._score, queries, k, self._n_items)
 
     def _score(self, queries: Sequence[Query]) -> torch.Tensor:
-        scores = np.zeros((len(queries), self._n_items))
+        scores = np.repeat(popular(self._counts, 1.0)[None], len(queries), axis=0)
         for row, query in enumerate(queries):
-            session = current_session(query.history, query.as_of, self._pause, self.settings.longest)
-            for item in session.tolist():
+            for item in query.history.items[-1:].tolist():
                 self._pairs.accumulate(item, 1.0, scores[row])
         return torch.from_numpy(scores.astype(np.float32))
