@@ -103,8 +103,8 @@ def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None,
         FROZEN: (Frozen(alone(run)) for run in runs),
     }
     if lower:
-        for name in lower_rungs(runs[0])[0]:
-            lineup[name] = (lower_rungs(run)[0][name]() for run in runs)
+        for rung in lower_rungs(runs[0])[0]:
+            lineup[rung] = _rungs(runs, rung)
     # The retrained backbone is measured by `dynmm stream`, where it belongs to one run.
     names = systems or [name for name in comparison_names(base, stream=True) if name in baselines.names()]
     for name in names:
@@ -125,6 +125,11 @@ def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None,
     for metric, one in result["over_best"].items():
         print(f"{metric}: {one['best']} is the best comparison; dynmm is {one['ratio']:.3f} {one['ci95']} of it")
     return result
+
+
+def _rungs(runs: Sequence[Recommender], rung: str) -> Iterator[System]:
+    for run in runs:
+        yield lower_rungs(run)[0][rung]()
 
 
 def _fitted(name: str, base: Dataset) -> Iterator[System]:
