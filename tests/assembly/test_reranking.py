@@ -198,7 +198,7 @@ def test_learning_is_seen_by_what_re_ranks(fitted: Recommender, tmp_path: Path) 
     assert again.recommend(NAMES[0], 10) == loaded.recommend(NAMES[0], 10)
     loaded.save_pretrained(tmp_path / "later")
     assert Recommender.from_pretrained(tmp_path / "later").recommend_many(NAMES, 9) == loaded.recommend_many(NAMES, 9)
-    assert loaded.recommend_many(NAMES, 9) != again.recommend_many(NAMES, 9)
+    assert loaded.recommend_many(NAMES, 9) != fitted.recommend_many(NAMES, 9)
 
 
 def test_new_items_are_re_ranked(fitted: Recommender, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from dynmm.adapter.settings import AdapterSettings
 from dynmm.adapter.space import MovedSpace
 from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, user_activity, user_features
 from dynmm.protocols import VectorSpace
-from dynmm.randomness import derive_seed, generator
+from dynmm.randomness import derive_seed, generator, uniform
 from dynmm.system import Query
 from dynmm.types import FloatArray, IntArray
 
@@ -139,7 +139,7 @@ class OnlineAdapter:
         if self._by_user.get(user, 0) >= self.settings.user_events:
             return False
         share = self.settings.share
-        return share >= 1.0 or _drawn(self._share_seed, position) < share
+        return share >= 1.0 or uniform(self._share_seed, position) < share
 
     def observe(self, user: int, item: int, query: Query, near: IntArray, beside: Beside | None) -> None:
         """An event that is about to be counted. query: what its user would have been asked just before. near: the best
@@ -382,17 +382,6 @@ class OnlineAdapter:
         for name, array in sorted(self.arrays().items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
-
-
-_LOW = (1 << 64) - 1
-
-
-def _drawn(seed: int, position: int) -> float:
-    """A number in [0, 1) that follows from both (splitmix64, Steele et al. 2014): every event asks for one."""
-    mixed = (seed + (position + 1) * 0x9E3779B97F4A7C15) & _LOW
-    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _LOW
-    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _LOW
-    return ((mixed ^ (mixed >> 31)) >> 11) / (1 << 53)
 
 
 def _principal(vectors: Tensor, dims: int) -> Tensor:
