@@ -274,6 +274,46 @@ def test_no_file_of_the_state_names_who_was_forgotten(run: Path) -> None:
     assert not any(b"somebody-to-forget" in path.read_bytes() for path in run.rglob("*") if path.is_file())
 
 
+def test_after_a_deletion_no_event_without_an_id_is_taken_for_another(run: Path) -> None:
+    bare = [{name: one[name] for name in ("user_id", "item_id", "timestamp")} for one in _events(60)]
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(bare)
+        recommender.forget(bare[0]["user_id"])
+        offset = recommender.offset
+        # The last one comes again, and is another event: nobody said that it is the same.
+        recommender.learn([bare[-1], *bare[-1:]])
+        assert recommender.offset == offset + 2
+
+
+def test_two_who_learn_in_turn_take_no_event_for_the_others(run: Path) -> None:
+    bare = {"user_id": "u1", "item_id": "i1", "timestamp": START + 100 * DAY}
+    waiting = Recommender.from_pretrained(run)
+    first = waiting.offset
+    with Recommender.from_pretrained(run) as other:
+        other.learn([bare])
+    with waiting:
+        waiting.learn([{**bare, "item_id": "i2"}])
+        assert waiting.offset == first + 2
+
+
+def test_snapshots_are_taken_as_often_as_is_set(tmp_path: Path) -> None:
+    interactions, items = circles()
+    data = Dataset.from_frames(interactions, items, info=DatasetInfo("circles", "film", "watched", "second"))
+    config = {**_CONFIG, "stream": {"snapshot_every": 20, "snapshots": 2}}
+    Recommender.fit(data, config, split="none", seed=3, options=FitOptions(cache=tmp_path / "cache")).save_pretrained(
+        tmp_path / "run"
+    )
+    recommender, events = Recommender.from_pretrained(tmp_path / "run"), _events(70)
+    taken = []
+    for start in range(0, 70, 10):
+        recommender.learn(events[start : start + 10])
+        taken.append(len(list((tmp_path / "run" / "state" / "snapshots").glob("at-*"))))
+    assert taken == [0, 1, 1, 2, 2, 2, 2]
+    # As after a kill: nothing was closed, and the newest snapshot with what came behind it gives the same.
+    shutil.copytree(tmp_path / "run", tmp_path / "copied")
+    assert _state(tmp_path / "copied") == live_sha256(recommender)
+
+
 def test_forgetting_somebody_whose_events_wait(run: Path) -> None:
     with Recommender.from_pretrained(run) as recommender:
         recommender.learn([{"event_id": "x", "user_id": "ghost", "item_id": "none", "timestamp": START}])

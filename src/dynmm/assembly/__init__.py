@@ -16,7 +16,8 @@ from dynmm.assembly.fitting import FitOptions, Fitted, fit
 from dynmm.assembly.forgetting import forget_user
 from dynmm.assembly.hub import push_to_hub
 from dynmm.assembly.importance import importance_of
-from dynmm.assembly.live import Learned, Live, learn_events, roll_back
+from dynmm.assembly.intake import Learned, learn_events
+from dynmm.assembly.live import Live, roll_back
 from dynmm.assembly.loading import load
 from dynmm.assembly.logkeeping import close_live
 from dynmm.assembly.saving import check_target, save

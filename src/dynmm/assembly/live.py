@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -18,13 +18,9 @@ import polars as pl
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.features import Features
 from dynmm.config import Config
-from dynmm.errors import ArtefactError, DataError, UnsupportedByData
-from dynmm.interactions.columns import interaction_columns
-from dynmm.interactions.fields import EVENT, ITEM, TIME, USER
-from dynmm.interactions.tables import as_polars
-from dynmm.interactions.validation import check_rows, interaction_rules
+from dynmm.errors import ArtefactError, UnsupportedByData
 from dynmm.recommender import Recommender
-from dynmm.stream.events import Entry, Event, Mark
+from dynmm.stream.events import Entry, Mark
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.settings import StreamSettings
 from dynmm.types import Events
@@ -88,62 +84,6 @@ def live_of(recommender: Recommender) -> Live:
 def stream_settings(recommender: Recommender) -> StreamSettings:
     """The configured ones; the defaults where the recommender was not fitted here."""
     return Config.of(recommender.facts.get("config")).stream
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What became of some events. accepted: new in the log. duplicates: were there already, and count once."""
-
-    accepted: int
-    duplicates: int
-
-
-def learn_events(recommender: Recommender, events: Any) -> Learned:
-    """See `Recommender.learn`."""
-    rows = list(events) if isinstance(events, Iterator | tuple) else events
-    told = read_events(recommender, as_polars(rows, "events"))
-    if not told:
-        return Learned(0, 0)
-    log = writable(recommender).log
-    receipt = log.append(told)
-    follow(recommender)
-    if receipt.conflicts:
-        raise DataError(
-            f"events: the id {receipt.conflicts[0]!r} is in the log with other contents ({len(receipt.conflicts):,} "
-            "such events); the first stands, and all other events were taken in. Give a new event a new id"
-        )
-    return Learned(len(receipt.accepted), len(receipt.duplicates))
-
-
-def read_events(recommender: Recommender, frame: pl.DataFrame) -> list[Event]:
-    """Checked rows as events of the log, in the order of their times. Raises DataError."""
-    if not len(frame):
-        return []
-    timed = recommender.known.has_time
-    needed = [USER, ITEM] + ([TIME] if timed else [])
-    missing = [name for name in needed if name not in frame.columns]
-    if missing:
-        raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
-    rows = interaction_columns(frame.select(needed), "events")
-    check_rows(rows, interaction_rules(needed, need_time=timed), "events", skip_bad=False)
-    rows = rows.with_columns(_ids(recommender, frame))
-    if timed:
-        rows = rows.sort(TIME, maintain_order=True)
-    times = rows[TIME].to_list() if timed else [None] * len(rows)
-    told = zip(rows[EVENT].to_list(), rows[USER].to_list(), rows[ITEM].to_list(), times, strict=True)
-    return [Event(*one) for one in told]
-
-
-def _ids(recommender: Recommender, frame: pl.DataFrame) -> pl.Series:
-    if EVENT in frame.columns:
-        ids = frame[EVENT].cast(pl.String)
-        if ids.null_count():
-            row = int(ids.is_null().arg_max() or 0)
-            raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
-        return ids
-    # Without an id an event cannot be known again, so each gets one of its own: its place in the log.
-    start = live_of(recommender).log.offset
-    return pl.Series(EVENT, [f"at-{start + row}" for row in range(len(frame))])
 
 
 def writable(recommender: Recommender) -> Live:
