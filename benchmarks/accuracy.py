@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from dynmm.evaluation.ladder import ladder
 from dynmm.measurement import comparison_names
 from dynmm.storage import write_json
 from dynmm.system import System
+from dynmm.testing.folders import data_folders
 from dynmm.training.reports import EpochReport
 
 DATA_SETS = ("amazon14-beauty", "amazon14-sports", "ml-1m")
@@ -46,11 +45,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = {}
-    for name in arguments.data or DATA_SETS:
-        folder = _folder(name)
-        if folder is None:
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or DATA_SETS):
         config = read_config(None, arguments.set)
         fits = [_fit(folder, config, seed, arguments.device) for seed in arguments.seeds]
         if not arguments.fit_only:
@@ -58,13 +53,6 @@ def main() -> None:
     if arguments.out is not None and results:
         facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
         write_json(arguments.out, facts | {"data": results})
-
-
-def _folder(name: str) -> Path | None:
-    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
-        if (folder / "interactions.parquet").is_file():
-            return folder
-    return None
 
 
 def _fit(folder: Path, config: Config, seed: int, device: str) -> Fitted:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -37,6 +36,7 @@ from dynmm.interactions.splits import SplitConfig, make_split
 from dynmm.measurement import comparison_names
 from dynmm.storage import write_json
 from dynmm.system import System
+from dynmm.testing.folders import data_folders
 
 DATA_SETS = ("amazon14-beauty", "amazon18-office", "ml-1m")
 
@@ -52,11 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = read_config(None, arguments.set)
     results = {}
-    for name in arguments.data or DATA_SETS:
-        folder = _folder(name)
-        if folder is None:
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or DATA_SETS):
         data = Dataset.load(folder)
         if arguments.part == "validation":
             data = _training_part(data, config.split)
@@ -65,13 +61,6 @@ def main() -> None:
     if arguments.out is not None and results:
         facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
         write_json(arguments.out, facts | {"data": results})
-
-
-def _folder(name: str) -> Path | None:
-    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
-        if (folder / "interactions.parquet").is_file():
-            return folder
-    return None
 
 
 def _training_part(data: Dataset, chosen: SplitConfig) -> Dataset:

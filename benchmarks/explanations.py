@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,6 +46,7 @@ from dynmm.rationale.verification import verify
 from dynmm.rationale.writing import write
 from dynmm.storage import write_bytes, write_json
 from dynmm.system import Query
+from dynmm.testing.folders import data_folders
 from dynmm.types import Explained, Rationale
 
 DATA_SETS = ("amazon14-beauty", "ml-1m", "ml-latest-small")
@@ -71,11 +71,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = {}
-    for name in arguments.data or (*DATA_SETS, REFERENCES):
-        folder = _folder(name)
-        if folder is None:
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or (*DATA_SETS, REFERENCES)):
         results[folder.name] = result = _measured(folder, arguments)
         if arguments.out is not None:
             image = figures.faithfulness_curves(result["faithfulness"])
@@ -83,13 +79,6 @@ def main() -> None:
     if arguments.out is not None and results:
         facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
         write_json(arguments.out, facts | {"data": results})
-
-
-def _folder(name: str) -> Path | None:
-    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
-        if (folder / "interactions.parquet").is_file():
-            return folder
-    return None
 
 
 def _measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:

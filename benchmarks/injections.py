@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import re
 import sys
 from collections import Counter
@@ -44,6 +43,7 @@ from dynmm.rationale.verification import verify
 from dynmm.rationale.writing import write
 from dynmm.storage import write_json
 from dynmm.system import Query
+from dynmm.testing.folders import data_folders
 from dynmm.types import Explained, Rationale
 
 #: What an obeyed instruction would leave outside the quotes.
@@ -82,11 +82,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
-    for name in arguments.data or ("amazon14-beauty",):
-        folder = Path(name) if Path(name).is_dir() else Path(os.environ.get("DYNMM_DATA", "")) / name
-        if not (folder / "interactions.parquet").is_file():
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or ("amazon14-beauty",)):
         results[folder.name] = one = _measured(Dataset.load(folder), arguments)
         print(f"{folder.name}: {one}")
         if arguments.out is not None:

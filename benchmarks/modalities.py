@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from dynmm.fusion.system import JointSystem, fit_joint
 from dynmm.stages import StageCache
 from dynmm.storage import write_json
 from dynmm.system import System
+from dynmm.testing.folders import data_folders
 
 DATA_SETS = ("tiktok-mm", "ml-1m")
 
@@ -51,23 +51,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = {}
-    for name in arguments.data or DATA_SETS:
-        folder = _folder(name)
-        if folder is None:
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or DATA_SETS):
         config = read_config(None, arguments.set)
         results[folder.name] = _measure(Dataset.load(folder), config, arguments.seeds, arguments.part, arguments.device)
     if arguments.out is not None and results:
         facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
         write_json(arguments.out, facts | {"data": results})
-
-
-def _folder(name: str) -> Path | None:
-    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
-        if (folder / "interactions.parquet").is_file():
-            return folder
-    return None
 
 
 def _measure(data: Dataset, config: Config, seeds: list[int], part: str, device: str) -> dict[str, Any]:

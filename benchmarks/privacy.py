@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -35,6 +34,7 @@ from dynmm.factids import FactId
 from dynmm.rationale.grounds import Grounds, claim_facts
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.storage import write_json
+from dynmm.testing.folders import data_folders
 from dynmm.types import Events
 
 #: Data sets, and how many items of a target the attacker knows there: histories differ in length.
@@ -105,11 +105,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = {}
-    for name in arguments.data or DATA_SETS:
-        folder = _folder(name)
-        if folder is None:
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or DATA_SETS):
         data = Dataset.load(folder)
         known = arguments.known or DATA_SETS.get(folder.name, 10)
         results[data.info.name] = [
@@ -118,13 +114,6 @@ def main() -> None:
         ]
     if arguments.out is not None and results:
         write_json(arguments.out, {"date": datetime.date.today().isoformat(), "data": results})
-
-
-def _folder(name: str) -> Path | None:
-    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
-        if (folder / "interactions.parquet").is_file():
-            return folder
-    return None
 
 
 def _settings(data: Dataset, period: int, known: int, targets: int, seed: int) -> AttackSettings:

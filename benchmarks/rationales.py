@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 import time
 from collections import Counter
@@ -28,6 +27,7 @@ from dynmm.config import read_config
 from dynmm.randomness import generator
 from dynmm.storage import write_json
 from dynmm.system import Query
+from dynmm.testing.folders import data_folders
 from dynmm.testing.mutations import mutations
 from dynmm.types import Rationale, Recommendation
 
@@ -47,11 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = {}
-    for name in arguments.data or DATA_SETS:
-        folder = Path(name) if Path(name).is_dir() else Path(os.environ.get("DYNMM_DATA", "")) / name
-        if not (folder / "interactions.parquet").is_file():
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or DATA_SETS):
         results[folder.name] = _measured(Dataset.load(folder), arguments)
         print(f"{folder.name}: {results[folder.name]}")
     if arguments.out is not None and results:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from dynmm.language.system import RerankSystem
 from dynmm.randomness import generator
 from dynmm.storage import write_json
 from dynmm.system import System
+from dynmm.testing.folders import data_folders
 
 DATA_SETS = ("amazon14-beauty", "ml-1m", "amazon18-office")
 
@@ -76,13 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     results = {}
-    for name in given.data or DATA_SETS:
-        folder = next(
-            (one for one in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name) if one.is_dir()), None
-        )
-        if folder is None:
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(given.data or DATA_SETS):
         results[folder.name] = _measured(folder, given)
         if given.out is not None:
             facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": given.part}

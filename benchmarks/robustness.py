@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from dynmm.evaluation import figures, protocols
 from dynmm.evaluation.robustness import RATES, conditions, missing_table, robustness_table, run_robustness
 from dynmm.storage import write_bytes, write_json
 from dynmm.system import System
+from dynmm.testing.folders import data_folders
 
 DATA_SETS = ("ml-1m", "amazon14-beauty", "amazon14-sports")
 
@@ -45,11 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = read_config(None, arguments.set)
     results = {}
-    for name in arguments.data or DATA_SETS:
-        folder = _folder(name)
-        if folder is None:
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or DATA_SETS):
         data = Dataset.load(folder)
         fits = [_fit(data, config, seed, arguments.split, arguments.device) for seed in arguments.seeds]
         results[folder.name] = _measure(fits, arguments.part, arguments.seeds, arguments.rates)
@@ -59,13 +55,6 @@ def main() -> None:
     if arguments.out is not None and results:
         facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
         write_json(arguments.out, facts | {"data": results})
-
-
-def _folder(name: str) -> Path | None:
-    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
-        if (folder / "interactions.parquet").is_file():
-            return folder
-    return None
 
 
 def _fit(data: Dataset, config: Config, seed: int, split: str, device: str) -> Recommender:

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,11 +28,13 @@ from dynmm.evaluation.prequential import Replayed
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.scores import Users
 from dynmm.evaluation.streams import run_stream
-from dynmm.interactions.splits.holdout import time_cut
 from dynmm.interactions.splits.settings import SplitConfig
+from dynmm.interactions.splits.streaming import before_stream
+from dynmm.interactions.windows import usual_window
 from dynmm.measurement import comparison_names
 from dynmm.storage import write_json
 from dynmm.system import System
+from dynmm.testing.folders import data_folders
 from dynmm.types import FloatArray
 
 DATA_SETS = ("ml-100k", "ml-latest-small", "amazon18-office")
@@ -54,34 +54,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = {}
-    for name in arguments.data or DATA_SETS:
-        folder = _folder(name)
-        if folder is None:
-            print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-            continue
+    for folder in data_folders(arguments.data or DATA_SETS):
         data = Dataset.load(folder)
         if arguments.part == "nested":
-            data = _inner(data)
+            data = before_stream(data, SplitConfig())
         runs = [_fit(data, arguments.set, seed) for seed in arguments.seeds]
         if not arguments.fit_only:
             results[folder.name] = _measure(runs, arguments.mode, arguments.system, arguments.ladder)
     if arguments.out is not None and results:
         facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
         write_json(arguments.out, facts | {"seeds": arguments.seeds, "set": arguments.set, "data": results})
-
-
-def _folder(name: str) -> Path | None:
-    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
-        if (folder / "interactions.parquet").is_file():
-            return folder
-    return None
-
-
-def _inner(data: Dataset) -> Dataset:
-    """The events before the stream: what a fit under the real split is given."""
-    times = data.events.timestamps
-    assert times is not None, "streams have times"
-    return data.keep(times < time_cut(times.astype(np.int64), SplitConfig().stream_train_share, "the nested stream"))
 
 
 def _fit(data: Dataset, assignments: Sequence[str], seed: int) -> Recommender:
@@ -95,7 +77,7 @@ def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None,
     assert split is not None
     assert split.stream is not None
     base = known_events(split)
-    window = "1d" if split.source.info.time_resolution == "day" else "1h"
+    window = usual_window(base)
     stream = Stream.of(base, split.stream, mode=mode, window=window)
     lineup: dict[str, Iterator[System]] = {
         WHOLE: (with_adapter(run, window) for run in runs),

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import re
 import sys
 import time
@@ -35,6 +34,7 @@ from dynmm.rationale.verification import verify
 from dynmm.rationale.writing import write
 from dynmm.storage import write_json
 from dynmm.system import Query
+from dynmm.testing.folders import data_folders
 from dynmm.types import Rationale
 
 DATA_SETS = ("amazon14-beauty", "ml-1m")
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    folders = [folder for name in arguments.data or DATA_SETS if (folder := _folder(name)) is not None]
+    folders = list(data_folders(arguments.data or DATA_SETS))
     results = {}
     for folder in folders:
         results[folder.name] = _measured(Dataset.load(folder), arguments.count // len(folders), arguments)
@@ -61,14 +61,6 @@ def main() -> None:
             write_json(arguments.out, {"date": datetime.date.today().isoformat(), "data": results})
     if any(one["do_not_recompute"] or one["says_more"] for one in results.values()):
         sys.exit(1)
-
-
-def _folder(name: str) -> Path | None:
-    for folder in (Path(name), Path(os.environ.get("DYNMM_DATA", "")) / name):
-        if (folder / "interactions.parquet").is_file():
-            return folder
-    print(f"{name}: left out, DYNMM_DATA does not lead to it", file=sys.stderr)
-    return None
 
 
 def _measured(data: Dataset, count: int, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from dynmm.evaluation.scores import Users, json_ready
 from dynmm.interactions.splits import make_split
 from dynmm.storage import write_json
 from dynmm.system import System
+from dynmm.testing.folders import data_folder
 
 
 def main() -> None:
@@ -43,10 +43,7 @@ def main() -> None:
     given = parser.parse_args()
     files = sorted(given.rows.glob("*.json")) if given.rows.is_dir() else [given.rows]
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    folder = Path(given.data)
-    if not folder.is_dir():
-        folder = Path(os.environ.get("DYNMM_DATA", "")) / given.data
-    data = Dataset.load(folder)
+    data = Dataset.load(data_folder(given.data) or given.data)
     split = make_split(data, Config.of({"split": {"name": "full"}}).split, 0)
     cases = split.validation if given.part == "validation" else split.test
     assert cases is not None, "a full split holds out both parts"

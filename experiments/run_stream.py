@@ -11,12 +11,10 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from dynmm import Dataset
@@ -25,11 +23,13 @@ from dynmm.evaluation.comparisons import compare
 from dynmm.evaluation.replay import Stream
 from dynmm.evaluation.scores import Users, json_ready
 from dynmm.evaluation.streams import run_stream
-from dynmm.interactions.splits.holdout import time_cut
 from dynmm.interactions.splits.settings import SplitConfig
+from dynmm.interactions.splits.streaming import before_stream
+from dynmm.interactions.windows import usual_window
 from dynmm.recommender import Recommender
 from dynmm.storage import write_json
 from dynmm.system import System
+from dynmm.testing.folders import data_folder
 
 
 def main() -> None:
@@ -41,18 +41,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(given.rows.glob("*.json"))]
-    folder = Path(given.data)
-    if not folder.is_dir():
-        folder = Path(os.environ.get("DYNMM_DATA", "")) / given.data
-    data = Dataset.load(folder)
+    data = Dataset.load(data_folder(given.data) or given.data)
     if given.part == "nested":
-        times = data.events.timestamps
-        assert times is not None, "a stream has times"
-        data = data.keep(
-            times < time_cut(times.astype(np.int64), SplitConfig().stream_train_share, "the nested stream")
-        )
+        data = before_stream(data, SplitConfig())
     first = _fitted(data, rows[0], given.seeds[0])
-    window = "1d" if data.info.time_resolution == "day" else "1h"
+    window = usual_window(data)
     split = first.split
     assert split is not None
     assert split.stream is not None

@@ -35,6 +35,7 @@ from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.candidates import Candidates, draw_candidates, load_candidates, write_candidates
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
+from dynmm.interactions.windows import usual_window
 from dynmm.recommender import Recommender
 from dynmm.storage import sha256_of
 from dynmm.system import System
@@ -158,7 +159,7 @@ def stream(
             f"this run was fitted with --split {split.name}; a replay needs one fitted with --split stream"
         )
     base = known_events(split)
-    window = window or ("1d" if split.source.info.time_resolution == "day" else "1h")
+    window = window or usual_window(base)
     lower, top = lower_rungs(recommender)
     ours: dict[str, Callable[[], System]] = {
         WHOLE: lambda: with_adapter(recommender, window),

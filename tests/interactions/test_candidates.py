@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dynmm.errors import ArtefactError, ProtocolMismatch, TamperedArtefact, UnsupportedByData
@@ -33,6 +33,8 @@ def test_negatives_are_distinct_and_outside_all_of_the_users_events(
 ) -> None:
     split = make_split(random_data(seed, users=12, items=items, events=100), FULL, 0)
     assert split.test is not None
+    most = max(len(set(split.source.history(user).items.tolist())) for user in split.test.users.tolist())
+    assume(split.source.n_items - most >= negatives)
     candidates = draw_candidates(split, seed, negatives)
     assert candidates.positives.tolist() == split.test.target_items.tolist()
     for case, user in enumerate(split.test.users.tolist()):

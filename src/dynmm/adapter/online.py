@@ -269,7 +269,7 @@ class OnlineAdapter:
         if not self.weights.sound or float(wild) > _WILD:
             self.refused += 1
             self.weights = before
-            logger.warning("an update of the adapter was no use (%s) and is not kept", "not finite or far too large")
+            logger.warning("an update of the adapter is not finite or far too large, and is not kept")
             return False
         self.candidate = number
         self.kept[number] = self.weights.ema.clone()

@@ -18,7 +18,7 @@ from dynmm.evidence.score import EvidenceScore
 from dynmm.fusion.joint import Joint
 from dynmm.interactions.dataset import HARDLY_ANY_REPEATS, Dataset
 from dynmm.interactions.histories import Histories
-from dynmm.interactions.windows import parse_duration
+from dynmm.interactions.windows import parse_duration, usual_window
 from dynmm.protocols import VectorSpace
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query
@@ -146,9 +146,7 @@ def moving_of(
     if settings.variant == "off" or not len(space.item_vectors):
         return None
     named = settings.window if window is None else window
-    if named == "auto":
-        named = "1d" if known.info.time_resolution == "day" else "1h"
-    window_ms = parse_duration(named) if known.has_time else None
+    window_ms = parse_duration(usual_window(known) if named == "auto" else named) if known.has_time else None
     adapter = OnlineAdapter(space, collaborative_of(space), settings, seed, window_ms=window_ms)
     return Moving(adapter, known, together=together)
 

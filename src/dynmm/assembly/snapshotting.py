@@ -28,7 +28,7 @@ from dynmm.stream.events import Entry, Event
 from dynmm.types import Events
 
 EVENTS_FILE, USERS_FILE, CARD_FILE = "events.safetensors", "users.parquet", "live.json"
-PAIRS_DIR, ITEMS_DIR, ADAPTER_FILE, ADAPTER_CARD = "pairs", "items", "adapter.safetensors", "adapter.json"
+PAIRS_DIR, ITEMS_DIR = "pairs", "items"
 
 
 def write_live(recommender: Recommender, folder: Path) -> None:
@@ -76,9 +76,7 @@ def read_live(recommender: Recommender, folder: Path) -> None:
         _put_back(recommender, events, folder)
         _place(live, card)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ArtefactError(
-            f"the snapshot in {folder} cannot be read: {error}; remove it, the log has it all"
-        ) from error
+        raise _unreadable(folder, error) from error
 
 
 def counted_at(folder: Path) -> int:
@@ -86,9 +84,11 @@ def counted_at(folder: Path) -> int:
     try:
         return int(json.loads((folder / CARD_FILE).read_bytes())["counted"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(
-            f"the snapshot in {folder} cannot be read: {error}; remove it, the log has it all"
-        ) from error
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: Path, error: Exception) -> ArtefactError:
+    return ArtefactError(f"the snapshot in {folder} cannot be read: {error}; remove it, the log has it all")
 
 
 def live_sha256(recommender: Recommender) -> str:

@@ -21,7 +21,7 @@ from dynmm.assembly.whole import Whole, whole_of
 from dynmm.errors import DataError, UnsupportedByData
 from dynmm.recommender import Recommender
 from dynmm.system import Query
-from dynmm.types import Evidence, FloatArray, IntArray, UserHistory
+from dynmm.types import Evidence, FloatArray, UserHistory
 
 #: Own events that are each left out once; of longer stretches the newest are.
 _OWN = 20
@@ -120,10 +120,11 @@ class _Comparison:
     """One user's scores at two offsets, and with the movers put forward one by one."""
 
     def __init__(self, before: Recommender, after: Recommender, user: str) -> None:
-        self._before, self._after, self._user = before, after, user
+        self._after, self._user = after, user
         self._first, self._last = explainer_of(before, "operator"), explainer_of(after, "operator")
         self._start, self._end = before.query_of(user), after.query_of(user)
         self._n_known = len(before.items)
+        self._between = whole_of(after).learned_events().take(slice(before.counted, None))
         #: (offset, item) of the user's events in between.
         self.own = self._own_events()
 
@@ -202,17 +203,13 @@ class _Comparison:
 
     def _events_of(self, fact: Evidence) -> tuple[int, ...]:
         named = {self._after.items.encode(one) for one in (fact.item, *fact.sources) if one in self._after.items}
-        rows = np.flatnonzero(np.isin(self._between_items(), sorted(named)))
+        rows = np.flatnonzero(np.isin(self._between.items, sorted(named)))
         return tuple((self._offset(0) + rows[:_EVENTS]).tolist())
 
     def _own_events(self) -> list[tuple[int, str]]:
         dense = self._after.users.encode(self._user, what="user")
-        events = whole_of(self._after).learned_events()
-        rows = np.flatnonzero(events.users[self._before.counted :] == dense)
-        return [(self._offset(int(row)), self._after.items.decode(int(self._between_items()[row]))) for row in rows]
-
-    def _between_items(self) -> IntArray:
-        return whole_of(self._after).learned_events().items[self._before.counted :]
+        rows = np.flatnonzero(self._between.users == dense).tolist()
+        return [(self._offset(row), self._after.items.decode(int(self._between.items[row]))) for row in rows]
 
     def _offset(self, row: int) -> int:
         return self._first.store.offset + row

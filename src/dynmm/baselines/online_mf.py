@@ -57,8 +57,7 @@ class OnlineMF:
     def fit(self, dataset: Dataset) -> None:
         """Several passes over the events in the order of time, where there is one."""
         self._start(dataset.n_items)
-        order = dataset.in_time_order() if dataset.has_time else np.arange(len(dataset.events))
-        events = dataset.events.take(order)
+        events = dataset.events.take(dataset.in_time_order())
         for _ in range(self.settings.epochs):
             self._recent = {}
             self.learn(events)

@@ -34,8 +34,7 @@ class RecentlyClicked:
     def fit(self, dataset: Dataset) -> None:
         """Take all events in the order of their times; without times the order of the rows is as good as any."""
         self._last, self._clock = np.zeros(dataset.n_items, np.int64), 0
-        order = dataset.in_time_order() if dataset.has_time else np.arange(len(dataset.events))
-        self._take(dataset.events.items[order].tolist())
+        self._take(dataset.events.items[dataset.in_time_order()].tolist())
 
     def learn(self, events: Events) -> None:
         """These items are the newest now."""

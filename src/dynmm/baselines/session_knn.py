@@ -53,8 +53,7 @@ class SessionKNN:
     def fit(self, dataset: Dataset) -> None:
         """Take in the sessions of the training events, in the order of time where there is one."""
         self._start(dataset.n_items, pause_ms(self.settings, dataset))
-        order = dataset.in_time_order() if dataset.has_time else np.arange(len(dataset.events))
-        self.learn(dataset.events.take(order))
+        self.learn(dataset.events.take(dataset.in_time_order()))
 
     def learn(self, events: Events) -> None:
         """Each event joins its session."""

@@ -106,9 +106,9 @@ class Dataset:
         return replace(self, events=events, offsets=offsets, given_split=given, **changes)
 
     def in_time_order(self) -> IntArray:
-        """(N,) row numbers by timestamp; ties keep the order of user, then position. Needs `has_time`."""
-        assert self.events.timestamps is not None
-        return np.argsort(self.events.timestamps, kind="stable")
+        """(N,) row numbers by timestamp; ties, and rows without a time, keep the order of user, then position."""
+        times = self.events.timestamps
+        return np.arange(len(self.events)) if times is None else np.argsort(times, kind="stable")
 
     @classmethod
     def from_frames(

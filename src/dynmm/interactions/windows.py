@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.errors import ConfigError, UnsupportedByData
+from dynmm.interactions.dataset import Dataset
 from dynmm.types import Events
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
@@ -38,6 +39,11 @@ def parse_duration(text: str | int) -> int:
     if amount <= 0:
         raise ConfigError(f"{text!r} is no duration: it must be longer than nothing, e.g. 1h")
     return amount
+
+
+def usual_window(dataset: Dataset) -> str:
+    """An hour, or a day where the data knows days alone."""
+    return "1d" if dataset.info.time_resolution == "day" else "1h"
 
 
 def windows(events: Events, duration: str | int) -> Iterator[Window]:

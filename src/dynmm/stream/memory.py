@@ -31,7 +31,7 @@ class MemoryLog:
     @property
     def marks(self) -> int:
         """See `EventLog`."""
-        return self._state.records - self._state.events
+        return self._state.marks
 
     @property
     def head(self) -> str:

@@ -86,7 +86,7 @@ class LastSeenSystem:
     def fit(self, dataset: Dataset) -> None:
         """Take the training events in time order, or in the order of the data where there is no time."""
         self._moment, self._seen = 0, np.zeros(dataset.n_items, dtype=np.float32)
-        self.learn(dataset.events.take(dataset.in_time_order()) if dataset.has_time else dataset.events)
+        self.learn(dataset.events.take(dataset.in_time_order()))
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """The score is the number of the item's latest event."""

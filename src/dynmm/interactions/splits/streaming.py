@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dynmm.errors import UnsupportedByData
 from dynmm.interactions.dataset import Dataset
@@ -23,11 +24,7 @@ def stream(dataset: Dataset, config: SplitConfig) -> Split:
     Validation asks about the events of the slice as the stream will: each after everything that came before it.
     Raises UnsupportedByData where events have no timestamps, or all the same one.
     """
-    purpose = "split 'stream'"
-    need_time(dataset, purpose)
-    times = times_of(dataset)
-    assert times is not None
-    stream_from = time_cut(times, config.stream_train_share, purpose)
+    times, stream_from = _begins(dataset, config)
     before = times < stream_from
     parts = np.where(before, TRAIN, TEST).astype(np.int8)
     notes: tuple[str, ...] = ()
@@ -52,3 +49,18 @@ def stream(dataset: Dataset, config: SplitConfig) -> Split:
         counts={"stream from (ms UTC)": stream_from},
         notes=notes,
     )
+
+
+def before_stream(dataset: Dataset, config: SplitConfig) -> Dataset:
+    """The events that come before the stream: all that a fit under this split is given. Raises as `stream` does."""
+    times, stream_from = _begins(dataset, config)
+    return dataset.keep(times < stream_from)
+
+
+def _begins(dataset: Dataset, config: SplitConfig) -> tuple[NDArray[np.int64], int]:
+    """The times of all events, and the moment at which the stream begins, ms UTC."""
+    purpose = "split 'stream'"
+    need_time(dataset, purpose)
+    times = times_of(dataset)
+    assert times is not None
+    return times, time_cut(times, config.stream_train_share, purpose)

@@ -1,0 +1,79 @@
+"""What is left when somebody was forgotten: nothing that moves, and no trace in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.assembly.live.made import CONFIG, events_of, learn_all, state_of
+from tests.worlds import START, circles
+
+from dynmm import Dataset, DatasetInfo, Recommender
+from dynmm.assembly import FitOptions
+from dynmm.assembly.snapshotting import live_sha256
+from dynmm.errors import ProtocolMismatch, UnknownIdError
+from dynmm.measurement import evaluate
+
+
+@pytest.mark.parametrize("user", ["u65", "u4"])
+def test_forgotten_it_is_as_if_they_had_never_been_there(run: Path, twin: Path, user: str) -> None:
+    events = events_of()
+    learn_all(run, events)
+    with Recommender.from_pretrained(run) as recommender:
+        known = user in recommender.known.users
+        certificate = recommender.forget(user)
+        state = live_sha256(recommender)
+        assert user not in recommender.users
+    with Recommender.from_pretrained(twin) as other:
+        if known:
+            other.forget(user)
+        other.learn([one for one in events if one["user_id"] != user])
+        assert live_sha256(other) == state == certificate["state_sha256"]
+    assert state_of(run) == state
+    assert certificate["deleted"]["events in the log"] == sum(one["user_id"] == user for one in events)
+    assert bool(certificate["deleted"]["events of the fit"]) == known
+    assert any("weights" in one for one in certificate["not_covered"])
+    with pytest.raises(UnknownIdError):
+        Recommender.from_pretrained(run).recommend(user)
+
+
+def test_no_file_of_the_state_names_who_was_forgotten(run: Path) -> None:
+    events = [{**one, "user_id": "somebody-to-forget"} for one in events_of(5)]
+    learn_all(run, [*events, *[{**one, "event_id": f"f{one['event_id']}"} for one in events_of(20)]])
+    assert any(b"somebody-to-forget" in path.read_bytes() for path in run.rglob("*") if path.is_file())
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.forget("somebody-to-forget")
+    assert not any(b"somebody-to-forget" in path.read_bytes() for path in run.rglob("*") if path.is_file())
+
+
+def test_after_a_deletion_no_event_without_an_id_is_taken_for_another(run: Path) -> None:
+    bare = [{name: one[name] for name in ("user_id", "item_id", "timestamp")} for one in events_of(60)]
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(bare)
+        recommender.forget(bare[0]["user_id"])
+        offset = recommender.offset
+        # The last one comes again, and is another event: nobody said that it is the same.
+        recommender.learn([bare[-1], *bare[-1:]])
+        assert recommender.offset == offset + 2
+
+
+def test_forgetting_somebody_whose_events_wait(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn([{"event_id": "x", "user_id": "ghost", "item_id": "none", "timestamp": START}])
+        assert recommender.forget("ghost")["deleted"]["events in the log"] == 1
+        assert recommender.held == 0
+        with pytest.raises(UnknownIdError, match="'nobody'"):
+            recommender.forget("nobody")
+
+
+def test_a_run_from_which_somebody_left_is_not_measured(tmp_path: Path, saved: Path) -> None:
+    interactions, items = circles()
+    data = Dataset.from_frames(interactions, items, info=DatasetInfo("circles", "film", "watched", "second"))
+    recommender = Recommender.fit(data, CONFIG, split="full", options=FitOptions(cache=tmp_path / "cache"))
+    recommender.learn(events_of(5))
+    assert recommender.forget("u1")["deleted"]["events of the fit"] > 0
+    with pytest.raises(ProtocolMismatch, match="deleted"):
+        evaluate(recommender, systems=["popularity"])
+    recommender.save_pretrained(tmp_path / "run")
+    again = Recommender.from_pretrained(tmp_path / "run")
+    assert live_sha256(again) == live_sha256(recommender)

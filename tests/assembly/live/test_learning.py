@@ -1,0 +1,199 @@
+"""A run that goes on learning: from its log, durably, and the same however it came about."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from tests.assembly.live.made import CONFIG, events_of, learn_all, state_of
+from tests.worlds import DAY, START, circles
+
+from dynmm import Dataset, DatasetInfo, Recommender
+from dynmm.assembly import FitOptions
+from dynmm.assembly.logkeeping import take_snapshot
+from dynmm.assembly.snapshotting import live_sha256
+from dynmm.assembly.whole import whole_of
+from dynmm.errors import DataError, StorageError
+
+
+def test_what_was_learned_is_there_when_the_run_is_opened_again(run: Path) -> None:
+    state = learn_all(run, events_of())
+    again = Recommender.from_pretrained(run)
+    assert live_sha256(again) == state
+    assert again.counted == 240
+    assert whole_of(again).boundaries
+
+
+def test_a_replay_of_the_log_is_the_same_run_to_the_bit(run: Path) -> None:
+    state = learn_all(run, events_of())
+    shutil.rmtree(run / "state" / "snapshots")
+    assert state_of(run) == state
+
+
+@pytest.mark.parametrize("piece", [1, 17])
+def test_in_pieces_or_at_once_it_is_the_same_run(run: Path, twin: Path, piece: int) -> None:
+    events = events_of(80)
+    assert learn_all(run, events, piece=piece) == learn_all(twin, events)
+
+
+def test_opened_without_closing_it_has_what_was_acknowledged(run: Path, tmp_path: Path) -> None:
+    recommender = Recommender.from_pretrained(run)
+    recommender.learn(events_of(50))
+    # As after a kill: the files as they lie, write-ahead log included.
+    copy = Path(shutil.copytree(run, tmp_path / "killed"))
+    assert state_of(copy) == live_sha256(recommender)
+
+
+def test_a_damaged_snapshot_costs_time_alone(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    state = learn_all(run, events_of())
+    newest = max((run / "state" / "snapshots").iterdir())
+    (newest / "live.json").write_text("{}")
+    with caplog.at_level(logging.WARNING):
+        assert state_of(run) == state
+    assert "damaged" in caplog.text
+
+
+def test_learning_is_like_learning_after_a_snapshot(run: Path, twin: Path) -> None:
+    events = events_of()
+    with Recommender.from_pretrained(run) as first:
+        first.learn(events[:100])
+        take_snapshot(first)
+        first.learn(events[100:])
+        state = live_sha256(first)
+    assert state == learn_all(twin, events)
+    shutil.rmtree(max((run / "state" / "snapshots").iterdir()))
+    assert state_of(run) == state
+
+
+def test_events_told_twice_count_once_and_other_contents_are_refused(run: Path) -> None:
+    events = events_of(30)
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events)
+        state = live_sha256(recommender)
+        recommender.learn(events[:10])
+        assert live_sha256(recommender) == state
+        other = {**events[3], "item_id": "i29" if events[3]["item_id"] != "i29" else "i28"}
+        with pytest.raises(DataError, match="'e3' is in the log with other contents"):
+            recommender.learn([other, {**events[0], "event_id": "new"}])
+        assert recommender.counted == 31
+
+
+def test_an_event_without_its_id_is_refused_by_row(run: Path) -> None:
+    rows = pl.DataFrame(events_of(3)).with_columns(pl.Series("event_id", ["a", None, "b"]))
+    with pytest.raises(DataError, match=r"row 1.*event_id"):
+        Recommender.from_pretrained(run).learn(rows)
+
+
+def test_events_wait_for_their_items_and_count_when_those_come(run: Path, twin: Path) -> None:
+    early = {"event_id": "x", "user_id": "u1", "item_id": "fresh", "timestamp": START + 200 * DAY}
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn([early, *events_of(5)])
+        assert (recommender.held, recommender.counted) == (1, 5)
+        recommender.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        assert (recommender.held, recommender.counted) == (0, 6)
+        assert recommender.history("u1")[-1] == "fresh"
+        state = live_sha256(recommender)
+    again = Recommender.from_pretrained(run)
+    assert live_sha256(again) == state
+    assert "fresh" in {one.item for one in again.recommend("u2", 31)}
+    shutil.rmtree(run / "state" / "snapshots")
+    assert state_of(run) == state
+    with Recommender.from_pretrained(twin) as other:
+        other.learn(events_of(5))
+        other.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        other.learn([early])
+        assert whole_of(other).learned_events().items.tolist() == whole_of(again).learned_events().items.tolist()
+
+
+def test_a_clock_in_the_future_moves_nothing_else(run: Path) -> None:
+    wrong = {"event_id": "w", "user_id": "u1", "item_id": "i5", "timestamp": 4_000_000_000_000}
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn([wrong])
+        assert recommender.now is not None
+        assert recommender.now < 3_000_000_000_000
+        assert recommender.live is not None
+        assert recommender.live.late_clocks == 1
+        state = live_sha256(recommender)
+    shutil.rmtree(run / "state" / "snapshots")
+    assert state_of(run) == state
+
+
+def test_a_late_event_counts_and_turns_no_clock_back(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(20))
+        now = recommender.now
+        recommender.learn([{"event_id": "late", "user_id": "u3", "item_id": "i9", "timestamp": 32_000_000_000}])
+        assert recommender.now == now
+        assert recommender.history("u3")[-1] == "i9"
+        assert recommender.recommend("u3", 3)
+
+
+def test_a_flood_from_one_user_is_counted_and_teaches_little(run: Path) -> None:
+    flood = [{**one, "user_id": "u1"} for one in events_of(200)]
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(flood)
+        assert recommender.counted == 200
+        moving = whole_of(recommender).moving
+        assert moving is not None
+        assert moving.adapter.learned <= 200
+
+
+def test_two_who_learn_in_turn_take_no_event_for_the_others(run: Path) -> None:
+    bare = {"user_id": "u1", "item_id": "i1", "timestamp": START + 100 * DAY}
+    waiting = Recommender.from_pretrained(run)
+    first = waiting.offset
+    with Recommender.from_pretrained(run) as other:
+        other.learn([bare])
+    with waiting:
+        waiting.learn([{**bare, "item_id": "i2"}])
+        assert waiting.offset == first + 2
+
+
+def test_snapshots_are_taken_as_often_as_is_set(tmp_path: Path) -> None:
+    interactions, items = circles()
+    data = Dataset.from_frames(interactions, items, info=DatasetInfo("circles", "film", "watched", "second"))
+    config = {**CONFIG, "stream": {"snapshot_every": 20, "snapshots": 2}}
+    Recommender.fit(data, config, split="none", seed=3, options=FitOptions(cache=tmp_path / "cache")).save_pretrained(
+        tmp_path / "run"
+    )
+    recommender, events = Recommender.from_pretrained(tmp_path / "run"), events_of(70)
+    taken = []
+    for start in range(0, 70, 10):
+        recommender.learn(events[start : start + 10])
+        taken.append(len(list((tmp_path / "run" / "state" / "snapshots").glob("at-*"))))
+    assert taken == [0, 1, 1, 2, 2, 2, 2]
+    # As after a kill: nothing was closed, and the newest snapshot with what came behind it gives the same.
+    shutil.copytree(tmp_path / "run", tmp_path / "copied")
+    assert state_of(tmp_path / "copied") == live_sha256(recommender)
+
+
+def test_frozen_parts_are_the_same_before_and_after(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        whole = whole_of(recommender)
+        assert whole.joint is not None
+        before = whole.backbone.parameter_hash(), whole.joint.parameter_hash(), whole.joint.item_vectors.clone()
+        recommender.learn(events_of())
+        assert (whole.backbone.parameter_hash(), whole.joint.parameter_hash()) == before[:2]
+        assert np.array_equal(whole.joint.item_vectors.numpy(), before[2].numpy())
+
+
+def test_two_writers_of_one_run_are_refused(run: Path) -> None:
+    with Recommender.from_pretrained(run) as first:
+        first.learn(events_of(3))
+        second = Recommender.from_pretrained(run)
+        with pytest.raises(StorageError, match="which writes this log"):
+            second.learn(events_of(1, seed=2))
+
+
+def test_a_saved_copy_has_the_log_and_goes_its_own_way(run: Path, tmp_path: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(40))
+        recommender.save_pretrained(tmp_path / "copy")
+        state = live_sha256(recommender)
+    assert state_of(tmp_path / "copy") == state
+    assert learn_all(tmp_path / "copy", events_of(60)[40:]) != state
+    assert state_of(run) == state

@@ -1,0 +1,98 @@
+"""The run as it was, what moved since, and going back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.assembly.live.made import events_of, learn_all, state_of
+
+from dynmm import Recommender
+from dynmm.assembly.snapshotting import live_sha256
+from dynmm.assembly.whole import whole_of
+from dynmm.errors import ArtefactError, DataError, UnknownIdError, UnsupportedByData
+from dynmm.stream.sqlite_log import SqliteLog
+
+
+def test_the_run_as_it_was_is_the_run_that_had_learned_so_far(run: Path, twin: Path) -> None:
+    events = events_of(120)
+    with Recommender.from_pretrained(run) as recommender:
+        first = recommender.offset
+        recommender.learn(events[:50])
+        listed = recommender.recommend("u2", 5)
+        state = live_sha256(recommender)
+        recommender.learn(events[50:])
+    then = Recommender.from_pretrained(run, as_of=first + 50)
+    assert then.offset == first + 50
+    assert then.recommend("u2", 5) == listed
+    assert live_sha256(then) == state == learn_all(twin, events[:50])
+    with pytest.raises(UnsupportedByData, match="earlier moment"):
+        then.learn(events_of(1))
+    for offset, words in ((first - 1, "before the end of the fit"), (first + 121, "behind the end")):
+        with pytest.raises(DataError, match=words):
+            Recommender.from_pretrained(run, as_of=offset)
+
+
+def test_what_moved_is_told_and_its_shares_sum_up(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        first = recommender.offset
+        recommender.learn(events_of(120))
+        moves = recommender.moves("u2", first + 20, first + 120, 5)
+        before, after = (Recommender.from_pretrained(run, as_of=first + n) for n in (20, 120))
+        ranked = {one.item: one for one in after.recommend("u2", 30)}
+    assert len(moves.items) >= 5
+    for one in moves.items:
+        assert one.history + one.evidence + one.adapter == pytest.approx(one.after - one.before, abs=1e-4)
+        if one.rank_after:
+            assert ranked[one.item].score == pytest.approx(one.after, abs=1e-4)
+    own = [item for _, item in moves.events]
+    assert before.history("u2") + own == after.history("u2")
+    assert all(first + 20 <= offset < first + 120 for offset, _ in moves.events)
+    assert moves.as_json()["items"][0]["item"] == moves.items[0].item
+    with pytest.raises(DataError, match="backwards"):
+        recommender.moves("u2", first + 3, first + 2)
+
+
+def test_from_a_moment_to_itself_nothing_moves(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(30))
+        offset = recommender.offset
+        moves = recommender.moves("u2", offset, offset, 4)
+    assert all(one.before == pytest.approx(one.after) and not one.facts for one in moves.items)
+
+
+def test_versions_can_be_gone_back_to_and_a_replay_goes_back_too(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(120))
+        moving = whole_of(recommender).moving
+        assert moving is not None
+        wanted = min(moving.adapter.kept)
+        recommender.rollback(wanted)
+        assert moving.version == wanted
+        recommender.learn(events_of(130)[120:])
+        state = live_sha256(recommender)
+        with pytest.raises(UnknownIdError, match="no version 9999"):
+            recommender.rollback(9999)
+    shutil.rmtree(run / "state" / "snapshots")
+    assert state_of(run) == state
+
+
+def test_boundaries_stand_in_the_log_and_prove_a_replay(run: Path) -> None:
+    learn_all(run, events_of(60))
+    with SqliteLog(run / "state" / "events.sqlite") as log:
+        marks = [one for one in log.read() if type(one).__name__ == "Mark"]
+        assert [one.payload["number"] for one in marks if one.kind == "boundary"] == list(range(len(marks)))  # type: ignore[union-attr]
+        log.mark("boundary", {"number": len(marks), "counted": 1})
+    shutil.rmtree(run / "state" / "snapshots")
+    with pytest.raises(ArtefactError, match="another version or configuration"):
+        Recommender.from_pretrained(run)
+
+
+def test_in_memory_it_learns_travels_and_forgets_too(unsaved: Recommender, run: Path) -> None:
+    unsaved.learn(events_of(60))
+    assert live_sha256(unsaved) == learn_all(run, events_of(60))
+    first = unsaved.offset - 60
+    assert unsaved.moves("u2", first + 10, first + 60, 3).items
+    unsaved.forget("u65")
+    assert "u65" not in unsaved.users
