@@ -15,7 +15,9 @@ from dynmm.language import compact
 from dynmm.language.causal import CausalModel
 from dynmm.language.compact import CONTEXT, CompactReport, CompactShape, pretrain_compact
 from dynmm.language.corpus import held_apart
+from dynmm.language.layout import Layout
 from dynmm.language.loading import open_model
+from dynmm.language.writing import SYSTEM
 from dynmm.randomness import derive_seed
 
 _SMALL = CompactShape(hidden=32, layers=2, heads=2, inner=64, window=32, batch=2)
@@ -152,3 +154,14 @@ def test_the_shape_in_use_has_some_five_million_parameters(tmp_path: Path) -> No
 def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     _fitted(_TEXTS, tmp_path / "model", steps=1)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_prompt_is_read_in_whole_words(tmp_path: Path) -> None:
+    _fitted(_TEXTS * 3, tmp_path / "model")
+    model = open_model(tmp_path / "model", precision="float32")
+    assert isinstance(model, CausalModel)
+    own = [text for text, _ in Layout().pieces]
+    assert sum(len(model.tokens(text)) for text in own) <= 26
+    for text in (*own, SYSTEM):
+        assert model.words.write(model.tokens(text)) == text
+    assert not {"<USR>", "<CANDS>"} & set(model.words.tokenizer.get_vocab()), "a marker is text, no token of its own"

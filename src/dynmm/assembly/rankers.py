@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 WEIGHTS_FILE, CARD_FILE, MODEL_DIR = "weights.safetensors", "reranker.json", "model"
 #: The name under which a language model is the one that a fit has pretrained itself.
 COMPACT = "compact"
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,7 +100,12 @@ class LanguageSettings(Settings):
         description="Whether the model words reasons, too: it chooses among texts that tell the same claims, each text "
         "is checked claim by claim, and plain words stand where it fails. Takes a causal model.",
     )
-    pretrain_seconds: float = Field(180.0, gt=0, description="Time for the compact model's pretraining.")
+    pretrain_seconds: float = Field(
+        180.0,
+        gt=0,
+        description="Time for the compact model's pretraining: on a processor its time by thread, which other programs "
+        "do not use up, and at most three times as long by the wall clock; on a GPU by the wall clock.",
+    )
     pretrain_steps: int | None = Field(
         None, ge=1, description="Steps of that pretraining in place of a time: the same steps give the same model."
     )
