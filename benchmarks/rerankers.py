@@ -3,8 +3,9 @@
     python benchmarks/rerankers.py --data amazon14-beauty --seeds 0 1 2 --part test --users 5000 --out rerankers.json
 
 Rows: the stages below, the two controls (mlp, transformer), the language model with facts and without, the same with
-random weights, the base aligner alone (user, history and candidate tokens over the joint stage, no evidence), and the
-paper's literal prompt. Every row ranks the whole catalogue. `--users` draws some of the users by seed, the same for
+random weights, MiniLM in its place, the base aligner alone (user, history and candidate tokens over the joint stage, no
+evidence), the paper's literal prompt, and llm-only, which reads the titles of the language row's candidates as text.
+Every row ranks the whole catalogue. `--users` draws some of the users by seed, the same for
 every row, because a language model takes milliseconds for each. `--part test` opens the test part; each opening gets a
 number and a line in docs/experiment-log.md.
 """
@@ -23,13 +24,14 @@ import torch
 
 from dynmm import Dataset
 from dynmm.assembly import FitOptions, Fitted, fit
-from dynmm.assembly.whole import whole_of
+from dynmm.assembly.whole import Whole, whole_of
 from dynmm.config import read_config
 from dynmm.evaluation import protocols
 from dynmm.evaluation.comparisons import compare
 from dynmm.evaluation.results import Evaluation
 from dynmm.evaluation.scores import Users
 from dynmm.language.system import RerankSystem
+from dynmm.language.titles_only import TitlesOnly
 from dynmm.randomness import generator
 from dynmm.storage import write_json
 from dynmm.system import System
@@ -43,6 +45,7 @@ ROWS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("transformer", "transformer", {}),
     ("language", "language", {}),
     ("language, random weights", "language", {"language": {"weights": "random"}}),
+    ("language, minilm", "language", {"language": {"model": "minilm"}}),
     ("language, no evidence", "language", {"language": {"evidence": "none"}}),
     ("language, random, no evidence", "language", {"language": {"evidence": "none", "weights": "random"}}),
     ("base aligner", "language", {"language": {"evidence": "none"}, "evidence": {"strengths": [0.0]}}),
@@ -58,6 +61,12 @@ PAIRS = (
     ("language", "below"),
     ("language", "mlp"),
     ("language", "language, random weights"),
+    ("language", "language, no evidence"),
+    ("language", "base aligner"),
+    ("language", "llm-only"),
+    ("language, minilm", "language"),
+    ("language, minilm", "mlp"),
+    ("language, minilm", "below"),
     ("language, no evidence", "language, random, no evidence"),
     ("mlp", "below"),
     ("transformer", "below"),
@@ -101,6 +110,8 @@ def _measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
             systems.setdefault(row, []).append(
                 RerankSystem(_never, (below, whole.reranked.fitted[kind].reranking), name=row)
             )
+            if row == "language":
+                systems.setdefault(TitlesOnly.name, []).append(_titles_only(whole, data))
             told.setdefault(row, []).append(last.recommender.facts["rerank"]["kinds"][kind])
             if not changes and len(systems.get("below", ())) < len(systems[row]):
                 systems.setdefault("below", []).append(_Below(whole.rank_below))
@@ -121,6 +132,16 @@ def _measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         pair = f"{one['ours']} - {one['theirs']}"
         print(f"  {pair:60s} {one['metric']} {one['difference']:+.4f} [{low:+.4f}, {high:+.4f}]{star}")
     return {"result": found, "pairs": pairs, "rerankers": told, "users": len(drawn)}
+
+
+def _titles_only(whole: Whole, data: Dataset) -> TitlesOnly:
+    """The language row's own model, which reads titles as text and orders the best of the stages below."""
+    assert whole.reranked is not None
+    frozen = whole.reranked.fitted["language"].frozen
+    assert frozen is not None
+    system = TitlesOnly(frozen.model, _Below(whole.rank_below), device=frozen.model.device)  # type: ignore[attr-defined]
+    system.fit(data)
+    return system
 
 
 def _fit(
