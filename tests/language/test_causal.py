@@ -14,7 +14,7 @@ from torch import Tensor
 from dynmm.errors import ModelError
 from dynmm.language.causal import CausalModel
 from dynmm.language.loading import open_model
-from dynmm.language.past import Past
+from dynmm.language.past import Apart, Past
 
 _ROWS, _TOKENS = 3, 9
 
@@ -85,7 +85,7 @@ def test_one_past_serves_many_candidates(kind: str) -> None:
     _, past = model.run(vectors[:1, :5], visible[:1, :5, :5], places[:1, :5], keep=True)
     assert past is not None
     together, _ = model.run(vectors[:, 5:], visible[:1, 5:].expand(3, -1, -1), places[:1, 5:].expand(3, -1), past)
-    repeated = Past.joined([past] * 3)
+    repeated = Apart((past,) * 3)
     taken, _ = model.run(vectors[:, 5:], visible[:1, 5:].expand(3, -1, -1), places[:1, 5:].expand(3, -1), repeated)
     assert torch.equal(together, taken)
     for row in range(_ROWS):
@@ -222,20 +222,29 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         model.run(vectors, torch.ones(3, 9, 18, dtype=torch.bool), places, past)
 
 
-def test_pasts_of_single_rows_are_joined() -> None:
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (2, 1)])
+def test_pasts_that_lie_apart_are_read_as_the_rows_of_one(sizes: tuple[int, ...]) -> None:
     model = _model("llama")
     vectors, visible, places = _prompt(model)
     _, past = model.run(vectors, visible, places, keep=True)
     assert past is not None
-    rows = range(_ROWS)
-    parts = [Past(tuple((k[row : row + 1], v[row : row + 1]) for k, v in past.layers)) for row in rows]
-    joined = Past.joined(parts)
-    assert joined.rows == past.rows == _ROWS
-    assert joined.bytes == past.bytes == sum(part.bytes for part in parts) > 0
-    assert len(joined) == len(past) == _TOKENS
-    for (keys, values), (keys_joined, values_joined) in zip(past.layers, joined.layers, strict=True):
-        assert torch.equal(keys, keys_joined)
-        assert torch.equal(values, values_joined)
+    starts = [sum(sizes[:at]) for at in range(len(sizes))]
+    own = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
+    apart = Apart(tuple(Past(tuple((k[rows], v[rows]) for k, v in past.layers)) for rows in own))
+    assert (apart.rows, len(apart)) == (past.rows, len(past)) == (_ROWS, _TOKENS)
+    assert past.bytes == sum(part.bytes for part in apart.parts) > 0
+    before = [(k.clone(), v.clone()) for k, v in past.layers]
+    more = torch.ones(_ROWS, _TOKENS, 2 * _TOKENS, dtype=torch.bool)
+    together, kept = model.run(vectors, more, places + _TOKENS, past, keep=True)
+    by_part, kept_by_part = model.run(vectors, more, places + _TOKENS, apart, keep=True)
+    assert torch.equal(together, by_part)
+    assert kept is not None
+    assert kept_by_part is not None
+    for one, other in zip(kept.layers, kept_by_part.layers, strict=True):
+        assert torch.equal(one[0], other[0])
+        assert torch.equal(one[1], other[1])
+    for was, now in zip(before, past.layers, strict=True):
+        assert torch.equal(was[0], now[0]), "a past is left as it is"
 
 
 @pytest.mark.parametrize("kind", CAUSAL)

@@ -147,3 +147,15 @@ def test_nothing_is_kept_where_nothing_may_be() -> None:
     assert torch.equal(cache(asked, SHELF), made(asked, SHELF))
     assert (len(cache), cache.misses) == (0, 0)
     assert PrefixCache(made, 5)(asked.take(slice(0, 0)), SHELF).shape == (0, 6)
+
+
+@torch.no_grad()
+def test_vectors_written_in_place_are_read_anew() -> None:
+    made, asked = ranker(), slates()
+    cache, own = PrefixCache(made, 100), replace(SHELF, vectors=SHELF.vectors.clone())
+    cache(asked, own)
+    cache(asked, replace(own, vectors=own.vectors.clone()))
+    assert (cache.hits, cache.misses) == (12, 12), "the same vectors elsewhere are the same"
+    own.vectors.mul_(1.5)
+    assert _apart(cache(asked, own), made(asked, own)) < NEAR
+    assert (cache.hits, cache.misses) == (12, 24)

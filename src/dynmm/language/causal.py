@@ -9,7 +9,7 @@ from torch import Tensor
 from dynmm.errors import ModelError
 from dynmm.language.frozen import FrozenTransformer
 from dynmm.language.memory import memory_named
-from dynmm.language.past import Past, reading_cache, what_was_read
+from dynmm.language.past import Apart, Past, reading_cache, what_was_read
 
 
 class CausalModel(FrozenTransformer):
@@ -20,7 +20,13 @@ class CausalModel(FrozenTransformer):
     plain_head = True
 
     def run(
-        self, embeddings: Tensor, visible: Tensor, places: Tensor, past: Past | None = None, *, keep: bool = False
+        self,
+        embeddings: Tensor,
+        visible: Tensor,
+        places: Tensor,
+        past: Past | Apart | None = None,
+        *,
+        keep: bool = False,
     ) -> tuple[Tensor, Past | None]:
         """As `contracts.FrozenModel.run`. A past of a single row serves any number of rows.
 
@@ -54,8 +60,8 @@ class CausalModel(FrozenTransformer):
         return words
 
 
-def _shared(past: Past, rows: int) -> Past:
+def _shared(past: Past | Apart, rows: int) -> Past:
     if past.rows != 1:
         raise ModelError(f"a past of {past.rows} rows cannot be gone on from in {rows}")
-    layers = ((keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)) for keys, values in past.layers)
+    layers = ((keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)) for keys, values in past.parts[0].layers)
     return Past(tuple(layers))

@@ -28,18 +28,36 @@ class Past:
         return int(self.layers[0][0].shape[0])
 
     @property
+    def parts(self) -> tuple[Past, ...]:
+        """Itself: see `Apart`."""
+        return (self,)
+
+    @property
     def bytes(self) -> int:
         """Memory that it holds."""
         return sum(one.numel() * one.element_size() for pair in self.layers for one in pair)
 
-    @staticmethod
-    def joined(parts: Sequence[Past]) -> Past:
-        """The rows of several pasts of equally many tokens as one."""
-        layers = zip(*(part.layers for part in parts), strict=True)
-        return Past(tuple((torch.cat([k for k, _ in layer]), torch.cat([v for _, v in layer])) for layer in layers))
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """Several pasts of equally many tokens that lie apart in memory, read as the rows of one: nothing is copied here.
+
+    Kept states of users are copied once for each reading, behind one another and before the new tokens.
+    """
+
+    parts: tuple[Past, ...]
+
+    def __len__(self) -> int:
+        """P."""
+        return len(self.parts[0])
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return sum(one.rows for one in self.parts)
 
 
-def reading_cache(past: Past | None, *, keep: bool) -> Any:
+def reading_cache(past: Past | Apart | None, *, keep: bool) -> Any:
     """A cache of the transformers library that goes on from a past and leaves it as it is.
 
     Unlike the library's own it may be run twice on the same tokens, as recomputing in the backward pass does.
@@ -51,7 +69,8 @@ def reading_cache(past: Past | None, *, keep: bool) -> Any:
     layer = _layer_class()
     if past is None:
         return library.Cache(layer_class_to_replicate=layer)
-    return library.Cache(layers=[layer(keys, values, keep) for keys, values in past.layers])
+    layers = zip(*(one.layers for one in past.parts), strict=True)
+    return library.Cache(layers=[layer([k for k, _ in rows], [v for _, v in rows], keep) for rows in layers])
 
 
 def what_was_read(cache: Any) -> Past:
@@ -66,21 +85,35 @@ def _layer_class() -> Any:
     class ReadingLayer(library.DynamicLayer):  # type: ignore[misc]
         """One layer of a past, and the new tokens behind it."""
 
-        def __init__(self, keys: Tensor | None = None, values: Tensor | None = None, keep: bool = True) -> None:
+        def __init__(self, keys: Sequence[Tensor] = (), values: Sequence[Tensor] = (), keep: bool = True) -> None:
             super().__init__()
-            self._before = None if keys is None or values is None else (keys, values)
+            self._before = (keys, values)
             self._keep = keep
 
         def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-            if self._before is not None:
-                keys, values = self._before
-                key_states = torch.cat([keys.to(key_states.dtype), key_states], dim=2)
-                value_states = torch.cat([values.to(value_states.dtype), value_states], dim=2)
+            keys, values = self._before
+            if keys:
+                key_states, value_states = _behind(keys, key_states), _behind(values, value_states)
             if self._keep:
                 self.keys, self.values, self.is_initialized = key_states, value_states, True
             return key_states, value_states
 
         def get_seq_length(self) -> int:
-            return 0 if self._before is None else int(self._before[0].shape[2])
+            keys, _ = self._before
+            return int(keys[0].shape[2]) if keys else 0
 
     return ReadingLayer
+
+
+def _behind(parts: Sequence[Tensor], new: Tensor) -> Tensor:
+    """(B, heads, P + N, W): the rows of all parts, each with its row of the new (B, heads, N, W) behind it."""
+    if len(parts) == 1:
+        return torch.cat([parts[0].to(new.dtype), new], dim=2)
+    before = parts[0].shape[2]
+    found = new.new_empty(*new.shape[:2], before + new.shape[2], new.shape[3])
+    row = 0
+    for part in parts:
+        found[row : row + len(part), :, :before] = part
+        row += len(part)
+    found[:, :, before:] = new
+    return found

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynmm.language.past import Past
+from dynmm.language.past import Apart, Past
 from dynmm.language.ranker import LanguageRanker
 from dynmm.language.slates import Shelf, Slates
 
@@ -54,6 +54,7 @@ class PrefixCache:
         self.hits = self.misses = self.bytes = 0
         self._entries, self._most_bytes = entries, most_bytes
         self._states: OrderedDict[Key, PrefixState] = OrderedDict()
+        self._items = _ItemDigests()
         self._lock = threading.Lock()
         if entries and not ranker.model.caches:
             logger.info("the language model is an encoder and keeps no prefix: every question is read whole")
@@ -90,16 +91,16 @@ class PrefixCache:
             rows = torch.tensor(list(missing.values()), device=ranker.device)
             states |= self._read(list(missing), slates.take(rows), shelf)
         used = [states[key] for key in keys]
-        past = used[0].past if len(used) == 1 else Past.joined([one.past for one in used])
+        past = used[0].past if len(used) == 1 else Apart(tuple(one.past for one in used))
         real = torch.cat([one.real for one in used])
         return ranker.score_after(slates, shelf, ranker.evidence(slates, shelf), real, past)
 
     def _keys(self, slates: Slates, shelf: Shelf) -> list[Key]:
         history = self.ranker.newest(slates, self.ranker.fitted(slates.items.shape[1]).history)
-        vectors = shelf.vectors[history.clamp(min=0).to(shelf.vectors.device)].cpu().numpy()
         users, items = slates.users.cpu().numpy(), history.cpu().numpy()
         model, trained = self.ranker.model.identity, self.ranker.identity
-        return [(model, trained, _digest(*row)) for row in zip(users, items, vectors, strict=True)]
+        read = self._items.of(history, shelf.vectors)
+        return [(model, trained, _digest(*row)) for row in zip(users, items, read, strict=True)]
 
     def _found(self, keys: list[Key]) -> dict[Key, PrefixState]:
         found = {}
@@ -138,6 +139,26 @@ class PrefixCache:
         while len(self._states) > self._entries or self.bytes > self._most_bytes:
             _, oldest = self._states.popitem(last=False)
             self.bytes -= oldest.past.bytes
+
+
+class _ItemDigests:
+    """Digests of the vectors of items: a history is hashed by these, which is as safe and reads far less."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Tensor, int, dict[int, bytes]] = (torch.empty(0), 0, {})
+
+    def of(self, history: Tensor, vectors: Tensor) -> list[NDArray[np.uint8]]:
+        """A row of digests for each history (B, N). vectors: (I, D), of the items as they are now."""
+        known, version, found = self._known
+        # The same memory, not written to since: the one that is held cannot be given to another tensor.
+        same = known.data_ptr() == vectors.data_ptr() and known.shape == vectors.shape
+        if not same or version != vectors._version:
+            found = {}
+            self._known = (vectors, vectors._version, found)
+        rows = history.clamp(min=0).tolist()
+        for item in {item for row in rows for item in row} - found.keys():
+            found[item] = _digest(vectors[item].cpu().numpy())
+        return [np.frombuffer(b"".join(found[item] for item in row), np.uint8) for row in rows]
 
 
 def _digest(*parts: NDArray[Any]) -> bytes:
