@@ -241,6 +241,7 @@ def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSe
             language.deadline_ms,
             language.cache_prefixes,
             served(language),
+            language.batch_wait_ms,
         )
         return Kept(reranking, shape, settings, language, frozen, int(card["seed"]))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dynmm.configuration import Settings
 
@@ -110,6 +110,12 @@ class LanguageSettings(Settings):
         None, ge=1, description="Steps of that pretraining in place of a time: the same steps give the same model."
     )
     cache_prefixes: int = Field(1_024, ge=0, description="Prefix states kept in memory, the latest used ones.")
+    batch_wait_ms: float | None = Field(
+        None,
+        ge=0,
+        description="Longest wait of a question for those of other threads, up to 8 of which are then read in one run, "
+        "for services on a GPU: each gets what it would get alone to 1e-5. null: each is read by itself, to the bit.",
+    )
     server: str | None = Field(
         None,
         description="Address of a vLLM server that serves this very model, e.g. http://127.0.0.1:8000: it ranks and "
@@ -119,3 +125,12 @@ class LanguageSettings(Settings):
     deadline_ms: float | None = Field(
         None, gt=0, description="Longest wait for the re-ranker; behind it the score stands as it is, and says so."
     )
+
+    @model_validator(mode="after")
+    def _a_server_batches_by_itself(self) -> LanguageSettings:
+        if self.server is not None and self.batch_wait_ms is not None:
+            raise ValueError(
+                "batch_wait_ms groups questions that this process reads, and a server groups them by itself: "
+                "leave it out beside server"
+            )
+        return self

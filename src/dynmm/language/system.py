@@ -5,6 +5,7 @@ B queries, C candidates of the stages below, k places.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,12 +16,16 @@ import torch
 from torch import Tensor
 
 from dynmm.interactions.dataset import Dataset
+from dynmm.language.batching import MicroBatcher
 from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import term
 from dynmm.language.serving import Refiner
 from dynmm.language.slates import Shelf, Slates
 from dynmm.system import PADDING, Query, Rankings
 from dynmm.types import Events
+
+#: Most questions of several threads in one run.
+BATCH_ROWS = 8
 
 
 class Below(Protocol):
@@ -49,7 +54,7 @@ class Reranking:
     """A fitted re-ranker. kind: see `RerankSettings`. gamma: its weight. candidates: C, what it is asked about.
 
     deadline_ms, prefixes: see `LanguageSettings`; prefixes are states of users that are kept. server: address and name
-    of a vLLM server that reads the model in place of this process.
+    of a vLLM server that reads the model in place of this process. batch_wait_ms: see `LanguageSettings`.
     """
 
     kind: str
@@ -59,6 +64,7 @@ class Reranking:
     deadline_ms: float | None = None
     prefixes: int = 0
     server: tuple[str, str] | None = None
+    batch_wait_ms: float | None = None
 
     @cached_property
     def refiner(self) -> Refiner:
@@ -77,7 +83,12 @@ class Reranking:
 
             assert isinstance(self.ranker, LanguageRanker)
             asked = PrefixCache(self.ranker, self.prefixes)
-        return Refiner(asked, deadline_ms=self.deadline_ms)
+        if self.kind != "language" or self.batch_wait_ms is None:
+            return Refiner(asked, deadline_ms=self.deadline_ms)
+        together = MicroBatcher(asked, rows=BATCH_ROWS, wait_ms=self.batch_wait_ms)
+        refiner = Refiner(together, deadline_ms=self.deadline_ms)
+        weakref.finalize(refiner, together.close, wait=False)
+        return refiner
 
     @torch.no_grad()
     def terms(self, slates: Slates, shelf: Shelf) -> Tensor:
