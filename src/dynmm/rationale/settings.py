@@ -30,7 +30,7 @@ class RationaleSettings(Settings):
         "domains.",
     )
     release_every: int = Field(
-        20,
+        50,
         ge=1,
         description="The public reads the facts of an item as they stood at its last release, one for every so many "
         "people who take it: so no change tells of one of them. 1 is always now.",
