@@ -36,7 +36,7 @@ from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query
 
 WEIGHTS_FILE = "weights.json"
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 def terms_of(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) -> Terms:

@@ -47,7 +47,7 @@ from dynmm.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.parts import Part
-from dynmm.evidence.terms import PAIR_FACTS, Terms, facts_of_pairs
+from dynmm.evidence.terms import PAIR_FACTS, Terms
 from dynmm.system import Query
 from dynmm.types import FloatArray, IntArray
 
@@ -52,9 +52,8 @@ class FactReader:
             lost = _Lost.of(hidden or {}, own, sources)
             shares = [amounts[r] / amounts[r].sum() for r in self.terms.recencies]
             grid = self.terms.pairs.between(sources, own)
-            scale = self.terms.norms(sources)[:, None] * self.terms.norms(own)[None]
-            for fact, values in facts_of_pairs(grid).items():
-                shown = lost.kept(values * scale, PAIR_FACTS[fact])
+            for fact, values in self.terms.facts_on(grid, sources, own).items():
+                shown = lost.kept(values, PAIR_FACTS[fact])
                 columns += [_over(amounts[r], shown) for r in self.terms.recencies]
                 most.append(shown.max(axis=0))
             for one in self.terms.likeness:

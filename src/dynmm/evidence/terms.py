@@ -6,11 +6,15 @@ For history item j, h events before the newest, and candidate i, a column is rec
     after      log(1 + 2 sum of lag^-1/2, i after j within the window)            the same
     before     the same with i before j                                           the same
     users      log(1 + distinct users who had both within the window)             the same
+    flow       sum of 1 / lag over transitions of up to three steps               over n_j^.5 n_i^.2
+    ahead      2 sum of lag^-1/2, i after j within the window                     the same
+    behind     the same with i before j                                           the same
     alike      cosine in one modality                                             over the sum of recency^h
     new        the same, times 5 / (n_i + 5): of items that few have taken yet    the same
     attribute  what the two share in one column, see `AttributeTable`             the same
 
-with n the events of an item, at least 1. Beside them `trend`, which knows no history: log(1 + people who took i in
+with n the events of an item, at least 1. Logarithms speak for pairs that few people stand behind, the plain sums over
+a smaller power for those of many. Beside them `trend`, which knows no history: log(1 + people who took i in
 the last days). B queries, S history items, I items, K columns.
 """
 
@@ -37,10 +41,21 @@ from dynmm.topk import SAME_KERNEL_ROWS
 from dynmm.types import FloatArray, IntArray, UserHistory
 
 #: Facts of pairs, and the kind of evidence that each is told as.
-PAIR_FACTS = {"followed": "followed", "after": "together", "before": "together", "users": "together"}
+PAIR_FACTS = {
+    "followed": "followed",
+    "after": "together",
+    "before": "together",
+    "users": "together",
+    "flow": "followed",
+    "ahead": "together",
+    "behind": "together",
+}
 
 #: Events from which on an item is half known.
 HALF_KNOWN = 5.0
+
+#: Power of a candidate's events that plain sums are divided by: with 1/2 hardly anybody's choice would be a popular one.
+LEANING = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,10 +145,9 @@ class Terms:
         out = np.zeros(len(candidates))
         if len(sources):
             grid = self.pairs.between(sources, candidates)
-            norms = np.outer(self.norms(sources), self.norms(candidates))
-            for fact, values in facts_of_pairs(grid).items():
+            for fact, values in self.facts_on(grid, sources, candidates).items():
                 strength = _summed(worth[fact, "", r] * amounts[r] for r in self.recencies)
-                out += np.ascontiguousarray((strength[:, None] * (values * norms)).T).sum(axis=1)
+                out += np.ascontiguousarray((strength[:, None] * values).T).sum(axis=1)
             for one in self.likeness:
                 plain, new = (
                     _summed(worth[fact, one.modality, r] * amounts[r] / amounts[r].sum() for r in self.recencies)
@@ -153,11 +167,10 @@ class Terms:
         found: list[Part] = []
         if len(sources):
             grid = self.pairs.between(sources, np.asarray([item]))
-            norms = self.norms(sources) * self.norms(np.asarray([item]))[0]
             told = {kind: np.zeros(len(sources)) for kind in ("followed", "together")}
-            for fact, values in facts_of_pairs(grid).items():
+            for fact, values in self.facts_on(grid, sources, np.asarray([item])).items():
                 strength = _summed(worth[fact, "", r] * amounts[r] for r in self.recencies)
-                told[PAIR_FACTS[fact]] += strength * values[:, 0] * norms
+                told[PAIR_FACTS[fact]] += strength * values[:, 0]
             for kind, sums in told.items():
                 found += [Part(kind, int(j), float(a)) for j, a in zip(sources, sums, strict=True) if a != 0]
             for one in self.likeness:
@@ -223,9 +236,10 @@ class Terms:
         counts[inside] = known[np.asarray(items)[inside]]
         return counts
 
-    def norms(self, items: IntArray | None = None) -> FloatArray:
-        """(N,) 1 / sqrt(n) of these dense items, or of all; n at least 1."""
-        return np.asarray(1.0 / np.sqrt(np.maximum(self.taken(items), 1.0)))
+    def facts_on(self, grid: PairGrid, sources: IntArray, candidates: IntArray) -> dict[str, FloatArray]:
+        """The facts of pairs, (S, C) each, normalised. grid: of these sources and candidates."""
+        counts = np.maximum(self.taken(sources), 1.0)[:, None], np.maximum(self.taken(candidates), 1.0)[None]
+        return _facts_of_pairs(grid, *counts)
 
     def newness(self, items: IntArray | None = None) -> NDArray[np.float32]:
         """(N,) 5 / (n + 5) of these dense items, or of all."""
@@ -256,10 +270,10 @@ class Terms:
         rows = self.pairs.rows(sources)
         known = rows.items < self.n_items
         assert known.all(), "pairs hold items that the catalogue does not"
-        norms = self.norms()
-        scale = np.repeat(norms[sources], np.diff(rows.offsets)) * norms[rows.items]
-        facts = {fact: (values * scale).astype(np.float32) for fact, values in facts_of_pairs(rows).items()}
-        return facts, rows.offsets, rows.items
+        counts = np.maximum(self.taken(), 1.0)
+        facts = _facts_of_pairs(rows, np.repeat(counts[sources], np.diff(rows.offsets)), counts[rows.items])
+        narrow = {fact: values.astype(np.float32) for fact, values in facts.items()}
+        return narrow, rows.offsets, rows.items
 
     def _add_attributes(
         self,
@@ -350,13 +364,19 @@ def _summed(parts: Iterable[Any]) -> Any:
     return sum(parts)
 
 
-def facts_of_pairs(read: PairRows | PairGrid) -> dict[str, FloatArray]:
-    """The facts of pairs, not yet over the items' counts."""
+def _facts_of_pairs(read: PairRows | PairGrid, sources: FloatArray, items: FloatArray) -> dict[str, FloatArray]:
+    """The facts of pairs over the counts of both items, which are at least 1 and broadcast to what was read."""
+    cosine = 1.0 / np.sqrt(sources * items)
+    leaning = 1.0 / (np.sqrt(sources) * items**LEANING)
+    flow = read.first + read.later
     return {
-        "followed": np.log1p(read.first + read.later),
-        "after": np.log1p(2.0 * read.after),
-        "before": np.log1p(2.0 * read.before),
-        "users": np.log1p(read.users),
+        "followed": np.log1p(flow) * cosine,
+        "after": np.log1p(2.0 * read.after) * cosine,
+        "before": np.log1p(2.0 * read.before) * cosine,
+        "users": np.log1p(read.users) * cosine,
+        "flow": flow * leaning,
+        "ahead": 2.0 * read.after * leaning,
+        "behind": 2.0 * read.before * leaning,
     }
 
 
