@@ -197,5 +197,8 @@ def load_evidence(
     if settings.variant == "paper":
         terms = NeighbourTerms(pairs, items, terms.attributes, terms.n_items, settings.neighbours, terms.likeness)
     if terms.columns != weights.columns:
-        raise ArtefactError(f"the evidence in {folder} does not fit the items of the run; copy the run again")
+        raise ArtefactError(
+            f"the evidence in {folder} does not fit the items of the run, or another version made it: copy the run "
+            "again, or fit it anew"
+        )
     return EvidenceScore(terms, weights)

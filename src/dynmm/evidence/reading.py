@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.evidence.attributes import AttributeTable
+from dynmm.evidence.pairfacts import PAIR_FACTS
 from dynmm.evidence.parts import Part
-from dynmm.evidence.terms import PAIR_FACTS, Terms
+from dynmm.evidence.terms import Terms
 from dynmm.system import Query
 from dynmm.types import FloatArray, IntArray
 

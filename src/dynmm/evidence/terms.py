@@ -14,8 +14,8 @@ For history item j, h events before the newest, and candidate i, a column is rec
     attribute  what the two share in one column, see `AttributeTable`             the same
 
 with n the events of an item, at least 1. Logarithms speak for pairs that few people stand behind, the plain sums over
-a smaller power for those of many. Beside them `trend`, which knows no history: log(1 + people who took i in
-the last days). B queries, S history items, I items, K columns.
+a smaller power for those of many. Beside them `trend`, which knows no history: log(1 + people who took i in the last
+days). B queries, S history items, I items, K columns.
 """
 
 from __future__ import annotations
@@ -33,29 +33,16 @@ from numpy.typing import NDArray
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
-from dynmm.evidence.pairrows import PairGrid, PairRows
+from dynmm.evidence.pairfacts import PAIR_FACTS, facts_of_pairs
+from dynmm.evidence.pairrows import PairGrid
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.parts import Column, Part
 from dynmm.system import Query
 from dynmm.topk import SAME_KERNEL_ROWS
 from dynmm.types import FloatArray, IntArray, UserHistory
 
-#: Facts of pairs, and the kind of evidence that each is told as.
-PAIR_FACTS = {
-    "followed": "followed",
-    "after": "together",
-    "before": "together",
-    "users": "together",
-    "flow": "followed",
-    "ahead": "together",
-    "behind": "together",
-}
-
 #: Events from which on an item is half known.
 HALF_KNOWN = 5.0
-
-#: Power of a candidate's events that plain sums are divided by: with 1/2 hardly anybody's choice would be a popular one.
-LEANING = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +226,7 @@ class Terms:
     def facts_on(self, grid: PairGrid, sources: IntArray, candidates: IntArray) -> dict[str, FloatArray]:
         """The facts of pairs, (S, C) each, normalised. grid: of these sources and candidates."""
         counts = np.maximum(self.taken(sources), 1.0)[:, None], np.maximum(self.taken(candidates), 1.0)[None]
-        return _facts_of_pairs(grid, *counts)
+        return facts_of_pairs(grid, *counts)
 
     def newness(self, items: IntArray | None = None) -> NDArray[np.float32]:
         """(N,) 5 / (n + 5) of these dense items, or of all."""
@@ -271,7 +258,7 @@ class Terms:
         known = rows.items < self.n_items
         assert known.all(), "pairs hold items that the catalogue does not"
         counts = np.maximum(self.taken(), 1.0)
-        facts = _facts_of_pairs(rows, np.repeat(counts[sources], np.diff(rows.offsets)), counts[rows.items])
+        facts = facts_of_pairs(rows, np.repeat(counts[sources], np.diff(rows.offsets)), counts[rows.items])
         narrow = {fact: values.astype(np.float32) for fact, values in facts.items()}
         return narrow, rows.offsets, rows.items
 
@@ -362,22 +349,6 @@ class _Past:
 def _summed(parts: Iterable[Any]) -> Any:
     """Arrays or matrices added up in their order."""
     return sum(parts)
-
-
-def _facts_of_pairs(read: PairRows | PairGrid, sources: FloatArray, items: FloatArray) -> dict[str, FloatArray]:
-    """The facts of pairs over the counts of both items, which are at least 1 and broadcast to what was read."""
-    cosine = 1.0 / np.sqrt(sources * items)
-    leaning = 1.0 / (np.sqrt(sources) * items**LEANING)
-    flow = read.first + read.later
-    return {
-        "followed": np.log1p(flow) * cosine,
-        "after": np.log1p(2.0 * read.after) * cosine,
-        "before": np.log1p(2.0 * read.before) * cosine,
-        "users": np.log1p(read.users) * cosine,
-        "flow": flow * leaning,
-        "ahead": 2.0 * read.after * leaning,
-        "behind": 2.0 * read.before * leaning,
-    }
 
 
 def _shares(weighed: sp.csr_matrix) -> sp.csr_matrix:
