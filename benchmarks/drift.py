@@ -25,10 +25,9 @@ import torch
 from _simulated import SMALL, TOP, chances, fit_world, fitted, replayed, stream_of
 
 from dynmm import Recommender
-from dynmm.assembly import Frozen, alone, with_adapter
+from dynmm.assembly import Frozen, alone, retrained_backbone, with_adapter
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE
 from dynmm.evaluation.replay import Stream
-from dynmm.measurement import retrained_backbone
 from dynmm.simulation import SuddenDrift, World, WorldConfig, simulate
 from dynmm.storage import write_json
 from dynmm.system import Query, Rankings, System
@@ -59,7 +58,7 @@ def main() -> None:
         result = summary(seen)
         print_table(result)
         if arguments.out is not None:
-            facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__}
+            facts: dict[str, Any] = {"date": datetime.date.today().isoformat(), "torch": torch.__version__}
             facts |= {"seeds": arguments.seeds[: len(seen)], "set": [*SMALL, *arguments.set]}
             write_json(arguments.out, facts | {"world": config.model_dump(mode="json")} | result)
 
@@ -179,15 +178,15 @@ def summary(seen: Sequence[Seen]) -> dict[str, Any]:
 
 def _readings(seen: Sequence[Seen], kind: str, name: str) -> dict[str, Any]:
     pairs = [(getattr(one, kind)[name], getattr(one, kind)[ORACLE], one.changed) for one in seen]
-    own, best = (sum(pair[side][: pair[2]].sum() for pair in pairs) for side in (0, 1))
-    before = float(own / best)
+    own = sum(float(one[:changed].sum()) for one, _, changed in pairs)
+    before = own / sum(float(one[:changed].sum()) for _, one, changed in pairs)
     least = min(len(ours) - changed for ours, _, changed in pairs)
     ours = np.sum([one[changed : changed + least] for one, _, changed in pairs], axis=0)
     theirs = np.sum([one[changed : changed + least] for _, one, changed in pairs], axis=0)
     shares = _sliding(ours) / _sliding(theirs)
     each = [_sliding(one[changed:]) / _sliding(two[changed:]) for one, two, changed in pairs]
     return {
-        "before": {"hr@10": float(own / sum(pair[2] for pair in pairs)), "share": before},
+        "before": {"hr@10": own / sum(changed for _, _, changed in pairs), "share": before},
         "lowest": {"share": float(shares.min()), "after": int(shares.argmin()) + WINDOW},
         "best": {"share": float(shares.max()), "after": int(shares.argmax()) + WINDOW},
         "last_1000": {"hr@10": float(ours[-1000:].mean() / len(pairs)), "share": _ratio(ours[-1000:], theirs[-1000:])},
