@@ -5,7 +5,7 @@
 A simulated world. The first 70 % of its events train. Soon after, within a day, fake users, 1 % as many as there are
 honest ones, each take ten items of the less popular half and as many popular ones. The stream is replayed twice, with
 their events and without; all else is the same, the fit included. Measured over the questions of honest users in the
-seven days from the beginning of the attack: exposure, the share of places in their top ten that the pushed items fill,
+four days from the beginning of the attack: exposure, the share of places in their top ten that the pushed items fill,
 and NDCG@10. Both are also given for the first two of these days alone, when it is at its worst. Intervals are 95 % over
 honest users, those of all seeds together, each drawn with all of their questions in both streams.
 """
@@ -39,7 +39,7 @@ COMPARISONS = ("recent-popularity-1d", "recent-popularity-7d", "online-item-knn"
 SYSTEMS = (WHOLE, STATIC, FROZEN, *COMPARISONS)
 #: At most so many times the exposure, and so much of NDCG@10 lost.
 MOST_EXPOSURE, MOST_LOST = 2.0, 0.01
-DAYS, WORST_DAYS = 7.0, 2.0
+DAYS, WORST_DAYS = 4.0, 2.0
 ATTACKED, CLEAN = "with", "without"
 DAY_MS = 86_400_000
 
@@ -146,8 +146,8 @@ def summary(seen: Sequence[Seen]) -> dict[str, Any]:
         "pushed_items_events_in_training": [one.pushed_before for one in seen],
         "wanted": {"exposure_ratio": MOST_EXPOSURE, "ndcg_lost": MOST_LOST},
     }
-    for period in ("seven days", "first two days"):
-        rows = [np.ones_like(one.worst) if period == "seven days" else one.worst for one in seen]
+    for period in ("four days", "first two days"):
+        rows = [np.ones_like(one.worst) if period == "four days" else one.worst for one in seen]
         told[period] = {"questions": sum(int(one.sum()) for one in rows)}
         told[period] |= {name: _readings(seen, rows, name) for name in seen[0].exposure}
     return told
@@ -194,7 +194,7 @@ def _over(own: float, other: float) -> float:
 
 
 def print_table(result: Mapping[str, Any]) -> None:
-    for period in ("seven days", "first two days"):
+    for period in ("four days", "first two days"):
         print(f"\n{period}: {result[period]['questions']:,} questions, {len(result['fake_events'])} seeds")
         print(f"{'':22} exposure with, without, ratio [95 %]; NDCG@10 with, without, change [95 %]")
         for name, one in result[period].items():
