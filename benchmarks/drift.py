@@ -9,6 +9,12 @@ better. A system's share is its HR@10 over the oracle's on the same events. It i
 window of events, all of them after the change, reaches 90 % of the oracle's; a second reading takes 90 % of its own
 share before the change. `hits` counts what was taken; `expected` sums the true chances of the ten items shown, which
 is the same without the luck of the draw. Windows of all seeds are taken together, event by event since the change.
+
+    python benchmarks/drift.py --informed --seeds 0 1 2 3 4 --out benchmarks/results/drift-informed.json
+
+Nothing is fitted here. The informed learner knows the world, the items and the moment of the change, all but the
+tastes: these it learns from each user's events, those since the change alone after it, by the rule of Bayes. It
+shows how fast anybody could be back who is not told the tastes.
 """
 
 from __future__ import annotations
@@ -23,21 +29,28 @@ from typing import Any
 import numpy as np
 import torch
 from _simulated import SMALL, TOP, chances, fit_world, fitted, replayed, stream_of
+from numpy.typing import NDArray
 
-from dynmm import Recommender
-from dynmm.assembly import Frozen, alone, retrained_backbone, with_adapter
+from dynmm import Dataset, Recommender
+from dynmm.assembly import Frozen, alone, known_events, retrained_backbone, with_adapter
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE
 from dynmm.evaluation.replay import Stream
+from dynmm.interactions.splits import SplitConfig, make_split
+from dynmm.randomness import generator
 from dynmm.simulation import SuddenDrift, World, WorldConfig, simulate
+from dynmm.simulation.catalogue import SUCCESSOR_CHANCES
 from dynmm.storage import write_json
 from dynmm.system import Query, Rankings, System
 from dynmm.types import Events, FloatArray
 
-ORACLE, NIGHTLY, RETRAINED = "oracle", "dynmm/nightly-counts", "backbone-retrained-1d"
+ORACLE, INFORMED = "oracle", "informed learner"
+NIGHTLY, RETRAINED = "dynmm/nightly-counts", "backbone-retrained-1d"
 COMPARISONS = ("item-knn", "online-item-knn", "session-knn", "recent-popularity-7d")
 SYSTEMS = (WHOLE, STATIC, FROZEN, NIGHTLY, RETRAINED, *COMPARISONS)
 WANTED, WINDOW, BLOCK = 0.9, 200, 250
 DAY_MS = 86_400_000
+#: Tastes that the informed learner weighs against each other.
+GUESSES = 4_000
 
 
 def main() -> None:
@@ -48,13 +61,17 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=12_000)
     parser.add_argument("--at", type=float, default=0.83, help="when tastes change, as a share of the span")
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="by default all")
+    parser.add_argument("--informed", action="store_true", help="the informed learner alone, without any fit")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one override; repeatable")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     config = world_config(arguments.users, arguments.items, arguments.events, arguments.at)
     seen: list[Seen] = []
     for seed in arguments.seeds:
-        seen.append(measure(config, seed, arguments.set, arguments.system or SYSTEMS))
+        if arguments.informed:
+            seen.append(measure_informed(config, seed))
+        else:
+            seen.append(measure(config, seed, arguments.set, arguments.system or SYSTEMS))
         result = summary(seen)
         print_table(result)
         if arguments.out is not None:
@@ -122,11 +139,8 @@ def measure(config: WorldConfig, seed: int, assignments: Sequence[str], names: S
     world = simulate(config, seed)
     recommender = fit_world(world, assignments, seed)
     stream = stream_of(recommender)
-    assert isinstance(config.drift, SuddenDrift)
-    changed = int(np.searchsorted(stream.times, world.moment_ms(config.drift.at)))
-    assert WINDOW <= changed < len(stream.events) - WINDOW, "tastes change within the stream: choose another --at"
-    seen = Seen(seed, len(stream.base.events), changed)
-    truth = _add_oracle(seen, world, stream)
+    seen = _seen(world, stream)
+    truth = _add_known(seen, world, stream)
     rows = np.arange(len(truth))[:, None]
     for name in names:
         outcome, lists = replayed(name, _systems(recommender, stream)[name](), stream)
@@ -136,12 +150,82 @@ def measure(config: WorldConfig, seed: int, assignments: Sequence[str], names: S
     return seen
 
 
-def _add_oracle(seen: Seen, world: World, stream: Stream) -> FloatArray:
+def measure_informed(config: WorldConfig, seed: int) -> Seen:
+    """The oracle and the informed learner through one world."""
+    world = simulate(config, seed)
+    split = make_split(world.dataset(), SplitConfig(name="stream"), seed)
+    assert split.stream is not None
+    stream = Stream.of(known_events(split), split.stream, window="1h")
+    seen = _seen(world, stream)
+    _add_known(seen, world, stream)
+    return seen
+
+
+class Informed:
+    """Learns a user's tastes, and nothing else: G guesses of them are weighed by the events that came of them."""
+
+    def __init__(self, world: World, base: Dataset) -> None:
+        self._world, config = world, world.config
+        draws = generator(world.seed, "guesses").gamma(config.taste_focus, size=(GUESSES, config.factors)) + 1e-12
+        self._guesses = draws / draws.sum(axis=1, keepdims=True)
+        self._weights = np.zeros((base.n_users, GUESSES))
+        self._previous: dict[int, int] = {}
+        self._learn_all(base.events.take(base.in_time_order()))
+
+    def lists(self, stream: Stream, changed: int) -> NDArray[np.int64]:
+        """(N, 10) the best items of each event; what was learned before event `changed` is forgotten there."""
+        found = []
+        for row, (user, moment) in enumerate(zip(stream.events.users.tolist(), stream.times.tolist(), strict=True)):
+            if row == changed:
+                self._weights[:] = 0.0
+            weights = np.exp(self._weights[user] - self._weights[user].max())
+            mixture = weights @ self._guesses / weights.sum()
+            every = np.arange(self._world.config.items)
+            found.append(np.argsort(-self._chances(mixture[None], user, moment, every)[0], kind="stable")[:TOP])
+            self._learn_all(stream.events.take(slice(row, row + 1)))
+        return np.stack(found)
+
+    def _chances(
+        self, mixtures: FloatArray, user: int, moment: int, items: NDArray[np.integer[Any]]
+    ) -> NDArray[np.float64]:
+        """(M, K) how likely the user takes each of the items next, under each of (M, F) mixtures of tastes."""
+        config, catalogue = self._world.config, self._world.catalogue
+        there = catalogue.there((moment - self._world.start_ms) / 1000)
+        weights, popular = catalogue.weights * there, catalogue.popularity * there
+        liked = mixtures @ (weights[:, items] / weights.sum(axis=1, keepdims=True))
+        chances: NDArray[np.float64] = (1 - config.noise) * liked + config.noise * popular[items] / popular.sum()
+        if user in self._previous:
+            follow = np.zeros(len(there))
+            np.add.at(follow, catalogue.successors[self._previous[user]], config.sequence * SUCCESSOR_CHANCES)
+            follow[~there] = 0.0
+            chances = follow[items] + (1.0 - follow.sum()) * chances
+        return chances
+
+    def _learn_all(self, events: Events) -> None:
+        assert events.timestamps is not None
+        rows = zip(events.users.tolist(), events.items.tolist(), events.timestamps.tolist(), strict=True)
+        for user, item, moment in rows:
+            self._weights[user] += np.log(self._chances(self._guesses, user, moment, np.array([item]))[:, 0])
+            self._previous[user] = item
+
+
+def _seen(world: World, stream: Stream) -> Seen:
+    drift = world.config.drift
+    assert isinstance(drift, SuddenDrift)
+    changed = int(np.searchsorted(stream.times, world.moment_ms(drift.at)))
+    assert WINDOW <= changed < len(stream.events) - WINDOW, "tastes change within the stream: choose another --at"
+    return Seen(world.seed, len(stream.base.events), changed)
+
+
+def _add_known(seen: Seen, world: World, stream: Stream) -> FloatArray:
     """(N, I) the truth. Equal chances count against the oracle, as against everybody."""
-    truth = chances(world, stream)
-    taken = truth[np.arange(len(truth)), stream.events.items]
-    seen.hits[ORACLE] = ((truth >= taken[:, None]).sum(axis=1) <= TOP).astype(np.float64)
+    truth, items = chances(world, stream), stream.events.items
+    rows = np.arange(len(truth))
+    seen.hits[ORACLE] = ((truth >= truth[rows, items][:, None]).sum(axis=1) <= TOP).astype(np.float64)
     seen.expected[ORACLE] = np.sort(truth, axis=1)[:, -TOP:].sum(axis=1)
+    lists = Informed(world, stream.base).lists(stream, seen.changed)
+    seen.hits[INFORMED] = (lists == items[:, None]).any(axis=1).astype(np.float64)
+    seen.expected[INFORMED] = truth[rows[:, None], lists].sum(axis=1)
     return truth
 
 
@@ -172,7 +256,9 @@ def summary(seen: Sequence[Seen]) -> dict[str, Any]:
         told[kind] = {name: _readings(seen, kind, name) for name in names}
         for reading in ("to_oracle", "to_own"):
             told[kind][f"{reading}, share of {RETRAINED}"] = _ratios(told[kind], reading)
-    told["update_seconds"] = {name: float(np.mean([one.update_seconds[name] for one in seen])) for name in names[1:]}
+    told["update_seconds"] = {
+        name: float(np.mean([one.update_seconds[name] for one in seen])) for name in seen[0].update_seconds
+    }
     return told
 
 
