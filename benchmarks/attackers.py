@@ -29,7 +29,7 @@ from dynmm.assembly import Frozen, alone, with_adapter
 from dynmm.evaluation.bootstrap import interval, resampled_means
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE
 from dynmm.evaluation.replay import Stream
-from dynmm.evaluation.scores import Users
+from dynmm.evaluation.scores import Users, json_ready
 from dynmm.simulation import AttackConfig, World, WorldConfig, simulate
 from dynmm.storage import write_json
 from dynmm.system import System
@@ -68,7 +68,7 @@ def main() -> None:
         if arguments.out is not None:
             facts: dict[str, Any] = {"date": datetime.date.today().isoformat(), "torch": torch.__version__}
             facts |= {"seeds": arguments.seeds[: len(seen)], "set": [*SMALL, *arguments.set]}
-            write_json(arguments.out, facts | {"world": config.model_dump(mode="json")} | result)
+            write_json(arguments.out, json_ready(facts | {"world": config.model_dump(mode="json")} | result))
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,6 +36,7 @@ from dynmm import Recommender
 from dynmm.assembly import Frozen, alone, known_events, retrained_backbone, with_adapter
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE
 from dynmm.evaluation.replay import Stream
+from dynmm.evaluation.scores import json_ready
 from dynmm.interactions.splits import SplitConfig, make_split
 from dynmm.simulation import SuddenDrift, World, WorldConfig, simulate
 from dynmm.storage import write_json
@@ -76,7 +77,7 @@ def main() -> None:
         if arguments.out is not None:
             facts: dict[str, Any] = {"date": datetime.date.today().isoformat(), "torch": torch.__version__}
             facts |= {"seeds": arguments.seeds[: len(seen)], "set": [*SMALL, *arguments.set]}
-            write_json(arguments.out, facts | {"world": config.model_dump(mode="json")} | result)
+            write_json(arguments.out, json_ready(facts | {"world": config.model_dump(mode="json")} | result))
 
 
 def world_config(users: int, items: int, events: int, at: float) -> WorldConfig:

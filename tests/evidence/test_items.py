@@ -14,7 +14,7 @@ from dynmm import Dataset, DatasetInfo
 from dynmm.errors import ArtefactError, ConfigError, DataError, UnsupportedByData
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.ledger import Ledger
-from dynmm.evidence.trend import ItemTrend
+from dynmm.evidence.trend import ItemTrend, TrendSettings
 from dynmm.testing.data import dataset_of
 from dynmm.types import Events
 
@@ -100,6 +100,36 @@ def test_new_items_are_counted() -> None:
     assert (learned.n_items, learned.users_of(11), learned.events[11], learned.users_of(99)) == (12, 1, 2, 0)
     assert learned.trend is not None
     assert learned.trend.users(7)[11] == 1
+
+
+@given(told=TOLD, share=st.floats(0, 1), asked=st.lists(st.integers(0, 2_400), min_size=1, max_size=6))
+@settings(max_examples=30, deadline=None)
+def test_nobody_has_more_to_say_than_their_say(told: Told, share: float, asked: list[int]) -> None:
+    say, fitted = 2, int(share * len(told))
+    learned = ItemStatistics.of(timed(told[:fitted]), TrendSettings(say=say))
+    built = ItemStatistics.of(timed(told), TrendSettings(say=say)).trend
+    assert learned.trend is not None
+    assert built is not None
+    for start in range(fitted, len(told)):
+        learned.append(events_of(told[start : start + 1]))
+        learned.trend.said(7, START + asked[0] * 3_600_000)
+    for hours in sorted(asked):  # moments that move on go step by step
+        moment = START + hours * 3_600_000
+        for days in (1, 7, 30):
+            every = [(user, 0, 0) for user in range(5)] + told
+            pairs = {(u, i) for u, i, at in every if hours - 24 * days < at <= hours}
+            expected = np.zeros(7)
+            for user, item in pairs:
+                expected[item] += min(1.0, say / sum(other == user for other, _ in pairs))
+            np.testing.assert_allclose(built.said(days, moment), expected, atol=1e-4)
+            np.testing.assert_array_equal(learned.trend.said(days, moment), built.said(days, moment))
+            assert learned.trend.users(days, moment).tolist() == [sum(i == item for _, i in pairs) for item in range(7)]
+
+
+def test_without_a_say_everybody_counts_in_full() -> None:
+    trend = ItemStatistics.of(timed([(1, item, 5) for item in range(7)])).trend
+    assert trend is not None
+    assert trend.said(1).tolist() == trend.users(1).tolist()
 
 
 def test_without_timestamps_there_is_no_trend() -> None:

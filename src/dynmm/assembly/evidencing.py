@@ -43,7 +43,7 @@ def terms_of(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) 
     """Facts of the data set's events, and of what the joint stage knows of the items of its fit."""
     return Terms(
         pairs=PairStatistics.of(dataset, settings.pairs),
-        items=ItemStatistics.of(dataset, TrendSettings(days=settings.trend_days)),
+        items=ItemStatistics.of(dataset, TrendSettings(days=settings.trend_days, say=settings.trend_say)),
         likeness=() if joint is None else tuple(Likeness.of(one) for one in joint.joined.features),
         attributes=AttributeTable.of(dataset.item_table),
         recencies=settings.recencies,
@@ -180,11 +180,11 @@ def load_evidence(
         items = ItemStatistics.load(folder)
     elif recount:
         pairs = PairStatistics.of(counted, settings.pairs)
-        items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days))
+        items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days, say=settings.trend_say))
     else:
         own = Sequences(np.array(counted.offsets, np.int64), np.array(counted.events.items, np.int32))
         pairs = PairStatistics(pairs.settings, pairs.tables, own, ordered=pairs.ordered, fading=pairs.fading)
-        items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days))
+        items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days, say=settings.trend_say))
     terms: Terms | NeighbourTerms = Terms(
         pairs=pairs,
         items=items,

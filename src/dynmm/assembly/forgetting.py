@@ -109,5 +109,5 @@ def _refreshed(recommender: Recommender, split: Split) -> Whole:
 def _recounted(evidence: EvidenceScore, counted: Dataset, config: Config) -> EvidenceScore:
     settings = config.evidence
     pairs = PairStatistics.of(counted, settings.pairs)
-    items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days))
+    items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days, say=settings.trend_say))
     return replace(evidence, terms=replace(evidence.terms, pairs=pairs, items=items))

@@ -1,4 +1,4 @@
-"""Distinct users of each item within the last days before a moment."""
+"""Distinct users of each item within the last days before a moment, and what these users have to say together."""
 
 from __future__ import annotations
 
@@ -72,3 +72,70 @@ class LatelyCounts:
     def nbytes(self) -> int:
         """Bytes, with some 120 for each pair of user and item in the window."""
         return self._users.nbytes + 120 * len(self._held)
+
+
+class LatelySay(LatelyCounts):
+    """The same, where a user who took more than `say` distinct items in the window counts less with each of them.
+
+    With n items each counts say / n, so that nobody adds more than `say` in all. Sums are of whole numbers, so they
+    are the same to the bit whichever way the window came to where it is.
+    """
+
+    #: What one user counts in full.
+    WHOLE: ClassVar[int] = 1 << 20
+
+    def __init__(self, timeline: Timeline, span_ms: int, say: int) -> None:
+        super().__init__(timeline, span_ms)
+        self._say = say
+        self._items: dict[int, set[int]] = {}
+
+    def said(self, moment: int, n_items: int) -> NDArray[np.float64]:
+        """(I,) users, each by their say. moment: ms UTC. n_items: at least as many as there are in the timeline."""
+        return self.users(moment, n_items) / self.WHOLE
+
+    def _count(self, first: int, last: int) -> None:
+        super()._count(first, last)
+        pairs = np.fromiter(self._held, dtype=np.int64, count=len(self._held))
+        items, users = pairs >> 32, pairs & 0xFFFFFFFF
+        _, places, counts = np.unique(users, return_inverse=True, return_counts=True)
+        shares = np.asarray([self._share(int(count)) for count in counts], dtype=np.int64)
+        self._users = np.zeros(len(self._users), dtype=np.int64)
+        np.add.at(self._users, items, shares[places])
+        self._items = {}
+        for user, item in zip(users.tolist(), items.tolist(), strict=True):
+            self._items.setdefault(user, set()).add(item)
+
+    def _step(self, first: int, last: int) -> None:
+        for pair in self._timeline.pairs[self._last : last].tolist():
+            self._held[pair] += 1
+            if self._held[pair] == 1:
+                self._have(pair & 0xFFFFFFFF, pair >> 32, 1)
+        for pair in self._timeline.pairs[self._first : first].tolist():
+            self._held[pair] -= 1
+            if not self._held[pair]:
+                del self._held[pair]
+                self._have(pair & 0xFFFFFFFF, pair >> 32, -1)
+
+    def _have(self, user: int, item: int, change: int) -> None:
+        """The user has the item in the window, or has it no more: what their others count follows."""
+        own = self._items.setdefault(user, set())
+        before = self._share(len(own))
+        if change < 0:
+            own.discard(item)
+        after = self._share(len(own) + (change > 0))
+        if own and before != after:
+            self._users[np.fromiter(own, dtype=np.int64, count=len(own))] += after - before
+        if change > 0:
+            own.add(item)
+        elif not own:
+            del self._items[user]
+        self._users[item] += after if change > 0 else -before
+
+    def _share(self, items: int) -> int:
+        """What each of so many items counts."""
+        return self.WHOLE if items <= self._say else self.WHOLE * self._say // items
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes, with some 180 for each pair of user and item in the window."""
+        return super().nbytes + 60 * len(self._held)

@@ -28,6 +28,12 @@ class EvidenceSettings(Settings):
     trend_days: tuple[int, ...] = Field(
         (1, 7, 30), description="Windows of the trend, in days; only where events have timestamps."
     )
+    trend_say: int | None = Field(
+        None,
+        ge=1,
+        description="Distinct items of one person in a window of the trend that count in full; of more than these, "
+        "each counts so much less that nobody has more to say. Fewer means fake users push less. null: no bound.",
+    )
     neighbours: int = Field(8, ge=1, description="Neighbours of an item in the variant paper.")
     users: int = Field(20_000, ge=1, description="At most so many held-back events teach the weights.")
     least_users: int = Field(50, ge=1, description="With fewer of them nothing is learned, and evidence stays out.")

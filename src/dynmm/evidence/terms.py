@@ -233,11 +233,11 @@ class Terms:
         return (HALF_KNOWN / (self.taken(items) + HALF_KNOWN)).astype(np.float32)
 
     def trend(self, as_of: int | None, days: int) -> NDArray[np.float32]:
-        """(I,) log(1 + distinct people within the days before a moment); 0 where there is no moment."""
+        """(I,) log(1 + distinct people, each by their say, in the days before a moment); 0 where there is no moment."""
         out = np.zeros(self.n_items, dtype=np.float32)
         if as_of is not None and self.items.trend is not None:
             # Events at the very moment are those that are asked about.
-            counted = self.items.trend.users(days, as_of - 1)[: self.n_items]
+            counted = self.items.trend.said(days, as_of - 1)[: self.n_items]
             out[: len(counted)] = np.log1p(counted)
         return out
 

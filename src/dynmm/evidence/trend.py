@@ -11,7 +11,7 @@ from pydantic import Field
 from dynmm.configuration import Settings
 from dynmm.errors import ConfigError, UnsupportedByData
 from dynmm.evidence.fading import Fading
-from dynmm.evidence.lately import LatelyCounts
+from dynmm.evidence.lately import LatelyCounts, LatelySay
 from dynmm.evidence.tail import Tail
 from dynmm.evidence.timeline import Timeline
 from dynmm.interactions.dataset import Dataset
@@ -27,6 +27,7 @@ class TrendSettings(Settings):
 
     half_lives_days: tuple[float, ...] = Field((1.0, 7.0, 30.0), description="days after which an event counts half")
     days: tuple[int, ...] = Field((1, 7, 30), description="windows in which distinct users are counted, in days")
+    say: int | None = Field(None, ge=1, description="items of one user in a window that count in full; all if null")
 
 
 class ItemTrend:
@@ -48,6 +49,8 @@ class ItemTrend:
             for days, fading in self._fading.items()
         }
         self._lately = {days: LatelyCounts(timeline, days * _DAY_MS) for days in settings.days}
+        say, spans = settings.say, settings.days
+        self._say = {} if say is None else {days: LatelySay(timeline, days * _DAY_MS, say) for days in spans}
 
     @classmethod
     def of(cls, dataset: Dataset, settings: TrendSettings | None = None) -> ItemTrend:
@@ -79,7 +82,8 @@ class ItemTrend:
     def nbytes(self) -> int:
         """Bytes of the state."""
         masses = sum(mass.nbytes for mass in self._masses.values())
-        return self._timeline.nbytes + masses + sum(one.nbytes for one in self._lately.values())
+        kept = [*self._lately.values(), *self._say.values()]
+        return self._timeline.nbytes + masses + sum(one.nbytes for one in kept)
 
     def append(self, events: Events) -> None:
         """Take in more events, late ones too. Raises DataError for negative ids, or where times are missing."""
@@ -117,6 +121,13 @@ class ItemTrend:
     def users(self, days: int, moment: int | None = None) -> NDArray[np.int64]:
         """(I,) distinct users in the last `days` before a moment. Raises ConfigError for days that are not kept."""
         return self._window(days).users(self._moment(moment), self.n_items)
+
+    def said(self, days: int, moment: int | None = None) -> NDArray[np.float64]:
+        """(I,) the same users, each by their say, see `LatelySay`. Raises ConfigError for days that are not kept."""
+        if not self._say:
+            return self.users(days, moment).astype(np.float64)
+        self._window(days)
+        return self._say[days].said(self._moment(moment), self.n_items)
 
     def ranks(self, days: int, moment: int | None = None) -> NDArray[np.int64]:
         """(I,) 1 and the number of items that more people took in the last `days`; equals share a rank."""
