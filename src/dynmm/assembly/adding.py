@@ -43,12 +43,12 @@ def add_items(recommender: Recommender, items: Any, media: Any, features: Path |
     assert joint is not None, "without a joint stage nothing was encoded"
     joint.with_items(encoded)  # what does not fit is refused before the log tells of it
     live = writable(recommender)
-    number = len(live.arrivals)
-    # What they are is kept before the log tells that they came.
+    # What they are is kept before the log tells that they came. What a kill in between left behind is replaced.
+    number = live.admitted
     arrival = Arrival(table, tuple(encoded))
     if live.home is not None:
         write_arrival(arrival, live.home, number)
-    live.arrivals.append(arrival)
+    live.arrivals[number:] = [arrival]
     live.log.mark(ITEMS, {"number": number, "ids": table[ITEM].to_list()})
     follow(recommender)
 

@@ -109,6 +109,20 @@ def test_events_wait_for_their_items_and_count_when_those_come(run: Path, twin: 
         assert whole_of(other).learned_events().items.tolist() == whole_of(again).learned_events().items.tolist()
 
 
+def test_items_of_which_a_kill_left_no_word_in_the_log_stand_in_nobodys_place(run: Path, twin: Path) -> None:
+    with Recommender.from_pretrained(twin) as other:
+        other.add_items([{"item_id": "ghost", "title": "Film 3"}])
+    # As after a kill between the two: what the item is was written, and the log was not told.
+    shutil.copytree(twin / "state" / "added", run / "state" / "added")
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        recommender.learn(events_of(5))
+        state = live_sha256(recommender)
+    again = Recommender.from_pretrained(run)
+    assert live_sha256(again) == state
+    assert ("ghost" in again.items, "fresh" in again.items) == (False, True)
+
+
 def test_a_clock_in_the_future_moves_nothing_else(run: Path) -> None:
     wrong = {"event_id": "w", "user_id": "u1", "item_id": "i5", "timestamp": 4_000_000_000_000}
     with Recommender.from_pretrained(run) as recommender:
