@@ -1,6 +1,6 @@
 """Learning while serving: events a second that are durable and counted, and the wait from an event to its effect.
 
-    python benchmarks/online_speed.py --events 100000 --rate 1000 --out benchmarks/results/online_speed.json
+    python benchmarks/online_speed.py --events 20000 --rate 1000 --seconds 30 --out benchmarks/results/online_speed.json
 
 A small simulated world is fitted once. Then more of the same world's events are learned in batches: written to the log
 of the run, durably, counted in every statistic, and a seeded share of them taught to the adapter. The wait is from the
