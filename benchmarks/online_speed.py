@@ -48,7 +48,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dynmm-online-") as folder:
         run = Path(folder) / "run"
         _fit(Path(folder), arguments.share).save_pretrained(run)
-        result = {"date": datetime.date.today().isoformat(), "cores": os.cpu_count(), "load": os.getloadavg()[0]}
+        result: dict[str, Any] = {
+            "date": datetime.date.today().isoformat(),
+            "cores": os.cpu_count(),
+            "load": os.getloadavg()[0],
+        }
         result |= {"users": _USERS, "items": _ITEMS, "share": arguments.share}
         result |= _learn(run, arguments.events, arguments.waits)
         if arguments.rate:
