@@ -178,3 +178,25 @@ def test_a_file_that_is_a_folder_is_named(tmp_path: Path) -> None:
     path.mkdir()
     with pytest.raises(StorageError, match=f"{path.name} cannot be used.*DYNMM_CACHE"), cache.shelf("one"):
         raise AssertionError("the shelf opened")
+
+
+def test_many_who_open_a_new_cache_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    errors: list[BaseException] = []
+
+    def opened(folder: Path, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            with FeatureCache(folder).shelf("shared"):
+                pass
+        except StorageError as error:
+            errors.append(error)
+
+    for number in range(40):
+        together = threading.Barrier(4)
+        folder = tmp_path / str(number)
+        threads = [threading.Thread(target=opened, args=(folder, together)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not errors

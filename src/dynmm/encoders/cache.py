@@ -11,6 +11,7 @@ import hashlib
 import logging
 import sqlite3
 import struct
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ class Shelf:
     def _connected(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=_PATIENCE)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(connection)
             # A power cut may cost the last batches, never the file.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(_SCHEMA)
@@ -193,3 +194,17 @@ def _unpacked(key: object, body: object, checksum: object) -> Known | None:
     return Known(
         None if width < 0 else numbers[:width], quality, None if named < 0 else numbers[max(width, 0) :], refusal
     )
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log. Where two switch at once SQLite gives up on one without waiting: it tries again."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
