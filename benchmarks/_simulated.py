@@ -5,20 +5,26 @@ N events of the stream, I items, k ranks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from dynmm import Recommender, baselines
-from dynmm.assembly import FitOptions, fit, known_events
+from dynmm.assembly import FitOptions, Frozen, alone, fit, known_events, with_adapter
 from dynmm.config import read_config
+from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE
 from dynmm.evaluation.prequential import Replayed, replay
 from dynmm.evaluation.ranking import DEPTH
 from dynmm.evaluation.replay import Replay, Stream
-from dynmm.simulation import World
+from dynmm.evaluation.scores import json_ready
+from dynmm.simulation import World, WorldConfig
+from dynmm.storage import write_json
 from dynmm.system import Query, Rankings, System
 from dynmm.types import Events
 
@@ -71,6 +77,23 @@ def fit_world(world: World, assignments: Sequence[str], seed: int) -> Recommende
         options = FitOptions(on_stage=lambda stage: bar.set_description(f"seed {seed}: {stage}"))
         config = read_config(None, [*SMALL, *assignments])
         return fit(world.dataset(), config, split="stream", seed=seed, options=options).recommender
+
+
+def ours(recommender: Recommender) -> dict[str, Callable[[], System]]:
+    """The whole walk, all but its adapter, and all of it standing still; each begins anew when it is called."""
+    return {
+        WHOLE: lambda: with_adapter(recommender, "1h"),
+        STATIC: lambda: alone(recommender),
+        FROZEN: lambda: Frozen(alone(recommender)),
+    }
+
+
+def keep(out: Path | None, seeds: list[int], assignments: Sequence[str], config: WorldConfig, result: Any) -> None:
+    """Write what was found, with what it hangs on, where a file is wanted."""
+    if out is not None:
+        facts: dict[str, Any] = {"date": datetime.date.today().isoformat(), "torch": torch.__version__}
+        facts |= {"seeds": seeds, "set": [*SMALL, *assignments]}
+        write_json(out, json_ready(facts | {"world": config.model_dump(mode="json")} | result))
 
 
 def stream_of(recommender: Recommender) -> Stream:

@@ -15,25 +15,21 @@ honest users, those of all seeds together, each drawn with all of their question
 from __future__ import annotations
 
 import argparse
-import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from _simulated import SMALL, fit_world, fitted, replayed, stream_of
+from _simulated import fit_world, fitted, keep, ours, replayed, stream_of
 from numpy.typing import NDArray
 
 from dynmm import Recommender
-from dynmm.assembly import Frozen, alone, with_adapter
 from dynmm.evaluation.bootstrap import interval, resampled_means
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE
 from dynmm.evaluation.replay import Stream
-from dynmm.evaluation.scores import Users, json_ready
+from dynmm.evaluation.scores import Users
 from dynmm.simulation import AttackConfig, World, WorldConfig, simulate
-from dynmm.storage import write_json
 from dynmm.system import System
 from dynmm.types import BoolArray, FloatArray
 
@@ -67,10 +63,7 @@ def main() -> None:
         seen.append(measure(config, seed, arguments.set, arguments.system or SYSTEMS))
         result = summary(seen)
         print_table(result)
-        if arguments.out is not None:
-            facts: dict[str, Any] = {"date": datetime.date.today().isoformat(), "torch": torch.__version__}
-            facts |= {"seeds": arguments.seeds[: len(seen)], "set": [*SMALL, *arguments.set]}
-            write_json(arguments.out, json_ready(facts | {"world": config.model_dump(mode="json")} | result))
+        keep(arguments.out, arguments.seeds[: len(seen)], arguments.set, config, result)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +124,7 @@ def _streams(world: World, recommender: Recommender) -> tuple[Stream, Stream, in
 
 
 def _systems(recommender: Recommender, stream: Stream) -> dict[str, Callable[[], System]]:
-    ours: dict[str, Callable[[], System]] = {
-        WHOLE: lambda: with_adapter(recommender, "1h"),
-        STATIC: lambda: alone(recommender),
-        FROZEN: lambda: Frozen(alone(recommender)),
-    }
-    return ours | {name: lambda name=name: fitted(name, stream) for name in COMPARISONS}
+    return ours(recommender) | {name: lambda name=name: fitted(name, stream) for name in COMPARISONS}
 
 
 def summary(seen: Sequence[Seen]) -> dict[str, Any]:

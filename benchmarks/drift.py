@@ -21,25 +21,21 @@ shows how fast anybody could be back who is not told the tastes.
 from __future__ import annotations
 
 import argparse
-import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from _informed import Informed
-from _simulated import SMALL, TOP, chances, fit_world, fitted, replayed, stream_of
+from _simulated import TOP, chances, fit_world, fitted, keep, ours, replayed, stream_of
 
 from dynmm import Recommender
-from dynmm.assembly import Frozen, alone, known_events, retrained_backbone, with_adapter
+from dynmm.assembly import alone, known_events, retrained_backbone
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE
 from dynmm.evaluation.replay import Stream
-from dynmm.evaluation.scores import json_ready
 from dynmm.interactions.splits import SplitConfig, make_split
 from dynmm.simulation import SuddenDrift, World, WorldConfig, simulate
-from dynmm.storage import write_json
 from dynmm.system import Query, Rankings, System
 from dynmm.types import Events, FloatArray
 
@@ -74,10 +70,7 @@ def main() -> None:
             seen.append(measure(config, seed, arguments.set, arguments.system or SYSTEMS))
         result = summary(seen)
         print_table(result)
-        if arguments.out is not None:
-            facts: dict[str, Any] = {"date": datetime.date.today().isoformat(), "torch": torch.__version__}
-            facts |= {"seeds": arguments.seeds[: len(seen)], "set": [*SMALL, *arguments.set]}
-            write_json(arguments.out, json_ready(facts | {"world": config.model_dump(mode="json")} | result))
+        keep(arguments.out, arguments.seeds[: len(seen)], arguments.set, config, result)
 
 
 def world_config(users: int, items: int, events: int, at: float) -> WorldConfig:
@@ -184,14 +177,11 @@ def _add_known(seen: Seen, world: World, stream: Stream) -> FloatArray:
 def _systems(recommender: Recommender, stream: Stream) -> dict[str, Callable[[], System]]:
     split = recommender.split
     assert split is not None
-    ours: dict[str, Callable[[], System]] = {
-        WHOLE: lambda: with_adapter(recommender, "1h"),
-        STATIC: lambda: alone(recommender),
-        FROZEN: lambda: Frozen(alone(recommender)),
+    more: dict[str, Callable[[], System]] = {
         NIGHTLY: lambda: NightlyCounts(alone(recommender)),
         RETRAINED: lambda: retrained_backbone(recommender, split, RETRAINED, 1.0),
     }
-    return ours | {name: lambda name=name: fitted(name, stream) for name in COMPARISONS}
+    return ours(recommender) | more | {name: lambda name=name: fitted(name, stream) for name in COMPARISONS}
 
 
 def summary(seen: Sequence[Seen]) -> dict[str, Any]:

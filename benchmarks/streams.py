@@ -100,6 +100,7 @@ def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None,
 
         outcome = run_stream(stream, lineup, data_sha256="", retention=split.validation, progress=told)
     result = outcome.to_json()
+    del result["windows"]  # thousands of them; the blocks hold the curves
     result["over_best"] = _over_best(outcome.replays, stream, names)
     result["adapter"] = _adapter_facts(runs, result)
     print(f"\n{split.source.info.name}, stream/{mode}, {len(runs)} seeds, {len(stream.events):,} events")

@@ -39,11 +39,16 @@ WEIGHTS_FILE = "weights.json"
 CODE_VERSION = 2
 
 
+def items_of(dataset: Dataset, settings: EvidenceSettings) -> ItemStatistics:
+    """Counts and trends of single items."""
+    return ItemStatistics.of(dataset, TrendSettings(days=settings.trend_days, say=settings.trend_say))
+
+
 def terms_of(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) -> Terms:
     """Facts of the data set's events, and of what the joint stage knows of the items of its fit."""
     return Terms(
         pairs=PairStatistics.of(dataset, settings.pairs),
-        items=ItemStatistics.of(dataset, TrendSettings(days=settings.trend_days, say=settings.trend_say)),
+        items=items_of(dataset, settings),
         likeness=() if joint is None else tuple(Likeness.of(one) for one in joint.joined.features),
         attributes=AttributeTable.of(dataset.item_table),
         recencies=settings.recencies,
@@ -180,11 +185,11 @@ def load_evidence(
         items = ItemStatistics.load(folder)
     elif recount:
         pairs = PairStatistics.of(counted, settings.pairs)
-        items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days, say=settings.trend_say))
+        items = items_of(counted, settings)
     else:
         own = Sequences(np.array(counted.offsets, np.int64), np.array(counted.events.items, np.int32))
         pairs = PairStatistics(pairs.settings, pairs.tables, own, ordered=pairs.ordered, fading=pairs.fading)
-        items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days, say=settings.trend_say))
+        items = items_of(counted, settings)
     terms: Terms | NeighbourTerms = Terms(
         pairs=pairs,
         items=items,

@@ -10,16 +10,15 @@ from typing import Any
 from dynmm.artefact import CANDIDATES, MOVING, seal
 from dynmm.assembly.adding import write_arrival
 from dynmm.assembly.books import Books, counted_in
+from dynmm.assembly.evidencing import items_of
 from dynmm.assembly.live import BOUNDARY, LOG_FILE, Live, follow, writable
 from dynmm.assembly.logkeeping import take_snapshot
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Whole, known_events, set_moving, whole_of
 from dynmm.config import Config
 from dynmm.errors import UnknownIdError, UnsupportedByData
-from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.score import EvidenceScore
-from dynmm.evidence.trend import TrendSettings
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, without_user
 from dynmm.recommender import Recommender
@@ -109,5 +108,5 @@ def _refreshed(recommender: Recommender, split: Split) -> Whole:
 def _recounted(evidence: EvidenceScore, counted: Dataset, config: Config) -> EvidenceScore:
     settings = config.evidence
     pairs = PairStatistics.of(counted, settings.pairs)
-    items = ItemStatistics.of(counted, TrendSettings(days=settings.trend_days, say=settings.trend_say))
+    items = items_of(counted, settings)
     return replace(evidence, terms=replace(evidence.terms, pairs=pairs, items=items))
