@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from dynmm.adapter.learning import Weights
+from dynmm.adapter.learning import Weights, gained
+from dynmm.adapter.lessons import Lesson, slate
 from dynmm.adapter.online import OnlineAdapter
 from dynmm.adapter.settings import AdapterSettings
+from dynmm.protocols import VectorSpace
 from dynmm.system import Query
-from dynmm.types import UserHistory
+from dynmm.types import FloatArray, IntArray, UserHistory
 
 _ITEMS, _WIDTH, _HOUR = 40, 8, 3_600_000
 
@@ -42,6 +47,7 @@ def _adapter(space: Circle | None = None, **changes: Any) -> OnlineAdapter:
         "near": 8,
         "negatives": 12,
         "guard_events": 20,
+        "step_events": 8,
         "learning_rate": 0.01,
     }
     settings = AdapterSettings.model_validate({**named, "drift": False, **changes})
@@ -52,6 +58,21 @@ def _stream(count: int, seed: int = 0) -> list[tuple[int, int, int]]:
     """(user, item, time): whatever users had, they now take one of three items."""
     draws = np.random.default_rng(seed)
     return [(int(draws.integers(0, 12)), int(draws.integers(0, 3)), n * _HOUR // 10) for n in range(count)]
+
+
+class Products:
+    """A question to nothing but vectors."""
+
+    def __init__(self, query: Query) -> None:
+        self.query = query
+
+    def best(self, space: VectorSpace, k: int) -> IntArray:
+        scores = space.user_vectors([self.query.history])[0] @ space.item_vectors.t()
+        best: IntArray = scores.argsort(descending=True)[:k].numpy()
+        return best
+
+    def beside(self, items: IntArray) -> FloatArray:
+        return np.zeros(len(items))
 
 
 class Driver:
@@ -67,9 +88,7 @@ class Driver:
                 self.adapter.boundary(time)
             if self.adapter.wants(self.adapter.counted, user):
                 past = UserHistory(np.asarray(self.histories[user], np.int32))
-                scores = self.adapter.space.base.user_vectors([past]) @ self.adapter.space.base.item_vectors.t()
-                near = scores[0].argsort(descending=True)[:8].numpy()
-                self.adapter.observe(user, item, Query(past, time), near, None)
+                self.adapter.observe(user, item, Products(Query(past, time)))
             self.adapter.count(np.asarray([item]), time)
             self.histories[user].append(item)
         return self
@@ -112,7 +131,7 @@ def test_items_without_events_stand_where_they_stood() -> None:
     space = Circle()
     adapter = _adapter(space)
     Driver(adapter).feed(_stream(400))
-    assert adapter.space.hot.tolist() == [0, 1, 2]
+    assert adapter.trial.hot.tolist() == [0, 1, 2]
     assert torch.equal(adapter.space.item_vectors[3:], space.item_vectors[3:])
     assert not torch.equal(adapter.space.item_vectors[:3], space.item_vectors[:3])
 
@@ -157,7 +176,8 @@ def test_broken_updates_are_never_served(monkeypatch: pytest.MonkeyPatch, harm: 
         return loss
 
     monkeypatch.setattr(online, "step", breaking)
-    adapter = _adapter()
+    # Two steps at each boundary, so that a third of all steps breaks two thirds of the updates and no more.
+    adapter = _adapter(steps=2, step_events=10)
     driver = Driver(adapter)
     for start in range(0, 1_050, 10):
         driver.feed(_stream(1_050)[start : start + 10])
@@ -183,6 +203,52 @@ def test_a_version_that_fails_on_the_next_window_does_not_serve() -> None:
     assert len(window) == 1
 
 
+@pytest.mark.parametrize("serves", [True, False])
+def test_what_a_version_lifts_from_far_below_is_seen_whether_it_serves_or_not(serves: bool) -> None:
+    adapter = _adapter(near=4, negatives=1)
+    driver = Driver(adapter).feed(_stream(400))
+    if not serves:
+        adapter.guard.add([-1.0] * 5_000)
+        driver.feed([(user, item, time + 400 * _HOUR) for user, item, time in _stream(2)])
+        adapter.boundary(900 * _HOUR)
+    assert (adapter.version > 0) == serves
+    assert adapter.on_trial > 0
+    from_below = 0
+    for newest in range(3, _ITEMS):
+        asked = Products(Query(UserHistory(np.asarray([newest], np.int32)), None))
+        base, lifted = asked.best(adapter.trial.base, 4), asked.best(adapter.trial, 2)
+        adapter.observe(5, 17, asked)
+        told_from = adapter._waiting[-1].items[0, 1:7].numpy()
+        assert np.isin(base, told_from).all()
+        assert np.isin(lifted, told_from).all()
+        from_below += not np.isin(lifted, base).all()
+    assert from_below
+
+
+def test_the_rest_of_the_items_is_stood_for_by_those_that_are_drawn() -> None:
+    best, drawn = np.asarray([7, 3]), np.asarray([9, 3, 5, 8, 5])
+    items, standing = slate(3, best, np.asarray([8]), drawn, room=3, n_items=43)
+    assert items.tolist() == [3, 7, 3, 0, 9, 3, 5, 8, 5]
+    # 3 is the answer, 8 is no candidate, and the third place has no item; 40 others are stood for by three draws.
+    there = np.isfinite(standing)
+    assert there.tolist() == [True, True, False, False, True, False, True, False, True]
+    assert np.exp(standing[there]) == pytest.approx([1, 1, 40 / 3, 40 / 3, 40 / 3])
+
+
+def test_gains_are_counted_as_deep_as_ranks_are_known() -> None:
+    lesson = _lesson(np.asarray([[0.0, 0.0, 0.0, math.log(30)]]))
+    deep = torch.tensor([[1.0, 2.0, 0.0, 0.0]])
+    assert gained(deep, lesson, 4).tolist() == pytest.approx([1 / math.log2(3)])
+    assert gained(torch.tensor([[1.0, 1.0, 1.0, 0.0]]), lesson, 4).tolist() == pytest.approx([0.5])
+    assert gained(torch.tensor([[1.0, 0.0, 0.0, 2.0]]), lesson, 4).tolist() == [0.0]
+
+
+def _lesson(standing: NDArray[np.float64]) -> Lesson:
+    """One that says how many items each stands for, and nothing else."""
+    nothing = {one.name: torch.zeros(len(standing)) for one in fields(Lesson)}
+    return Lesson(**{**nothing, "standing": torch.from_numpy(standing.astype(np.float32))})
+
+
 def test_versions_are_kept_and_can_be_gone_back_to() -> None:
     adapter = _adapter(versions=3)
     Driver(adapter).feed(_stream(400))
@@ -192,7 +258,7 @@ def test_versions_are_kept_and_can_be_gone_back_to() -> None:
     assert adapter.version == wanted
     assert torch.equal(adapter.weights.raw, adapter.kept[wanted])
     adapter.roll_back(0)
-    assert torch.equal(adapter.space.item_vectors, adapter.space.base.item_vectors)
+    assert torch.equal(adapter.space.item_vectors, adapter.trial.base.item_vectors)
 
 
 def test_one_user_cannot_flood_a_window() -> None:
@@ -214,7 +280,7 @@ def test_items_that_come_can_be_learned_about() -> None:
     adapter = _adapter()
     driver = Driver(adapter).feed(_stream(100))
     wider = Circle(_ITEMS + 5)
-    wider.item_vectors[:_ITEMS] = adapter.space.base.item_vectors
+    wider.item_vectors[:_ITEMS] = adapter.trial.base.item_vectors
     adapter = driver.adapter = adapter.with_items(wider, wider.item_vectors)
     driver.feed([(user, _ITEMS + 2, time + 20 * _HOUR) for user, _, time in _stream(200)])
     assert _ITEMS + 2 in adapter.summaries.hot().tolist()

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-#: What was gained keeps so much of itself from one window to the next, so that the test is of late.
-_MEMORY = 0.98
+#: Events after which what was gained counts half, so that the test is of late.
+_HALF_LIFE = 2_000
 #: A version serves until it is shown, at this many standard errors, to be worse than what does not move.
 _ERRORS = 1.0
 
@@ -24,9 +24,10 @@ class Guard:
 
     def add(self, gains: list[float]) -> None:
         """The candidate's less the base's, event by event, on a window that the candidate had not seen."""
-        self.events = _MEMORY * self.events + len(gains)
-        self.gained = _MEMORY * self.gained + math.fsum(gains)
-        self.squares = _MEMORY * self.squares + math.fsum(gain * gain for gain in gains)
+        kept = 0.5 ** (len(gains) / _HALF_LIFE)
+        self.events = kept * self.events + len(gains)
+        self.gained = kept * self.gained + math.fsum(gains)
+        self.squares = kept * self.squares + math.fsum(gain * gain for gain in gains)
 
     @property
     def passes(self) -> bool:

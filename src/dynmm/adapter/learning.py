@@ -92,10 +92,13 @@ def losses(found: Tensor, lesson: Lesson, factor: float) -> Tensor:
     return torch.logsumexp(logits, dim=-1) - logits[:, 0]
 
 
-def gained(found: Tensor, lesson: Lesson) -> Tensor:
-    """(N,) 1 / log2(1 + rank) of what was taken, equal scores counted against it. found: (N, C) scores."""
-    ahead: Tensor = (found[:, 1:] >= found[:, :1]) * lesson.standing[:, 1:].exp()
-    reached: Tensor = 1.0 / torch.log2(2.0 + ahead.sum(-1))
+def gained(found: Tensor, lesson: Lesson, deepest: int) -> Tensor:
+    """(N,) 1 / log2(1 + rank) of what was taken, 0 below the ``deepest`` rank; equal scores count against it.
+
+    found: (N, C) scores. As deep as the best items of both sides are known, so that no rank is a guess.
+    """
+    ahead = ((found[:, 1:] >= found[:, :1]) * lesson.standing[:, 1:].exp()).sum(-1)
+    reached: Tensor = torch.where(ahead < deepest, 1.0 / torch.log2(2.0 + ahead), 0.0)
     return reached
 
 

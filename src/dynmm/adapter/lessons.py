@@ -1,19 +1,57 @@
-"""What the adapter learns from: events on the state just before each, and the reservoir of earlier ones.
+"""What the adapter learns from: questions with their answers, on the state just before each, and earlier ones.
 
 N events, C items of each (the one that was taken first), D width, S features.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynmm.protocols import VectorSpace
+from dynmm.system import Query
+from dynmm.types import FloatArray, IntArray
+
 Arrays = dict[str, NDArray[np.generic]]
+
+
+class Asked(Protocol):
+    """A question, and what all other stages say to it."""
+
+    query: Query
+
+    def best(self, space: VectorSpace, k: int) -> IntArray:
+        """The best k items with these vectors, best first; fewer where there are fewer."""
+
+    def beside(self, items: IntArray) -> FloatArray:
+        """(C,) what other stages add to the scores of some items."""
+
+
+def slate(
+    item: int, best: IntArray, exclude: IntArray, drawn: IntArray, *, room: int, n_items: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(C,) items that an answer is told from, itself first, and (C,) the logarithm of how many each stands for.
+
+    best: at most `room` items that are likely to be ranked first; they stand for themselves. exclude: no candidates.
+    drawn: of all items; they stand for the rest. C is 1 + room + drawn, whatever is found.
+    """
+    hard = np.full(room, -1, np.int64)
+    hard[: len(best)] = best
+    others = np.concatenate([hard, drawn])
+    rest = max(1, n_items - len(best) - len(exclude))
+    fresh = ~np.isin(drawn, np.concatenate([best, exclude, [item]]))
+    standing = np.zeros(len(others))
+    standing[room:] = math.log(rest / max(1, int(fresh.sum())))
+    # What is no candidate, the answer itself among them, tells nothing.
+    standing[np.concatenate([(hard < 0) | (hard == item), ~fresh])] = -np.inf
+    return np.concatenate([[item], np.maximum(others, 0)]), np.concatenate([[0.0], standing])
 
 
 @dataclass(frozen=True, eq=False)

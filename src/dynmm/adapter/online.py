@@ -1,5 +1,7 @@
 """The adapter through a stream: it observes events on the state before them, learns at boundaries, and serves versions.
 
+Versions are told from the base by what both rank first among all items, whether they serve or not.
+
 Everything follows from the events and their order. The same events, whole or in pieces, and with stops in between,
 give the same bits. N events, C items, I items of the catalogue, D width, P projected latents.
 """
@@ -11,7 +13,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,22 +25,18 @@ from torch.nn.functional import normalize
 from dynmm.adapter.drift import Drift
 from dynmm.adapter.guard import Guard
 from dynmm.adapter.learning import Rule, Weights, gained, losses, scores, shifts, step
-from dynmm.adapter.lessons import Lesson, Reservoir
+from dynmm.adapter.lessons import Asked, Lesson, Reservoir, slate
 from dynmm.adapter.model import Shape
 from dynmm.adapter.settings import AdapterSettings
 from dynmm.adapter.space import MovedSpace
-from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, user_activity, user_features
+from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, principal, user_activity, user_features
 from dynmm.protocols import VectorSpace
 from dynmm.randomness import derive_seed, generator, uniform
-from dynmm.system import Query
 from dynmm.types import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[np.generic]]
-
-#: What other stages add to the scores of (C,) candidates of a query.
-Beside = Callable[[Query, IntArray], FloatArray]
 
 #: Factors on the scores that the loss is tried with, and how much of what they reached is kept to the next window.
 #: Scores of stages that were fitted one after the other are far too sure of themselves: at factor 1 the loss mostly
@@ -50,7 +48,7 @@ _WILD = 10.0
 
 
 class OnlineAdapter:
-    """Observes, learns and serves. `space` is what ranks."""
+    """Observes, learns and serves. `space` is what ranks, `trial` what may rank next."""
 
     def __init__(
         self,
@@ -66,7 +64,7 @@ class OnlineAdapter:
         self.settings, self._seed, self._window_ms = settings, seed, window_ms
         paper = settings.variant == "paper"
         width = base.width
-        self._projection = _principal(base.item_vectors.cpu(), settings.dims)
+        self._projection = principal(base.item_vectors.cpu(), settings.dims)
         self._shape = Shape(width, PLAIN + self._projection.shape[1], settings.hidden, settings.gate)
         draws = torch.Generator().manual_seed(derive_seed(seed, "adapter"))
         start = self._shape.first_weights(draws, gate_bias=0.0 if paper else settings.gate_bias, zero=not paper)
@@ -75,17 +73,21 @@ class OnlineAdapter:
         self.reservoir = Reservoir(settings.replay)
         self.guard = Guard(settings.guard_events)
         self.drift = Drift(watch=settings.drift and not paper)
-        self.space = MovedSpace(base, *self._known(base, collaborative), self._shape, settings)
+        self.trial = MovedSpace(base, *self._known(base, collaborative), self._shape, settings)
         #: Weights by version, the newest few. Version 0 is the base as it is.
         self.kept: dict[int, Tensor] = {}
         self.version, self.candidate = 0, 0
+        #: The version that `trial` holds: the one that serves or, where the base does, the newest that was tested.
+        self.on_trial = 0
         #: Events counted at each boundary so far.
         self.boundaries: list[int] = []
         self.learned, self.refused = 0, 0
         self._share_seed = derive_seed(seed, "adapter share")
         self._tried = np.zeros(len(FACTORS))
         self._meetings: list[tuple[int, FloatArray]] = []
+        #: Of the window that is open; and of earlier ones, which tested what served, but have taught nothing yet.
         self._waiting: list[Lesson] = []
+        self._gathered: list[Lesson] = []
         self._by_user: dict[int, int] = {}
         self._window: int | None = None
         self._since = 0
@@ -99,7 +101,7 @@ class OnlineAdapter:
         twin.reservoir, twin.guard = copy.deepcopy(self.reservoir), copy.deepcopy(self.guard)
         twin.drift = Drift(watch=self.drift.watches)
         twin.drift.restore(self.drift.state())
-        twin._waiting, twin._by_user = list(self._waiting), dict(self._by_user)
+        twin._waiting, twin._gathered, twin._by_user = [*self._waiting], [*self._gathered], {**self._by_user}
         twin._meetings, twin._tried = list(self._meetings), self._tried.copy()
         twin.summaries = copy.deepcopy(self.summaries)
         twin._widen(base, collaborative)
@@ -107,11 +109,16 @@ class OnlineAdapter:
 
     def _widen(self, base: VectorSpace, collaborative: Tensor) -> None:
         self.summaries.widen(len(base.item_vectors))
-        moved = self.space
-        self.space = MovedSpace(base, *self._known(base, collaborative), self._shape, self.settings)
-        self.space.now = moved.now
+        moved = self.trial
+        self.trial = MovedSpace(base, *self._known(base, collaborative), self._shape, self.settings)
+        self.trial.now = moved.now
         # Others stand where they stood until the window ends.
-        self.space.serve(moved.weights, moved.hot, moved.moved())
+        self.trial.serve(moved.weights, moved.hot, moved.moved())
+
+    @property
+    def space(self) -> VectorSpace:
+        """The vectors that rank: those of the version that serves."""
+        return self.trial if self.version else self.trial.base
 
     @property
     def counted(self) -> int:
@@ -141,31 +148,39 @@ class OnlineAdapter:
         share = self.settings.share
         return share >= 1.0 or uniform(self._share_seed, position) < share
 
-    def observe(self, user: int, item: int, query: Query, near: IntArray, beside: Beside | None) -> None:
-        """An event that is about to be counted. query: what its user would have been asked just before. near: the best
-        items by the frozen stages, best first.
+    def observe(self, user: int, item: int, asked: Asked) -> None:
+        """An event that is about to be counted. asked: what its user would have been asked just before.
 
         Several may be observed before the first of them is counted: then they do not know of each other.
         """
+        query = asked.query
         settings, position = self.settings, self.counted
-        context = context_of(query.history, self.space.latents)
+        context = context_of(query.history, self.trial.latents)
         if settings.variant == "paper":
             # As the paper's windows, which hold the event that they are to predict.
             self.summaries.meet(item, context)
-        candidates, standing = self._candidates(item, near, query, generator(self._seed, "adapter negatives", position))
+        candidates, standing = slate(
+            item,
+            self._best(asked),
+            query.exclude,
+            generator(self._seed, "adapter negatives", position).integers(
+                0, self.summaries.n_items, settings.negatives
+            ),
+            room=settings.near + settings.near // 2,
+            n_items=self.summaries.n_items,
+        )
         histories, moments = [query.history], [query.as_of]
         with torch.no_grad():
-            users = self.space.base.user_vectors(histories).cpu()
-        added = np.zeros(len(candidates)) if beside is None else beside(query, candidates)
+            users = self.trial.base.user_vectors(histories).cpu()
         lesson = Lesson(
             people=torch.tensor([user]),
             users=users,
-            seen=torch.from_numpy(user_features(histories, moments, self.space.latents)),
+            seen=torch.from_numpy(user_features(histories, moments, self.trial.latents)),
             active=torch.from_numpy(user_activity(histories, moments, settings.user_half_life_days, settings.active)),
             items=torch.from_numpy(candidates)[None],
             known=torch.from_numpy(self.summaries.read(candidates))[None],
             moving=torch.from_numpy(self.summaries.activity(candidates, settings.active))[None],
-            beside=torch.from_numpy(np.asarray(added, dtype=np.float32))[None],
+            beside=torch.from_numpy(np.asarray(asked.beside(candidates), dtype=np.float32))[None],
             standing=torch.from_numpy(standing.astype(np.float32))[None],
         )
         self._waiting.append(lesson)
@@ -181,17 +196,18 @@ class OnlineAdapter:
         self.summaries.advance(items)
         self._since += len(items)
         if moment is not None:
-            self.space.now = max(moment, self.space.now or moment)
+            self.trial.now = max(moment, self.trial.now or moment)
             if self._window is None and self._window_ms is not None:
                 self._window = moment // self._window_ms * self._window_ms
 
     def boundary(self, moment: int | None) -> None:
-        """A window has ended: prove the candidate on it, learn from it, and serve what has proved itself.
+        """A window has ended: prove the candidate on it, serve what has proved itself, and learn if enough is gathered.
 
         moment: of the event that begins the next window, ms UTC.
         """
         self.boundaries.append(self.counted)
         lessons, self._waiting, self._by_user, self._since = self._waiting, [], {}, 0
+        tested = self.candidate
         if moment is not None and self._window_ms is not None:
             length = self.drift.length(self._window_ms)
             self._window = moment // length * length
@@ -199,20 +215,21 @@ class OnlineAdapter:
             window = Lesson.joined(lessons)
             self._prove(window)
             self._learn(window)
-        self.space.refresh(self._served(), self.summaries)
+        self._try(self.version or tested)
 
     def roll_back(self, version: int) -> None:
         """Serve an earlier version, and go on learning from there. version: one of `versions`."""
         weights = self.kept.get(version)
-        start = self.weights.anchor if weights is None else weights
         if weights is not None:
             self.weights = Weights.begin(weights)
         self.version, self.candidate = version, 0
         self.guard = Guard(self.settings.guard_events)
-        self.space.refresh(None if version == 0 else start, self.summaries)
+        self._try(version)
 
-    def _served(self) -> Tensor | None:
-        return self.kept.get(self.version)
+    def _try(self, version: int) -> None:
+        """Put everything where this version has it."""
+        self.on_trial = version
+        self.trial.refresh(self.kept.get(version), self.summaries)
 
     @property
     def factor(self) -> float:
@@ -231,16 +248,26 @@ class OnlineAdapter:
             if not self.candidate:
                 return
             own = scores(*shifts(self._shape, self.kept[self.candidate], window, self._read(window)), window, vectors)
-            self.guard.add((gained(own, window) - gained(base, window)).tolist())
+            deepest = self.settings.near // 2
+            self.guard.add((gained(own, window, deepest) - gained(base, window, deepest)).tolist())
         if not self.settings.guard or self.settings.variant == "paper":
             return
         self.version = self.candidate if self.guard.passes else 0
+        if self.version:
+            self.weights.anchor = self.kept[self.version].clone()
 
     def _learn(self, window: Lesson) -> None:
+        """As many steps for every so many events: a quiet hour of one user's must not teach what a busy day does."""
         settings, number = self.settings, len(self.boundaries)
+        paper = settings.variant == "paper"
+        gathered = Lesson.joined([*self._gathered, window])
+        size = len(gathered) if paper else settings.step_events
+        taught = len(gathered) // size * size
+        self._gathered = [gathered.take(range(taught, len(gathered)))] if taught < len(gathered) else []
+        if not taught:
+            return
         before = self.weights.copy()
         draws = generator(self._seed, "adapter boundary", number)
-        paper = settings.variant == "paper"
         factor = 1.0 if paper else self.factor
         rule = Rule(
             settings.learning_rate,
@@ -250,17 +277,16 @@ class OnlineAdapter:
             settings.clip if not paper else math.inf,
             settings.ema,
         )
-        for _ in range(settings.steps):
-            some = window.take(np.sort(draws.permutation(len(window))[: settings.step_events]).tolist())
-            replayed = self.reservoir.drawn(settings.step_events, draws)
-            lesson = some if replayed is None else Lesson.joined([some, replayed])
-            known, vectors = self._read(lesson), self._vectors(lesson)
-            step(self._shape, self.weights, lesson, known, vectors, factor, rule)
-        self.reservoir.add(window, draws)
-        self.learned += len(window)
-        if not self._keep(before, number):
-            return
-        if self.version == self.candidate:
+        for start in range(0, taught, size):
+            fresh = gathered.take(range(start, start + size))
+            for _ in range(settings.steps):
+                some = fresh.take(np.sort(draws.permutation(size)[: settings.step_events]).tolist())
+                replayed = self.reservoir.drawn(settings.step_events, draws)
+                lesson = some if replayed is None else Lesson.joined([some, replayed])
+                step(self._shape, self.weights, lesson, self._read(lesson), self._vectors(lesson), factor, rule)
+            self.reservoir.add(fresh, draws)
+        self.learned += taught
+        if self._keep(before, number) and self.version == number:
             self.weights.anchor = self.weights.ema.clone()
 
     def _keep(self, before: Weights, number: int) -> bool:
@@ -276,43 +302,29 @@ class OnlineAdapter:
         if not self.settings.guard or self.settings.variant == "paper":
             self.version = number
         for old in sorted(self.kept)[: -self.settings.versions]:
-            if old != self.version:
+            if old not in (self.version, self.on_trial):
                 del self.kept[old]
         return True
 
     def _serve(self, number: int, weights: Tensor) -> None:
         self.kept[number] = weights.clone()
         self.version = self.candidate = number
-        self.space.refresh(self.kept[number], self.summaries)
+        self._try(number)
 
     def _vectors(self, lesson: Lesson) -> Tensor:
-        return self.space.base.item_vectors.cpu()[lesson.items]
+        return self.trial.base.item_vectors.cpu()[lesson.items]
 
     def _read(self, lesson: Lesson) -> Tensor:
-        return self.space.collaborative[lesson.items]
+        return self.trial.collaborative[lesson.items]
 
-    def _candidates(
-        self, item: int, near: IntArray, query: Query, draws: np.random.Generator
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """(C,) items, the one that is taken first, and (C,) the logarithm of how many each stands for.
-
-        near: the best items of the frozen stages, which stand for themselves: among them ranks are decided. The others
-        are drawn from the rest and stand for it.
-        """
-        n_items, count = self.summaries.n_items, self.settings.negatives
-        hard = np.full(self.settings.near, -1, np.int64)
-        found = np.asarray(near, np.int64)[: len(hard)]
-        hard[: len(found)] = found
-        drawn = draws.integers(0, n_items, count)
-        others = np.concatenate([hard, drawn])
-        rest = max(1, n_items - len(found) - len(query.exclude))
-        fresh = ~np.isin(drawn, np.concatenate([found, query.exclude, [item]]))
-        standing = np.zeros(len(others))
-        standing[len(hard) :] = math.log(rest / max(1, int(fresh.sum())))
-        # What is no candidate, the answer itself among them, tells nothing.
-        out = np.concatenate([(hard < 0) | (hard == item), ~fresh])
-        standing[out] = -np.inf
-        return np.concatenate([[item], np.maximum(others, 0)]), np.concatenate([[0.0], standing])
+    def _best(self, asked: Asked) -> IntArray:
+        """What the base and the version on trial rank first: what is lifted from far below must be seen, too."""
+        near = self.settings.near
+        best = np.asarray(asked.best(self.trial.base, near), np.int64)
+        if not self.on_trial:
+            return best
+        lifted = np.asarray(asked.best(self.trial, near // 2), np.int64)
+        return np.concatenate([best, lifted[~np.isin(lifted, best)]])
 
     def _known(self, base: VectorSpace, collaborative: Tensor) -> tuple[Tensor, NDArray[np.float32]]:
         unit = normalize(collaborative.float().cpu(), dim=-1)
@@ -324,11 +336,12 @@ class OnlineAdapter:
         found: Arrays = {f"weights.{name}": one.numpy() for name, one in self.weights.tensors().items()}
         found |= {f"summaries.{name}": array for name, array in self.summaries.arrays().items()}
         found |= {f"version.{number}": flat.numpy() for number, flat in self.kept.items()}
-        found["hot"], found["moved"] = self.space.hot, self.space.moved().numpy()
+        found["hot"], found["moved"] = self.trial.hot, self.trial.moved().numpy()
         if self.reservoir.kept is not None:
             found |= self.reservoir.kept.arrays("replay")
-        if self._waiting:
-            found |= Lesson.joined(self._waiting).arrays("waiting")
+        for name, some in (("waiting", self._waiting), ("gathered", self._gathered)):
+            if some:
+                found |= Lesson.joined(some).arrays(name)
         found["tried"] = self._tried
         found["boundaries"] = np.asarray(self.boundaries, np.int64)
         return found
@@ -339,6 +352,7 @@ class OnlineAdapter:
             "steps": self.weights.steps,
             "version": self.version,
             "candidate": self.candidate,
+            "on_trial": self.on_trial,
             "learned": self.learned,
             "refused": self.refused,
             "met": self.reservoir.met,
@@ -346,7 +360,7 @@ class OnlineAdapter:
             "drift": self.drift.state(),
             "window": self._window,
             "since": self._since,
-            "now": self.space.now,
+            "now": self.trial.now,
             "by_user": sorted(self._by_user.items()),
         }
 
@@ -364,8 +378,9 @@ class OnlineAdapter:
         self.kept = {number: tensor(f"version.{number}") for number in numbers}
         self._tried = np.array(arrays["tried"], dtype=np.float64)
         self.reservoir.kept, self.reservoir.met = Lesson.restored(arrays, "replay"), int(card["met"])
-        waiting = Lesson.restored(arrays, "waiting")
+        waiting, gathered = Lesson.restored(arrays, "waiting"), Lesson.restored(arrays, "gathered")
         self._waiting = [] if waiting is None else [waiting]
+        self._gathered = [] if gathered is None else [gathered]
         self.boundaries = np.asarray(arrays["boundaries"]).tolist()
         self.version, self.candidate = int(card["version"]), int(card["candidate"])
         self.learned, self.refused = int(card["learned"]), int(card["refused"])
@@ -373,8 +388,9 @@ class OnlineAdapter:
         self.drift.restore(dict(card["drift"]))
         self._window, self._since = card["window"], int(card["since"])
         self._by_user = {int(user): int(count) for user, count in card["by_user"]}
-        self.space.now = card["now"]
-        self.space.serve(self._served(), np.array(arrays["hot"], dtype=np.int64), tensor("moved"))
+        self.trial.now = card["now"]
+        self.on_trial = int(card["on_trial"])
+        self.trial.serve(self.kept.get(self.on_trial), np.array(arrays["hot"], dtype=np.int64), tensor("moved"))
 
     def sha256(self) -> str:
         """Of everything that `arrays` and `card` tell."""
@@ -382,14 +398,3 @@ class OnlineAdapter:
         for name, array in sorted(self.arrays().items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
-
-
-def _principal(vectors: Tensor, dims: int) -> Tensor:
-    """(D, P) the directions in which the items differ most, each with its largest part positive."""
-    centred = vectors.double() - vectors.double().mean(0)
-    _, directions = torch.linalg.eigh(centred.t() @ centred)
-    found = directions.flip(1)[:, : min(dims, vectors.shape[1])]
-    largest = found.abs().argmax(0)
-    signs = found[largest, torch.arange(found.shape[1])].sign()
-    turned: Tensor = (found * signs).float()
-    return turned

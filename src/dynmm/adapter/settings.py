@@ -30,19 +30,22 @@ class AdapterSettings(Settings):
     active: float = Field(2.0, gt=0, description="Decayed events with which an item or a user moves by half.")
     user_half_life_days: float = Field(30.0, gt=0, description="After so long a user's event counts half.")
     dims: int = Field(32, ge=1, description="Numbers that latents are projected to in the summaries.")
-    hidden: int = Field(256, ge=1, description="Width of the hidden layer.")
+    hidden: int = Field(32, ge=1, description="Width of the hidden layer.")
     learning_rate: float = Field(5e-4, gt=0, description="Of AdamW.")
     weight_decay: float = Field(1e-2, ge=0, description="Of AdamW.")
-    steps: int = Field(2, ge=1, description="Gradient steps at the end of a window.")
+    steps: int = Field(8, ge=1, description="Gradient steps for every `step_events` events that were observed.")
     step_events: int = Field(
-        256, ge=1, description="Most events of the window in a step, and most replayed ones beside them."
+        256,
+        ge=1,
+        description="Events that are gathered, over several windows if need be, before they teach; each step has as "
+        "many, and at most as many replayed ones beside them.",
     )
     near: int = Field(40, ge=1, description="Best items of the frozen stages that an event's item is told from.")
     negatives: int = Field(16, ge=1, description="Items drawn from all others beside them, which stand for those.")
     gate: bool = Field(True, description="Whether learned gates scale the shift; without, activity alone does.")
     gate_bias: float = Field(0.0, description="Where the gates begin, before the sigmoid.")
     replay: int = Field(1_024, ge=0, description="Earlier events kept for replay, drawn evenly; 0 for none.")
-    ema: float = Field(0.99, ge=0, lt=1, description="Of the weights that serve; 0 serves those that train.")
+    ema: float = Field(0.9, ge=0, lt=1, description="Of the weights that serve; 0 serves those that train.")
     stability: float = Field(1.0, ge=0, description="Penalty on the squared shift, in units of the vector's length.")
     ewc: float = Field(1.0, ge=0, description="Penalty on moving weights that mattered, within `stability`.")
     clip: float = Field(5.0, gt=0, description="Longest mean gradient of one user's events in a step, at the shifts.")

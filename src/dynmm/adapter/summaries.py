@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dynmm.types import FloatArray, IntArray, UserHistory
 
@@ -177,3 +179,14 @@ def user_activity(
             mass = float(np.exp2(-days / half_life_days).sum())
         found[row] = mass / (mass + active)
     return found
+
+
+def principal(vectors: Tensor, dims: int) -> Tensor:
+    """(D, P) the directions in which the items differ most, each with its largest part positive."""
+    centred = vectors.double() - vectors.double().mean(0)
+    _, directions = torch.linalg.eigh(centred.t() @ centred)
+    found = directions.flip(1)[:, : min(dims, vectors.shape[1])]
+    largest = found.abs().argmax(0)
+    signs = found[largest, torch.arange(found.shape[1])].sign()
+    turned: Tensor = (found * signs).float()
+    return turned

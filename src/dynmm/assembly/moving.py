@@ -11,10 +11,10 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from dynmm.adapter.lessons import Asked
 from dynmm.adapter.online import OnlineAdapter
 from dynmm.adapter.settings import AdapterSettings
 from dynmm.backbone.system import Backbone
-from dynmm.evidence.score import EvidenceScore
 from dynmm.fusion.joint import Joint
 from dynmm.interactions.dataset import HARDLY_ANY_REPEATS, Dataset
 from dynmm.interactions.histories import Histories
@@ -22,7 +22,7 @@ from dynmm.interactions.windows import parse_duration, usual_window
 from dynmm.protocols import VectorSpace
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query
-from dynmm.types import Events, FloatArray, IntArray, UserHistory
+from dynmm.types import Events, UserHistory
 
 ARRAYS_FILE, CARD_FILE = "adapter.safetensors", "adapter.json"
 
@@ -57,13 +57,12 @@ class Moving:
     def learn(
         self,
         events: Events,
-        evidence: EvidenceScore | None,
-        near: Callable[[Query, int], IntArray],
+        ask: Callable[[Query], Asked],
         count: Callable[[Events], None],
     ) -> None:
         """Observe each event on the state before it, then count it.
 
-        near: the best items of a query by the frozen stages. count: what else counts.
+        ask: what the other stages say to a question. count: what else counts.
         """
         adapter, start = self.adapter, 0
         times = [None] * len(events) if events.timestamps is None else events.timestamps.tolist()
@@ -88,8 +87,7 @@ class Moving:
                     pass_by(row)
                 history = _before(self._histories.of(user), time)
                 query = Query(history, time, exclude=history.items if self._exclude else _NOBODY)
-                best = near(query, adapter.settings.near)
-                adapter.observe(user, item, query, best, None if evidence is None else _beside(evidence))
+                adapter.observe(user, item, ask(query))
         pass_by(len(events))
 
     def remember(self, events: Events) -> None:
@@ -157,7 +155,3 @@ def collaborative_of(space: VectorSpace) -> Tensor:
         return space.collaborative
     assert isinstance(space, Backbone), "vectors come from one of two stages"
     return space.item_vectors
-
-
-def _beside(evidence: EvidenceScore) -> Callable[[Query, IntArray], FloatArray]:
-    return lambda query, candidates: evidence.on(query, candidates).astype(np.float64)

@@ -14,6 +14,7 @@ import torch
 
 from dynmm.adapter.space import MovedSpace
 from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.system import rank_with_facts
 from dynmm.fusion.joint import Joint
 from dynmm.protocols import VectorSpace
 from dynmm.retrieval.exact import ExactIndex
@@ -23,6 +24,7 @@ from dynmm.retrieval.settings import RetrievalSettings
 from dynmm.retrieval.similar import Makings, Similar, similar
 from dynmm.stages import StageCache
 from dynmm.system import PADDING, Query, Rankings
+from dynmm.topk import rank_by_vectors
 from dynmm.types import IntArray, UserHistory
 
 CODE_VERSION = 1
@@ -73,6 +75,19 @@ class Search:
             raise
         weakref.finalize(larger, shutil.rmtree, held, ignore_errors=True)
         return larger
+
+
+def rank_within(
+    space: VectorSpace, search: Search | None, evidence: EvidenceScore | None, queries: Sequence[Query], k: int
+) -> Rankings:
+    """The best k items by the vectors of a space and by facts, where there are some. search: None for exact search."""
+    if search is not None:
+        if evidence is not None:
+            return rank_gathered(space, search, evidence, queries, k)
+        return search.rank(space, queries, k)
+    if evidence is not None:
+        return rank_with_facts(space, evidence, queries, k)
+    return rank_by_vectors(space.user_vectors([query.history for query in queries]), space.item_vectors, queries, k)
 
 
 def rank_gathered(

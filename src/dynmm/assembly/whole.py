@@ -6,14 +6,14 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import polars as pl
 import torch
 
+from dynmm.assembly.asking import Asked
 from dynmm.assembly.books import Books
 from dynmm.assembly.moving import Moving, moving_of
 from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
-from dynmm.assembly.searching import Search, rank_gathered, similar_items
+from dynmm.assembly.searching import Search, rank_within, similar_items
 from dynmm.assembly.voicing import Voice
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.backbone.warm import WarmBackbone
@@ -35,8 +35,8 @@ from dynmm.language.system import Below, Reranking, RerankSystem
 from dynmm.protocols import VectorSpace
 from dynmm.recommender import Recommender
 from dynmm.retrieval.similar import Similar
-from dynmm.system import PADDING, Query, Rankings, System
-from dynmm.types import Events, IntArray
+from dynmm.system import Query, Rankings, System
+from dynmm.types import Events
 
 #: The whole of what is built, with shipped defaults; and its rungs.
 WHOLE = "dynmm"
@@ -142,15 +142,7 @@ class Whole:
 
     def rank_below(self, queries: Sequence[Query], k: int) -> Rankings:
         """The best k items by all stages but the re-ranker."""
-        if self.search is not None:
-            if self.evidence is not None:
-                return rank_gathered(self.space, self.search, self.evidence, queries, k)
-            return self.search.rank(self.space, queries, k)
-        if self.evidence is not None:
-            return EvidenceSystem(self._evidence_of, (self.space, self.evidence)).rank(queries, k)
-        if self.joint is not None:
-            return JointSystem(self._joint_of, self.joint).rank(queries, k)
-        return BackboneSystem(backbone=self.backbone).rank(queries, k)
+        return rank_within(self.space, self.search, self.evidence, queries, k)
 
     def learn(self, events: Events) -> None:
         """Count the events in the evidence, and let the adapter move; fresh histories come with each query."""
@@ -160,14 +152,7 @@ class Whole:
         if self.moving is None:
             self._count(events)
         else:
-            self.moving.learn(events, self.evidence, self._best_frozen, self._count)
-
-    def _best_frozen(self, query: Query, k: int) -> IntArray:
-        """The best items by the stages below the re-ranker, as if nothing had moved but counts."""
-        still = copy.copy(self)
-        still.moving = None
-        found: IntArray = still.rank_below([query], min(k, len(self.frozen_space.item_vectors))).items[0]
-        return np.asarray(found[found != PADDING])
+            self.moving.learn(events, lambda query: Asked(query, self.search, self.evidence), self._count)
 
     def _count(self, events: Events) -> None:
         if self.books is not None:

@@ -39,12 +39,7 @@ class EvidenceSystem:
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """The best k items by latent and evidence, over the whole catalogue."""
-        space, evidence = self._parts()
-
-        def score(block: Sequence[Query]) -> torch.Tensor:
-            return latent_scores(space, block) + torch.from_numpy(evidence.scores(block))
-
-        return rank_in_blocks(score, queries, k, evidence.terms.n_items)
+        return rank_with_facts(*self._parts(), queries, k)
 
     def learn(self, events: Events) -> None:
         """Count them: the next ranking knows them."""
@@ -54,6 +49,15 @@ class EvidenceSystem:
         if self._fitted is None:
             raise RuntimeError("evidence is not fitted: call fit(dataset) first")
         return self._fitted
+
+
+def rank_with_facts(space: VectorSpace, evidence: EvidenceScore, queries: Sequence[Query], k: int) -> Rankings:
+    """The best k items by latent and evidence, over the whole catalogue."""
+
+    def score(block: Sequence[Query]) -> torch.Tensor:
+        return latent_scores(space, block) + torch.from_numpy(evidence.scores(block))
+
+    return rank_in_blocks(score, queries, k, evidence.terms.n_items)
 
 
 def latent_scores(space: VectorSpace, queries: Sequence[Query]) -> torch.Tensor:

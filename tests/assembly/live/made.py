@@ -12,7 +12,16 @@ from tests.worlds import DAY, QUICK, START
 from dynmm import Recommender
 from dynmm.assembly.snapshotting import live_sha256
 
-ADAPTER = {"guard_events": 5, "half_life": 50, "hidden": 16, "dims": 4, "near": 6, "negatives": 4, "drift": False}
+ADAPTER = {
+    "guard_events": 5,
+    "half_life": 50,
+    "hidden": 16,
+    "dims": 4,
+    "near": 6,
+    "negatives": 4,
+    "step_events": 8,
+    "drift": False,
+}
 CONFIG = {**QUICK, "encoders": {"text": "hashed-words"}, "adapter": ADAPTER, "rerank": "none"}
 
 

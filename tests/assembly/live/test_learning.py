@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from tests.assembly.live.made import CONFIG, events_of, learn_all, state_of
+from tests.assembly.live.made import ADAPTER, CONFIG, events_of, learn_all, state_of
 from tests.worlds import DAY, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
@@ -167,14 +168,32 @@ def test_two_who_learn_in_turn_take_no_event_for_the_others(run: Path) -> None:
         assert waiting.offset == first + 2
 
 
-def test_snapshots_are_taken_as_often_as_is_set(tmp_path: Path) -> None:
+def _fitted(folder: Path, **changes: Any) -> Recommender:
+    """A run with another configuration, saved as `run` in this folder."""
     interactions, items = circles()
     data = Dataset.from_frames(interactions, items, info=DatasetInfo("circles", "film", "watched", "second"))
-    config = {**CONFIG, "stream": {"snapshot_every": 20, "snapshots": 2}}
-    Recommender.fit(data, config, split="none", seed=3, options=FitOptions(cache=tmp_path / "cache")).save_pretrained(
-        tmp_path / "run"
+    fitted = Recommender.fit(
+        data, {**CONFIG, **changes}, split="none", seed=3, options=FitOptions(cache=folder / "cache")
     )
-    recommender, events = Recommender.from_pretrained(tmp_path / "run"), events_of(70)
+    fitted.save_pretrained(folder / "run")
+    return Recommender.from_pretrained(folder / "run")
+
+
+def test_without_facts_the_vectors_that_moved_rank(tmp_path: Path) -> None:
+    with _fitted(tmp_path, evidence={"variant": "off"}, adapter={**ADAPTER, "guard": False}) as recommender:
+        before = recommender.recommend("u1", 10)
+        recommender.learn([event for event in events_of() if event["user_id"] != "u1"])
+        after = recommender.recommend("u1", 10)
+        whole = whole_of(recommender)
+        assert whole.evidence is None
+        assert whole.moving is not None
+        assert whole.moving.version > 0
+        assert {one.title: one.score for one in after} != {one.title: one.score for one in before}
+
+
+def test_snapshots_are_taken_as_often_as_is_set(tmp_path: Path) -> None:
+    recommender = _fitted(tmp_path, stream={"snapshot_every": 20, "snapshots": 2})
+    events = events_of(70)
     taken = []
     for start in range(0, 70, 10):
         recommender.learn(events[start : start + 10])
