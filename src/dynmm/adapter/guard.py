@@ -20,7 +20,6 @@ class Guard:
     events: float = 0.0
     gained: float = 0.0
     squares: float = 0.0
-    refused: int = 0
 
     def add(self, gains: list[float]) -> None:
         """The candidate's less the base's, event by event, on a window that the candidate had not seen."""

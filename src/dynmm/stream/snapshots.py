@@ -79,10 +79,6 @@ class SnapshotStore:
         """Remove all but the newest."""
         self._remove([folder for _, folder in self._newest_first()][self._keep :])
 
-    def drop_after(self, offset: int) -> None:
-        """Remove snapshots that know more than `offset` events, as when a log is rewritten from there on."""
-        self._remove([folder for at, folder in self._newest_first() if at > offset])
-
     def clear(self) -> None:
         """Remove all, and what a crash left behind."""
         self._remove([folder for _, folder in self._newest_first()])
