@@ -66,8 +66,11 @@ class Products:
     def __init__(self, query: Query) -> None:
         self.query = query
 
+    def user(self, space: VectorSpace) -> Tensor:
+        return space.user_vectors([self.query.history])
+
     def best(self, space: VectorSpace, k: int) -> IntArray:
-        scores = space.user_vectors([self.query.history])[0] @ space.item_vectors.t()
+        scores = self.user(space)[0] @ space.item_vectors.t()
         best: IntArray = scores.argsort(descending=True)[:k].numpy()
         return best
 

@@ -12,9 +12,9 @@ from dynmm.errors import ModelError, TrainingDiverged
 from dynmm.language.gamma import ndcg
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.learning import Lessons, RerankTrainer, learn, put_weights, raw_scores
-from dynmm.language.listwise import Listwise, answer_chances, answers_loss
+from dynmm.language.listwise import Listwise, answer_chances, answers_loss, tempered
 from dynmm.language.mlp import Perceptron
-from dynmm.language.questions import Questions, apart, questions_of
+from dynmm.language.questions import Questions, apart, drawn, questions_of
 from dynmm.language.table import make
 from dynmm.training.checkpoints import Checkpoints
 from dynmm.training.reports import EpochReport
@@ -209,3 +209,20 @@ def test_each_member_is_trained_by_its_own_loss() -> None:
         (expected,) = torch.autograd.grad(alone, weight)
         assert weight.grad is not None
         assert torch.allclose(weight.grad, expected / 3, atol=1e-6)
+
+
+def test_scores_that_are_too_sure_of_themselves_are_met_under_a_factor() -> None:
+    draws = torch.Generator().manual_seed(0)
+    asked = slates(400)
+    sure = replace(asked, scores=torch.randn(asked.scores.shape, generator=draws))
+    answers = torch.multinomial(sure.scores.softmax(1), 1, generator=draws)[:, 0]
+    calm = Questions(sure, answers, torch.arange(400), torch.ones(sure.scores.shape))
+    loud = replace(calm, slates=replace(sure, scores=10 * sure.scores))
+    assert tempered(calm).factor == 1.0
+    met = tempered(loud)
+    assert met.factor in (0.08, 0.12)
+    raw = torch.randn(sure.scores.shape, generator=draws)
+    assert torch.allclose(
+        answer_chances(raw, met), answer_chances(raw, replace(calm, factor=10 * met.factor)), atol=1e-5
+    )
+    assert met.take(slice(0, 3)).factor == met.to("cpu").factor == drawn(met, 2, draws).factor == met.factor

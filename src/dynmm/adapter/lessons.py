@@ -27,6 +27,9 @@ class Asked(Protocol):
 
     query: Query
 
+    def user(self, space: VectorSpace) -> Tensor:
+        """(1, D) where the user stands in a space."""
+
     def best(self, space: VectorSpace, k: int) -> IntArray:
         """The best k items with these vectors, best first; fewer where there are fewer."""
 

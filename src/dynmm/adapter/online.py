@@ -32,16 +32,14 @@ from dynmm.adapter.space import MovedSpace
 from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, principal, user_activity, user_features
 from dynmm.protocols import VectorSpace
 from dynmm.randomness import derive_seed, generator, uniform
+from dynmm.training.scales import FACTORS
 from dynmm.types import FloatArray, IntArray
 
 logger = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[np.generic]]
 
-#: Factors on the scores that the loss is tried with, and how much of what they reached is kept to the next window.
-#: Scores of stages that were fitted one after the other are far too sure of themselves: at factor 1 the loss mostly
-#: teaches to blunt them, and ranks get worse while it falls.
-FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05)
+#: How much of what `FACTORS` reached is kept to the next window.
 _FACTOR_MEMORY = 0.95
 #: A weight that moves further than this in one boundary is a sign of a broken update.
 _WILD = 10.0
@@ -170,8 +168,7 @@ class OnlineAdapter:
             n_items=self.summaries.n_items,
         )
         histories, moments = [query.history], [query.as_of]
-        with torch.no_grad():
-            users = self.trial.base.user_vectors(histories).cpu()
+        users = asked.user(self.trial.base).detach().cpu()
         lesson = Lesson(
             people=torch.tensor([user]),
             users=users,

@@ -57,21 +57,23 @@ class MovedSpace:
 
     def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
         """(B, D) float32, each from its own history alone."""
-        found = self.base.user_vectors(histories)
+        return self.move(self.base.user_vectors(histories), histories)
+
+    def move(self, plain: Tensor, histories: Sequence[UserHistory]) -> Tensor:
+        """(B, D) where users stand whom the base puts at `plain`."""
         if self.weights is None or not len(histories):
-            return found
+            return plain
         moments = [self.now] * len(histories)
         settings = self._settings
         seen = torch.from_numpy(user_features(histories, moments, self.latents))
         active = torch.from_numpy(user_activity(histories, moments, settings.user_half_life_days, settings.active))
         with torch.no_grad():
-            plain = found.cpu()
-            lengths = plain.norm(dim=-1, keepdim=True).clamp(min=1e-6)
-            rows = max(0, SAME_KERNEL_ROWS - len(plain))
+            known = plain.cpu()
+            lengths = known.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+            room = (0, 0, 0, max(0, SAME_KERNEL_ROWS - len(known)))
             # Padded, so that what one user gets does not hang on how many others are in the batch.
-            known, features = pad(plain / lengths, (0, 0, 0, rows)), pad(seen, (0, 0, 0, rows))
-            moved = shift(self._shape, self.weights, USER, known, features)[: len(plain)]
-            there: Tensor = (plain + active[:, None] * lengths * moved).to(found.device)
+            moved = shift(self._shape, self.weights, USER, pad(known / lengths, room), pad(seen, room))[: len(known)]
+            there: Tensor = (known + active[:, None] * lengths * moved).to(plain.device)
             return there
 
     def moved(self) -> Tensor:

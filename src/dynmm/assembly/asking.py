@@ -7,10 +7,12 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from dynmm.adapter.space import MovedSpace
 from dynmm.assembly.searching import Search, rank_within
 from dynmm.evidence.score import EvidenceScore
-from dynmm.evidence.system import latent_scores
+from dynmm.evidence.system import latent_of
 from dynmm.protocols import VectorSpace
 from dynmm.system import PADDING, Query
 from dynmm.topk import rank_in_blocks
@@ -23,6 +25,19 @@ class Asked:
     def __init__(self, query: Query, search: Search | None, evidence: EvidenceScore | None) -> None:
         """search: the index over the vectors, None for exact search. evidence: None where facts add nothing."""
         self.query, self._search, self._evidence = query, search, evidence
+        self._users: list[tuple[VectorSpace, Tensor]] = []
+
+    def user(self, space: VectorSpace) -> Tensor:
+        """(1, D) where the user stands; asked for once, since the sequence model takes longer than all else."""
+        for known, user in self._users:
+            if known is space:
+                return user
+        history = [self.query.history]
+        user = (
+            space.move(self.user(space.base), history) if isinstance(space, MovedSpace) else space.user_vectors(history)
+        )
+        self._users.append((space, user))
+        return user
 
     def best(self, space: VectorSpace, k: int) -> IntArray:
         """The best k items by these vectors and by facts, best first; fewer where there are fewer."""
@@ -31,7 +46,7 @@ class Asked:
         if self._search is not None or self._evidence is None:
             found = rank_within(space, self._search, self._evidence, [self.query], k).items[0]
         else:
-            scores = latent_scores(space, [self.query]) + torch.from_numpy(self._facts)
+            scores = latent_of(self.user(space), space) + torch.from_numpy(self._facts)
             found = rank_in_blocks(lambda _: scores, [self.query], k, n_items).items[0]
         return np.asarray(found[found != PADDING])
 

@@ -33,7 +33,7 @@ from dynmm.interactions.dataset import Dataset
 from dynmm.language.faithful import Faithful, faithfulness
 from dynmm.language.gamma import choose_gamma
 from dynmm.language.learning import Lessons, learn, raw_scores
-from dynmm.language.listwise import Listwise
+from dynmm.language.listwise import Listwise, tempered
 from dynmm.language.questions import Questions, apart, some_of
 from dynmm.language.ranker import LanguageRanker
 from dynmm.language.settings import PRESETS
@@ -47,7 +47,8 @@ from dynmm.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
 
-CODE_VERSION = 3
+#: Of what re-rankers learn from; of how they are trained.
+CODE_VERSION, _TRAINING_VERSION = 3, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         settings=chain,
         seed=how.seed,
         fold=f"{kind}/{how.device.type}/{reads}",
-        code_version=CODE_VERSION + entry_of(kind).revision,
+        code_version=_TRAINING_VERSION + entry_of(kind).revision,
     )
     if (found := how.cache.get(entry)) is None:
         training, held, shelf = asked.parts
@@ -223,6 +224,9 @@ def _trained(
     """Train in place; returns what the manifest tells."""
     told: dict[str, Any] = {}
     chosen, language = how.settings, how.language
+    training = tempered(training)
+    held = replace(held, factor=training.factor)
+    gammas = [gamma / training.factor for gamma in chosen.gammas]
     if kind == "language":
         lessons = Lessons(
             language.epochs,
@@ -250,15 +254,16 @@ def _trained(
         shelf,
         lessons,
         derive_seed(how.seed, "rerank", kind),
-        gammas=chosen.gammas,
+        gammas=gammas,
         checkpoints=checkpoints,
         on_epoch=how.on_epoch,
         on_progress=how.on_progress,
     )
     raw = raw_scores(ranker, held.slates.to(how.device), shelf, SCORED)
-    gamma = choose_gamma(raw, held, chosen.gammas)
+    gamma = choose_gamma(raw, held, gammas)
     known = faithfulness(ranker, held.to(how.device), shelf, language.margin, SCORED)
     return told | {
+        "factor": training.factor,
         "gamma": gamma.value,
         "epochs": outcome.best_epoch,
         "seconds": sum(one.seconds for one in outcome.history),

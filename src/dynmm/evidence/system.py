@@ -62,6 +62,10 @@ def rank_with_facts(space: VectorSpace, evidence: EvidenceScore, queries: Sequen
 
 def latent_scores(space: VectorSpace, queries: Sequence[Query]) -> torch.Tensor:
     """(B, I) float32 on the CPU, each row the same to the bit whichever others come with it."""
-    users = space.user_vectors([query.history for query in queries])
+    return latent_of(space.user_vectors([query.history for query in queries]), space)
+
+
+def latent_of(users: torch.Tensor, space: VectorSpace) -> torch.Tensor:
+    """`latent_scores` for users who stand here, (B, D)."""
     padded = torch.nn.functional.pad(users, (0, 0, 0, max(0, SAME_KERNEL_ROWS - len(users))))
-    return (padded @ space.item_vectors.t())[: len(queries)].cpu()
+    return (padded @ space.item_vectors.t())[: len(users)].cpu()

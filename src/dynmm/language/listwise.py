@@ -5,6 +5,7 @@ B questions, C candidates.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from dynmm.language.contracts import Reranker
 from dynmm.language.questions import Questions
 from dynmm.language.slates import Shelf, Slates
+from dynmm.training.scales import FACTORS
 
 
 @runtime_checkable
@@ -47,12 +49,23 @@ def answers_loss(raw: Tensor, questions: Questions) -> Tensor:
 
 
 def answer_chances(raw: Tensor, questions: Questions) -> Tensor:
-    """(B,) log-probability of each answer under a softmax over the scores below plus the raw ones.
+    """(B,) log-probability of each answer under a softmax over the scores below, times the factor, plus the raw ones.
 
     The scores below are held fixed, so that the re-ranker learns what they leave open. A candidate that stands for
     n counts n times: the estimate of the sum over all that it was drawn from.
     """
     slates = questions.slates
-    known = slates.scores + raw.float() + questions.standing.clamp(min=1).log()
+    known = questions.factor * slates.scores + raw.float() + questions.standing.clamp(min=1).log()
     chances = torch.log_softmax(known.masked_fill(~slates.present, -torch.inf), dim=1)
     return chances.gather(1, questions.answers[:, None])[:, 0]
+
+
+@torch.no_grad()
+def tempered(questions: Questions) -> Questions:
+    """The same with the factor under which the scores below alone tell the answers best.
+
+    A raw score r that was learned under factor f is worth r / f beside the scores below.
+    """
+    nothing = torch.zeros_like(questions.slates.scores)
+    tried = [replace(questions, factor=factor) for factor in FACTORS]
+    return min(tried, key=lambda one: float(answers_loss(nothing, one)))

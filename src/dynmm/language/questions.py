@@ -5,7 +5,7 @@ B questions, C candidates.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,25 +19,28 @@ class Questions:
     """Slates with answers.
 
     answers: (B,) int64, the place of the answer in its slate. people: (B,) int64, whose question it is. standing:
-    (B, C) float32, for how many candidates each stands: 1, unless it was drawn from several.
+    (B, C) float32, for how many candidates each stands: 1, unless it was drawn from several. factor: what a loss
+    multiplies the scores below by, see `tempered`.
     """
 
     slates: Slates
     answers: Tensor
     people: Tensor
     standing: Tensor
+    factor: float = 1.0
 
     def __len__(self) -> int:
         return len(self.answers)
 
     def take(self, rows: Tensor | slice) -> Questions:
         """Some of them, in the order given."""
-        return Questions(self.slates.take(rows), self.answers[rows], self.people[rows], self.standing[rows])
+        rest = self.answers[rows], self.people[rows], self.standing[rows]
+        return Questions(self.slates.take(rows), *rest, self.factor)
 
     def to(self, device: torch.device | str) -> Questions:
         """The same on a device."""
-        moved = (one.to(device) for one in (self.answers, self.people, self.standing))
-        return Questions(self.slates.to(device), *moved)
+        answers, people, standing = (one.to(device) for one in (self.answers, self.people, self.standing))
+        return Questions(self.slates.to(device), answers, people, standing, self.factor)
 
 
 def questions_of(slates: Slates, targets: Tensor, people: Tensor) -> Questions:
@@ -95,4 +98,9 @@ def drawn(questions: Questions, size: int, draws: torch.Generator) -> Questions:
     standing = standing * present.gather(1, kept)
     own = (kept == answers).float().argmax(1)
     device = slates.items.device
-    return Questions(slates.places(kept.to(device)), own.to(device), questions.people, standing.float().to(device))
+    return replace(
+        questions,
+        slates=slates.places(kept.to(device)),
+        answers=own.to(device),
+        standing=standing.float().to(device),
+    )
