@@ -22,7 +22,7 @@ class RerankSettings(Settings):
     candidates: int = Field(100, ge=2, description="Best items of the stages below that are re-ranked.")
     users: int = Field(30_000, ge=1, description="Most users whose held-back event trains a re-ranker, drawn by seed.")
     least_users: int = Field(200, ge=2, description="With fewer answers among the candidates nothing is re-ranked.")
-    epochs: int = Field(8, ge=1, description="Passes over the training questions of the mlp and the transformer.")
+    epochs: int = Field(16, ge=1, description="Passes over the training questions of the mlp and the transformer.")
     batch: int = Field(256, ge=1, description="Questions in a training step of the mlp and the transformer.")
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW for the controls.")
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
