@@ -29,7 +29,7 @@ class EvidenceSettings(Settings):
         (1, 7, 30), description="Windows of the trend, in days; only where events have timestamps."
     )
     trend_say: int | None = Field(
-        None,
+        5,
         ge=1,
         description="Distinct items of one person in a window of the trend that count in full; of more than these, "
         "each counts so much less that nobody has more to say. Fewer means fake users push less. null: no bound.",
