@@ -102,7 +102,7 @@ def test_the_public_reads_parts_in_words_and_bars(public: Json) -> None:
 def test_the_operator_reads_everything_exactly(operator: Json) -> None:
     for one in operator["items"]:
         parts, facts = one["contributions"], one["evidence"]
-        assert parts["latent"] + parts["evidence"] == pytest.approx(one["score"], abs=1e-5)
+        assert parts["latent"] + parts["evidence"] == pytest.approx(one["score"], rel=1e-6, abs=1e-5)
         assert sum(fact["contribution"] for fact in facts) + one["rest"] == pytest.approx(parts["evidence"])
         assert {fact["id"] for fact in facts} >= {
             cited for claim in one["rationale"]["claims"] for cited in claim["evidence"]
