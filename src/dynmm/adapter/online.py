@@ -164,7 +164,7 @@ class OnlineAdapter:
             generator(self._seed, "adapter negatives", position).integers(
                 0, self.summaries.n_items, settings.negatives
             ),
-            room=settings.near + settings.near // 2,
+            room=settings.near + settings.lifted,
             n_items=self.summaries.n_items,
         )
         histories, moments = [query.history], [query.as_of]
@@ -245,7 +245,7 @@ class OnlineAdapter:
             if not self.candidate:
                 return
             own = scores(*shifts(self._shape, self.kept[self.candidate], window, self._read(window)), window, vectors)
-            deepest = self.settings.near // 2
+            deepest = self.settings.lifted
             self.guard.add((gained(own, window, deepest) - gained(base, window, deepest)).tolist())
         if not self.settings.guard or self.settings.variant == "paper":
             return
@@ -316,11 +316,10 @@ class OnlineAdapter:
 
     def _best(self, asked: Asked) -> IntArray:
         """What the base and the version on trial rank first: what is lifted from far below must be seen, too."""
-        near = self.settings.near
-        best = np.asarray(asked.best(self.trial.base, near), np.int64)
+        best = np.asarray(asked.best(self.trial.base, self.settings.near), np.int64)
         if not self.on_trial:
             return best
-        lifted = np.asarray(asked.best(self.trial, near // 2), np.int64)
+        lifted = np.asarray(asked.best(self.trial, self.settings.lifted), np.int64)
         return np.concatenate([best, lifted[~np.isin(lifted, best)]])
 
     def _known(self, base: VectorSpace, collaborative: Tensor) -> tuple[Tensor, NDArray[np.float32]]:

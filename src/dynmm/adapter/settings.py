@@ -40,7 +40,12 @@ class AdapterSettings(Settings):
         description="Events that are gathered, over several windows if need be, before they teach; each step has as "
         "many, and at most as many replayed ones beside them.",
     )
-    near: int = Field(40, ge=1, description="Best items of the frozen stages that an event's item is told from.")
+    near: int = Field(
+        40,
+        ge=2,
+        description="Best items of the frozen stages that an event's item is told from; of the version on trial half "
+        "as many, and the guard counts ranks to there.",
+    )
     negatives: int = Field(16, ge=1, description="Items drawn from all others beside them, which stand for those.")
     gate: bool = Field(True, description="Whether learned gates scale the shift; without, activity alone does.")
     gate_bias: float = Field(0.0, description="Where the gates begin, before the sigmoid.")
@@ -56,3 +61,8 @@ class AdapterSettings(Settings):
     guard_events: int = Field(200, ge=1, description="Fewest events on which versions must have proved themselves.")
     drift: bool = Field(True, description="Whether ADWIN shortens the window on a change (needs dynmm[online]).")
     versions: int = Field(5, ge=1, description="Versions that are kept to go back to.")
+
+    @property
+    def lifted(self) -> int:
+        """Best items of the version on trial that are seen, and the deepest rank that the guard can count exactly."""
+        return self.near // 2
