@@ -41,6 +41,11 @@ class SequenceTower(Protocol):
         """D."""
         ...
 
+    @property
+    def length(self) -> int:
+        """Items of a history that are read, the newest ones."""
+        ...
+
     def __call__(self, items: Tensor, lengths: Tensor, noise: torch.Generator | None, table: Tensor) -> Tensor:
         """What is known after each place, (B, L, D) float32.
 

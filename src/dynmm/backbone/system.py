@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ from dynmm.backbone.tower import Tower
 from dynmm.errors import ArtefactError
 from dynmm.interactions.dataset import Dataset
 from dynmm.precision import product_precision
+from dynmm.remembering import RecentVectors
 from dynmm.stages import StageCache, data_fingerprint
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query, Rankings
@@ -45,6 +47,7 @@ class Backbone:
         self._model.to(self.device).eval().requires_grad_(False)
         #: (I, D) float32, unit length, on the device. The score of an item is its product with the user vector.
         self.item_vectors = self._model.items().contiguous()
+        self._recent = RecentVectors(self._model.positions)
 
     @property
     def n_items(self) -> int:
@@ -60,7 +63,7 @@ class Backbone:
         Each is the same whoever else is in the batch: to the bit on a CPU, elsewhere to rounding. An empty
         history gets the vector that ranks most nearly by popularity.
         """
-        return user_vectors(self._model, [history.items for history in histories])
+        return self._recent.of([history.items for history in histories], partial(user_vectors, self._model))
 
     @property
     def input_vectors(self) -> torch.Tensor:

@@ -32,6 +32,11 @@ class Tower(nn.Module):
         """D."""
         return int(self.reader.item_table.shape[1])
 
+    @property
+    def length(self) -> int:
+        """Items of a history that are read, the newest ones."""
+        return self.reader.positions
+
     def forward(self, items: Tensor, lengths: Tensor, noise: torch.Generator | None, table: Tensor) -> Tensor:
         """(B, L, D) float32: what is known after each place. items: (B, L) rows of table. See `SASRec.forward`."""
         known: Tensor = self.reader(items, lengths, noise, table)

@@ -20,8 +20,9 @@ from dynmm.errors import DataError
 from dynmm.fusion.content import CF, Content, halved, join
 from dynmm.fusion.latents import Latents
 from dynmm.fusion.pretraining import Joined
+from dynmm.remembering import RecentVectors
 from dynmm.topk import SAME_KERNEL_ROWS
-from dynmm.types import UserHistory
+from dynmm.types import IntArray, UserHistory
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,7 @@ class Joint:
             shown, self._table = _with_guesses(shown, self._table, self.guessed_cf())
         #: (I, D) float32, unit length, on the device. `_found.z` is the same as the tower reads it.
         self.item_vectors, self._found = self._latents(shown, self._table)
+        self._recent = RecentVectors(self._model.tower.length)
 
     @property
     def n_items(self) -> int:
@@ -81,12 +83,15 @@ class Joint:
 
     def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
         """(B, D) float32 on the device; an empty history gets the vector that ranks most nearly by popularity."""
+        return self._recent.of([history.items for history in histories], self._users)
+
+    def _users(self, histories: Sequence[IntArray]) -> Tensor:
         model = self._model
         with torch.no_grad():
-            states = model.tower.states([history.items for history in histories], self._found.z)
+            states = model.tower.states(histories, self._found.z)
             # Padded, so that what one user gets does not depend on how many others are in the batch.
             found = model.users(pad(states, (0, 0, 0, max(0, SAME_KERNEL_ROWS - len(states)))))[: len(states)]
-            known = torch.tensor([len(history.items) > 0 for history in histories], dtype=torch.bool)
+            known = torch.tensor([len(items) > 0 for items in histories], dtype=torch.bool)
             return torch.where(known.to(self.device)[:, None], found, model.start)
 
     def parts(self) -> ItemParts:
