@@ -99,3 +99,13 @@ def test_threads_may_ask_at_once() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_cleared_it_knows_nothing() -> None:
+    reader, recent = Reader(), RecentVectors(newest=3)
+    recent.of([_history(1), _history(2)], reader)
+    assert len(recent) == 2
+    recent.clear()
+    assert len(recent) == 0
+    recent.of([_history(1)], reader)
+    assert reader.asked == [2, 1]

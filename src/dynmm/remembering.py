@@ -36,6 +36,14 @@ class RecentVectors:
         self._known: OrderedDict[bytes, Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def clear(self) -> None:
+        """Forget every history."""
+        with self._lock:
+            self._known.clear()
+
     def of(self, histories: Sequence[IntArray], read: Callable[[Sequence[IntArray]], Tensor]) -> Tensor:
         """(B, D) what ``read`` gives, which is asked only about what is not remembered."""
         if not 0 < len(histories) <= self._entries:

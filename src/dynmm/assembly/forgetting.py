@@ -35,6 +35,7 @@ COVERS = (
     "statistics of pairs, items and trends that rank and explain, counted anew",
     "histories, window summaries, the adapter with its optimizer, replay buffer and versions, learned anew",
     "snapshots of earlier states, which are gone, and the file of candidates of sampled evaluation",
+    "vectors and prefixes of users in the memory of this process",
 )
 NOT_COVERED = (
     "weights of the frozen parts (backbone, joint stage, weights of facts, re-rankers): they forget with the next fit",
@@ -98,6 +99,7 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
 def _refreshed(recommender: Recommender, split: Split) -> Whole:
     """The stages as fitted, with statistics that count the events of the split alone."""
     whole = whole_of(recommender).as_fitted()
+    whole.clear()
     counted = replace(counted_in(split), validation=None)
     fresh = whole.with_books(Books(counted))
     if fresh.evidence is not None:

@@ -14,6 +14,7 @@ import torch
 
 from dynmm.assembly.rankers import Kept
 from dynmm.assembly.slating import SlateMaker
+from dynmm.backbone.system import Backbone
 from dynmm.catalogue.features import Features
 from dynmm.evidence.parts import Part
 from dynmm.fusion.joint import Joint
@@ -56,6 +57,13 @@ class Reranked:
         """The same items seen otherwise."""
         reader = self.reader.with_features(features) if isinstance(self.reader, Joint) else self.reader
         return replace(self, reader=reader)
+
+    def clear(self) -> None:
+        """Forget what is kept of the users who were asked about last."""
+        if isinstance(self.reader, Joint | Backbone):
+            self.reader.recent.clear()
+        for kept in self.fitted.values():
+            kept.reranking.clear()
 
     def as_fitted(self, n_items: int) -> Reranked:
         """The same without the items that were added since the fit."""

@@ -239,6 +239,14 @@ class Whole:
         fitted.voice = self.voice
         return fitted
 
+    def clear(self) -> None:
+        """Forget what is kept of the users who were asked about last: vectors and prefixes, all in memory alone."""
+        self.backbone.recent.clear()
+        if self.joint is not None:
+            self.joint.recent.clear()
+        if self.reranked is not None:
+            self.reranked.clear()
+
     def with_features(self, features: Sequence[Features]) -> Whole:
         """The same items seen otherwise, searched exactly. See `Joint.with_features`."""
         assert self.joint is not None, "modalities belong to a joint stage"

@@ -47,7 +47,8 @@ class Backbone:
         self._model.to(self.device).eval().requires_grad_(False)
         #: (I, D) float32, unit length, on the device. The score of an item is its product with the user vector.
         self.item_vectors = self._model.items().contiguous()
-        self._recent = RecentVectors(self._model.positions)
+        #: Vectors of the histories that were asked about last.
+        self.recent = RecentVectors(self._model.positions)
 
     @property
     def n_items(self) -> int:
@@ -63,7 +64,7 @@ class Backbone:
         Each is the same whoever else is in the batch: to the bit on a CPU, elsewhere to rounding. An empty
         history gets the vector that ranks most nearly by popularity.
         """
-        return self._recent.of([history.items for history in histories], partial(user_vectors, self._model))
+        return self.recent.of([history.items for history in histories], partial(user_vectors, self._model))
 
     @property
     def input_vectors(self) -> torch.Tensor:

@@ -61,7 +61,8 @@ class Joint:
             shown, self._table = _with_guesses(shown, self._table, self.guessed_cf())
         #: (I, D) float32, unit length, on the device. `_found.z` is the same as the tower reads it.
         self.item_vectors, self._found = self._latents(shown, self._table)
-        self._recent = RecentVectors(self._model.tower.length)
+        #: Vectors of the histories that were asked about last.
+        self.recent = RecentVectors(self._model.tower.length)
 
     @property
     def n_items(self) -> int:
@@ -83,7 +84,7 @@ class Joint:
 
     def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
         """(B, D) float32 on the device; an empty history gets the vector that ranks most nearly by popularity."""
-        return self._recent.of([history.items for history in histories], self._users)
+        return self.recent.of([history.items for history in histories], self._users)
 
     def _users(self, histories: Sequence[IntArray]) -> Tensor:
         model = self._model

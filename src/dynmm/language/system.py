@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from dynmm.language.serving import Refiner
 from dynmm.language.slates import Shelf, Slates
 from dynmm.system import PADDING, Query, Rankings
 from dynmm.types import Events
+
+if TYPE_CHECKING:
+    from dynmm.language.prefixes import PrefixCache
 
 #: Most questions of several threads in one run.
 BATCH_ROWS = 8
@@ -78,17 +81,26 @@ class Reranking:
             assert isinstance(self.ranker, LanguageRanker)
             asked = RemoteRanker(self.ranker, VllmServer(*self.server))
         elif self.kind == "language" and self.prefixes:
-            from dynmm.language.prefixes import PrefixCache
-            from dynmm.language.ranker import LanguageRanker
-
-            assert isinstance(self.ranker, LanguageRanker)
-            asked = PrefixCache(self.ranker, self.prefixes)
+            asked = self._heads
         if self.kind != "language" or self.batch_wait_ms is None:
             return Refiner(asked, deadline_ms=self.deadline_ms)
         together = MicroBatcher(asked, rows=BATCH_ROWS, wait_ms=self.batch_wait_ms)
         refiner = Refiner(together, deadline_ms=self.deadline_ms)
         weakref.finalize(refiner, together.close, wait=False)
         return refiner
+
+    @cached_property
+    def _heads(self) -> PrefixCache:
+        from dynmm.language.prefixes import PrefixCache
+        from dynmm.language.ranker import LanguageRanker
+
+        assert isinstance(self.ranker, LanguageRanker)
+        return PrefixCache(self.ranker, self.prefixes)
+
+    def clear(self) -> None:
+        """Forget the states of users that are kept."""
+        if "_heads" in vars(self):
+            self._heads.clear()
 
     @torch.no_grad()
     def terms(self, slates: Slates, shelf: Shelf) -> Tensor:

@@ -11,7 +11,10 @@ from tests.worlds import START, circles
 from dynmm import Dataset, DatasetInfo, Recommender
 from dynmm.assembly import FitOptions
 from dynmm.assembly.snapshotting import live_sha256
+from dynmm.assembly.whole import whole_of
+from dynmm.backbone.system import Backbone
 from dynmm.errors import ProtocolMismatch, UnknownIdError
+from dynmm.fusion.joint import Joint
 from dynmm.measurement import evaluate
 
 
@@ -64,6 +67,16 @@ def test_forgetting_somebody_whose_events_wait(run: Path) -> None:
         assert recommender.held == 0
         with pytest.raises(UnknownIdError, match="'nobody'"):
             recommender.forget("nobody")
+
+
+def test_nobody_is_remembered_in_memory(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.recommend("u1", k=3)
+        space = whole_of(recommender).frozen_space
+        assert isinstance(space, Joint | Backbone)
+        assert len(space.recent) == 1
+        recommender.forget("u1")
+        assert len(space.recent) == 0
 
 
 def test_a_run_from_which_somebody_left_is_not_measured(tmp_path: Path, saved: Path) -> None:
