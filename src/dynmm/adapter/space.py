@@ -57,10 +57,7 @@ class MovedSpace:
 
     def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
         """(B, D) float32, each from its own history alone."""
-        return self.move(self.base.user_vectors(histories), histories)
-
-    def move(self, plain: Tensor, histories: Sequence[UserHistory]) -> Tensor:
-        """(B, D) where users stand whom the base puts at `plain`."""
+        plain = self.base.user_vectors(histories)
         if self.weights is None or not len(histories):
             return plain
         moments = [self.now] * len(histories)

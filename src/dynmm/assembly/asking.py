@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynmm.adapter.space import MovedSpace
 from dynmm.assembly.searching import Search, rank_within
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.system import latent_of
@@ -25,19 +24,10 @@ class Asked:
     def __init__(self, query: Query, search: Search | None, evidence: EvidenceScore | None) -> None:
         """search: the index over the vectors, None for exact search. evidence: None where facts add nothing."""
         self.query, self._search, self._evidence = query, search, evidence
-        self._users: list[tuple[VectorSpace, Tensor]] = []
 
     def user(self, space: VectorSpace) -> Tensor:
-        """(1, D) where the user stands; asked for once, since the sequence model takes longer than all else."""
-        for known, user in self._users:
-            if known is space:
-                return user
-        history = [self.query.history]
-        user = (
-            space.move(self.user(space.base), history) if isinstance(space, MovedSpace) else space.user_vectors(history)
-        )
-        self._users.append((space, user))
-        return user
+        """(1, D) where the user stands."""
+        return space.user_vectors([self.query.history])
 
     def best(self, space: VectorSpace, k: int) -> IntArray:
         """The best k items by these vectors and by facts, best first; fewer where there are fewer."""
