@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dynmm.assembly import FitOptions, Live, Moves
+    from dynmm.catalogue.report import MediaReport
     from dynmm.config import Config
     from dynmm.interactions.splits import Split
     from dynmm.rationale.verification import Verification
@@ -243,18 +244,20 @@ class Recommender:
 
     def add_items(
         self, items: Any, media: Any = None, *, features: str | Path | None = None, cache: Path | None = None
-    ) -> None:
+    ) -> MediaReport:
         """Make new items rankable at once, from what is known of them besides interactions.
 
         items: a table with item_id and any of title, description, brand, categories, year. media: a table with
         item_id, modality, format and bytes. features: a folder of precomputed vectors, needed where the run was
         fitted on such. cache: of encoders, None for the user's. Their arrival stands in the log; events that waited
-        for them count from now on. Raises DataError for an id that is known already or for items of which nothing is
-        known, and UnsupportedByData for a run that knows interactions alone.
+        for them count from now on. Returns what was read and what was left out and why; `lines()` of it says so in
+        sentences, and losses are logged, too. An item of which nothing is known is taken in, can be learned, and is
+        named there. Raises DataError for an id that is known already or where nothing is known of all of them, and
+        UnsupportedByData for a run that knows interactions alone.
         """
         from dynmm.assembly import add_items
 
-        add_items(self, items, media, None if features is None else Path(features), cache)
+        return add_items(self, items, media, None if features is None else Path(features), cache)
 
     def forget(self, user: str | int) -> dict[str, Any]:
         """Delete a user: from the log, the statistics, the histories, the adapter and the snapshots.

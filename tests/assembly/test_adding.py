@@ -274,10 +274,21 @@ def test_new_items_may_lack_what_others_have(titled: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_picture_that_cannot_be_read_costs_its_item_the_picture(titled: Path) -> None:
+def test_a_picture_that_cannot_be_read_costs_its_item_the_picture(
+    titled: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = Recommender.from_pretrained(titled)
     broken = {"item_id": "odd", "modality": "image", "format": "png", "bytes": b"no picture"}
-    run.add_items([{"item_id": "odd", "title": "Film 6"}], [broken])
+    strange = {**broken, "item_id": "zzz"}
+    report = run.add_items([{"item_id": "odd", "title": "Film 6"}, {"item_id": "bare"}], [broken, strange])
+    refused = "begins with b'no pictu', which is none of jpeg, png, webp"
+    losses = [
+        f"image: odd is left out: {refused}",
+        "image: 1 rows belong to items outside the catalogue",
+        "nothing but interactions is known of bare",
+    ]
+    assert report.losses() == losses
+    assert [record.getMessage() for record in caplog.records if record.name == "dynmm.assembly.adding"] == losses
     assert _joint(run).parts().present[30].tolist() == [False, True, False]
     assert [line.item for line in _joint(run).added[1].left_out] == ["odd"]
     with pytest.raises(DataError, match="give them one of: image, text"):

@@ -17,7 +17,7 @@ from dynmm.catalogue.content import Picture, Sound
 from dynmm.catalogue.decoding.decoder import Decoder
 from dynmm.catalogue.features import Features, LeftOut
 from dynmm.catalogue.quality import quality
-from dynmm.catalogue.report import MediaReport
+from dynmm.catalogue.report import MediaReport, lines_of
 from dynmm.errors import DataError
 from dynmm.interactions.dataset import Dataset
 
@@ -99,27 +99,71 @@ def test_the_report_names_each_item_that_lost_something() -> None:
         }
     )
     catalogue = Catalogue.from_frames({"item_id": ["a", "b", "c"]}, media)
-    lost = LeftOut("a", "image", "is cut short or damaged")
-    noted = LeftOut("b", "image", "is labelled png and is jpeg")
-    report = MediaReport.of([replace(features([lost]), notes=[noted])], catalogue)
+    frame = LeftOut("a", "image", "is cut short or damaged")
+    noted = LeftOut("b", "image", "is labelled png and is jpeg; it was read as what it is")
+    report = MediaReport.of([replace(features([frame]), notes=[noted])], catalogue)
     (images,) = report.modalities
     assert (images.items, images.without, images.strangers) == (2, 1, 1)
     assert images.quality["median"] == 0.75
-    assert images.left_out == (lost, LeftOut("c", "image", "has no bytes"))
+    assert images.left_out == (LeftOut("c", "image", "has no bytes"),)
+    assert images.lost == (frame,)
     assert images.reasons() == {"is cut short or damaged": 1, "has no bytes": 1}
+    losses = [
+        "image: c is left out: has no bytes",
+        "image: a has it, and lost one of several: is cut short or damaged",
+        "image: 1 rows belong to items outside the catalogue",
+        "media: 1 rows of modality 'video' are not read; pictures are 'image' and sounds 'audio'",
+        "nothing but interactions is known of c",
+    ]
+    assert report.losses() == losses
     assert report.lines() == [
-        "item a: image is cut short or damaged",
-        "item c: image has no bytes",
-        "1 image rows belong to items outside the catalogue",
-        "1 rows of modality 'video' are not read",
-        "item b: image is labelled png and is jpeg",
+        "image: 2 items by any, 1 without",
+        *losses,
+        "image: b is labelled png and is jpeg; it was read as what it is",
     ]
     said = json.loads(json.dumps(report.as_json()))
-    assert said["modalities"][0]["left_out"][0] == {
+    assert list(lines_of(said)) == report.lines()
+    assert said["modalities"][0]["lost"][0] == {
         "item": "a",
         "modality": "image",
         "reason": "is cut short or damaged",
     }
+
+
+def test_items_of_which_nothing_was_given_are_named() -> None:
+    ids = [f"i{number}" for number in range(9)]
+    catalogue = Catalogue.from_frames({"item_id": ids})
+    present = np.array([True] + [False] * 8)
+    none = np.zeros((9, 1), np.float32)
+    report = MediaReport.of([Features("text", "any", "v1", none, present, present.astype(np.float32))], catalogue)
+    assert report.modalities[0].absent == tuple(ids[1:]) == report.nothing
+    assert report.lines() == [
+        "text: 1 items by any, 8 without",
+        "text: nothing was given of i1, i2, i3, i4, i5 and 3 more",
+        "nothing but interactions is known of i1, i2, i3, i4, i5 and 3 more",
+    ]
+
+
+def test_where_everything_was_refused_the_report_says_so() -> None:
+    media = pl.DataFrame(
+        {"item_id": ["a", "z"], "modality": ["image", "audio"], "format": ["png", "wav"], "bytes": [None, b"1"]},
+        schema_overrides={"bytes": pl.Binary},
+    )
+    catalogue = Catalogue.from_frames({"item_id": ["a", "b"]}, media)
+    lines = MediaReport.of([], catalogue).lines()
+    assert lines == [
+        "image: 0 items, 2 without",
+        "audio: 0 items, 2 without",
+        "image: a is left out: has no bytes",
+        "audio: 1 rows belong to items outside the catalogue",
+    ]
+    assert MediaReport.of([], catalogue, unasked=["image", "audio"]).lines() == []
+
+
+def test_of_many_lines_some_are_printed() -> None:
+    media = pl.DataFrame({"item_id": ["a"] * 7, "modality": ["image"] * 7, "format": ["png"] * 7, "bytes": [None] * 7})
+    catalogue = Catalogue.from_frames({"item_id": ["a"]}, media.with_columns(pl.col("bytes").cast(pl.Binary)))
+    assert MediaReport.of([], catalogue).lines(5)[-1] == "image: and 2 more, named in model/manifest.json"
 
 
 def test_a_report_without_a_catalogue_or_any_item() -> None:

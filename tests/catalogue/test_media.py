@@ -16,6 +16,7 @@ from dynmm.catalogue.media import MediaSource
 from dynmm.catalogue.parquetplace import ParquetPlace
 from dynmm.errors import DataError
 from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.mediafiles import media_strays
 
 Rows = list[tuple[str, str, str, bytes | None]]
 ROWS: Rows = [
@@ -109,6 +110,15 @@ def test_a_row_group_of_many_bytes_is_not_held_in_memory(tmp_path: Path) -> None
         assert len(raw) == 1_000_000 if isinstance(raw, bytes) else False
         most = max(most, pa.total_allocated_bytes() - before)
     assert 0 < most < 50_000_000
+
+
+def test_folders_that_nobody_reads_are_told(tmp_path: Path) -> None:
+    for name in ("image", "pictures", ".hidden"):
+        (tmp_path / "media" / name).mkdir(parents=True)
+    assert media_strays(tmp_path) == [
+        "media/pictures is not read: pictures lie in media/image and sounds in media/audio"
+    ]
+    assert media_strays(tmp_path / "nowhere") == []
 
 
 def test_files_beside_the_tables_are_found_by_their_names(tmp_path: Path) -> None:

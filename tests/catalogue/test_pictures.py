@@ -131,7 +131,7 @@ def test_a_truncated_picture_is_refused(opened: Open, kind: str) -> None:
 def test_a_mislabelled_picture_is_taken_for_what_it_is(opened: Open) -> None:
     raw = picture_file(JPEG)
     assert picture(opened(raw)).width == 120
-    assert mislabelled("png", raw) == "is labelled png and is jpeg"
+    assert mislabelled("png", raw) == "is labelled png and is jpeg; it was read as what it is"
     assert [mislabelled(label, raw) for label in ("jpg", "JPEG", "image/jpeg", ".jpg", "")] == [None] * 5
     assert mislabelled("jpg", b"hello") is None
 

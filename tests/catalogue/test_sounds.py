@@ -114,6 +114,20 @@ def test_a_truncated_header_is_refused(opened: Open, kind: str) -> None:
     assert "is cut short or damaged" in refusal(opened(sound_file(kind=kind)[:20]))
 
 
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_a_sound_cut_short_is_no_shorter_sound(opened: Open, share: float) -> None:
+    raw = sound_file()
+    assert refusal(opened(raw[: int(len(raw) * share)])).startswith("is cut short (")
+
+
+def test_a_refusal_is_the_same_from_run_to_run(opened: Open) -> None:
+    """Reasons stand in caches and manifests; the address of a buffer in memory does not belong there."""
+    reason = refusal(opened(b"RIFF\x10\x00\x00\x00WAVE" + b"x" * 40))
+    assert "is cut short or damaged" in reason
+    assert "0x" not in reason
+    assert "<" not in reason
+
+
 def test_headers_that_lie_are_found_out(opened: Open) -> None:
     raw = bytearray(sound_file())
     fast = raw.copy()

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 from tests.worlds import write_circles
@@ -214,6 +215,31 @@ def test_config_defaults_are_valid_overrides(data: Path, tmp_path: Path) -> None
 def test_fit_refuses_by_name(data: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
     assert words in _refused("fit", data, "--out", tmp_path / "run", *arguments)
     assert not (tmp_path / "run").exists()
+
+
+def test_fit_tells_of_pictures_that_nobody_could_read(data: Path, tmp_path: Path) -> None:
+    """A wrong path in every row, a misspelt modality, a folder and a feature file under other names: none is silent."""
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    rows = {"item_id": ["i0", "i1", "i2"], "modality": ["image", "image", "Picture"], "path": ["pics/0.png"] * 3}
+    pl.DataFrame(rows).write_parquet(folder / "media.parquet")
+    for place in ("media/pictures", "features"):
+        (folder / place).mkdir(parents=True)
+    (folder / "features" / "image-made.npy").write_bytes(b"")
+    result = _dynmm("fit", folder, "--out", tmp_path / "run", *QUICK, "--set", "backbone.epochs=1")
+    assert result.exit_code == 0, result.output
+    told = (
+        "image: 0 items, 30 without\n",
+        "image: i0 is left out: cannot be read (No such file or directory: pics/0.png)\n",
+        "image: i1 is left out: ",
+        "media: 1 rows of modality 'Picture' are not read; pictures are 'image' and sounds 'audio'\n",
+        "media/pictures is not read: pictures lie in media/image and sounds in media/audio\n",
+        "features/image-made.npy is not read: feature files are parquet tables\n",
+    )
+    for line in told:
+        assert line in result.stdout, result.stdout
+    silent = _dynmm("fit", folder, "--out", tmp_path / "off", *QUICK, "--set", "encoders.image=off")
+    assert "i0 is left out" not in silent.stdout
 
 
 def test_fit_refuses_a_folder_that_is_no_run(data: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.encoders.made import real_folder
 
 from dynmm.catalogue.features import LeftOut
-from dynmm.encoders.precomputed import feature_files, read_precomputed
+from dynmm.encoders.precomputed import feature_files, feature_strays, read_precomputed
 from dynmm.errors import ConfigError, DataError, UnsupportedByData
 from dynmm.interactions.dataset import Dataset
 
@@ -64,7 +64,6 @@ def test_bad_rows_are_left_out_by_name(tmp_path: Path) -> None:
         LeftOut(
             "stranger", "image", "has a vector in image-made.parquet but is not in the catalogue, as 3 rows in all"
         ),
-        LeftOut("a", "image", "stands 3 times in image-made.parquet; the first row counts"),
         LeftOut("b", "image", "has NaN or infinite numbers in image-made.parquet"),
         LeftOut("c", "image", "has NaN or infinite numbers in image-made.parquet"),
         LeftOut("d", "image", "has 3 numbers in image-made.parquet, where others have 2"),
@@ -72,6 +71,20 @@ def test_bad_rows_are_left_out_by_name(tmp_path: Path) -> None:
         LeftOut("f", "image", "has only zeros in image-made.parquet"),
         LeftOut("g", "image", "has NaN or infinite numbers in image-made.parquet"),
     }
+    assert list(features.notes) == [LeftOut("a", "image", "stands 3 times in image-made.parquet; the first row counts")]
+
+
+def test_files_that_are_no_features_are_told(tmp_path: Path) -> None:
+    _write(tmp_path, [("a", [1, 2])], "vision-made")
+    _write(tmp_path, [("a", [1, 2])], "Image-made")
+    (tmp_path / "image-made.npy").write_bytes(b"")
+    (tmp_path / ".hidden").write_bytes(b"")
+    assert feature_strays(tmp_path) == [
+        "features/Image-made.parquet is not read: feature files are called text-NAME.parquet, image-NAME.parquet, "
+        "audio-NAME.parquet",
+        "features/image-made.npy is not read: feature files are parquet tables",
+    ]
+    assert feature_strays(tmp_path / "nowhere") == feature_strays(None) == []
 
 
 def test_numbers_too_large_for_half_the_bytes_are_left_out(tmp_path: Path) -> None:

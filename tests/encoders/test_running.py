@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.catalogue.files import sound_file
 from tests.encoders.counting import Counting, Dividing
 from tests.encoders.made import real_folder
 
@@ -169,6 +170,18 @@ def test_pictures_are_decoded_pooled_and_refused_once(tmp_path: Path) -> None:
     assert again.left_out == first.left_out
     assert again.attributes is not None
     assert np.array_equal(first.attributes.values, again.attributes.values, equal_nan=True)
+
+
+def test_a_wrong_label_is_noted_of_what_was_read_alone(tmp_path: Path) -> None:
+    sound = sound_file()
+    media = pl.DataFrame({"item_id": ["a", "b"], "modality": "image", "format": "jpg", "bytes": [_png(255, 0), sound]})
+    catalogue = Catalogue.from_frames(pl.DataFrame({"item_id": ["a", "b"]}), media)
+    for _ in range(2):  # the second time from the cache
+        [features] = encode_catalogue(catalogue, _settings(image=MIDDLES), cache=tmp_path)
+        assert [line.item for line in features.left_out] == ["b"]
+        assert [(line.item, line.reason) for line in features.notes] == [
+            ("a", "is labelled jpg and is png; it was read as what it is")
+        ]
 
 
 def test_other_limits_of_the_decoder_are_another_reading(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from dynmm.fusion.settings import FusionSettings
 from dynmm.training.batches import TrainingBatch, training_batch, training_sequences
 from dynmm.training.softmax import NegativeSampler
 
-PLAIN = Losses(align=0, recon=0, items=64, modality_dropout=0, swap=0, as_paper=False, mask_history=True)
+PLAIN = Losses(align=0, recon=0, items=64, modality_dropout=0, swap=0, mask_history=True)
 #: With both losses beside, over all items that take part.
 BESIDE = replace(PLAIN, align=0.3, recon=0.2)
 

@@ -8,7 +8,7 @@ from tests.fusion.made import backbone
 
 from dynmm.config import Config
 from dynmm.errors import ConfigError
-from dynmm.fusion.pretraining import following
+from dynmm.fusion.pretraining import following, losses_of
 from dynmm.fusion.settings import FusionSettings, chosen
 
 PAPER = {"tower": "frozen", "collaborative": "frozen", "gate": "mean", "modality_dropout": 0.0, "swap": 0.0}
@@ -31,6 +31,20 @@ def test_the_papers_form_decides_what_it_says() -> None:
     assert {name: getattr(found, name) for name in PAPER} == PAPER
     assert FusionSettings.model_validate(found.model_dump()) == found
     assert following(found, backbone().recipe()).tower == "frozen"
+    assert found.learning_rate == 5e-4
+    assert FusionSettings(variant="paper", learning_rate=2e-3).learning_rate == 2e-3
+
+
+def test_the_papers_alignment_leaves_sounds_out_wherever_they_stand() -> None:
+    paper = FusionSettings(variant="paper")
+    for names, left in (
+        (("cf", "text", "image", "audio"), (3,)),
+        (("cf", "image", "audio"), (2,)),
+        (("cf", "text"), ()),
+    ):
+        losses = losses_of(paper, names, mask_history=False)
+        assert (losses.one_way, losses.unaligned) == (True, left)
+    assert losses_of(FusionSettings(), ("cf", "audio"), mask_history=False).unaligned == ()
 
 
 @pytest.mark.parametrize(

@@ -61,17 +61,29 @@ def test_the_reason_is_the_largest_part_that_both_have(seed: int) -> None:
         both = makings.present[3] & makings.present[one.item]
         chosen = {word: part for word, part, has in zip(words, one.parts.values(), both, strict=True) if has}
         best = max(chosen, key=lambda word: chosen[word], default=None)
-        assert one.reason == (best if best is not None and chosen[best] > 0 else None)
+        enough = best is not None and chosen[best] > 0 and chosen[best] >= max(one.parts.values()) / 2
+        assert one.reason == (best if enough else None)
 
 
 def test_a_guessed_part_counts_and_is_never_the_reason() -> None:
     part = np.asarray([[1.0, 0.0], [1.0, 0.1]], np.float32)
-    other = np.asarray([[0.2, 0.0], [0.2, 0.0]], np.float32)
-    weights = np.asarray([[0.8, 0.2], [0.8, 0.2]], np.float32)
+    other = np.asarray([[0.8, 0.0], [0.8, 0.0]], np.float32)
+    weights = np.asarray([[0.5, 0.5], [0.5, 0.5]], np.float32)
     makings = Makings(("cf", "image"), [part, other], weights, np.asarray([[True, True], [False, True]]))
     (found,) = similar(0, 3, ExactIndex(latents(makings)), makings)
-    assert found.parts["cf"] > found.parts["image"] > 0
+    assert found.parts["cf"] > found.parts["image"] > 0.5 * found.parts["cf"]
     assert found.reason == "looks alike"
+
+
+def test_what_carries_next_to_nothing_is_no_reason() -> None:
+    """Two items that hardly share anything in what people do, and one of which has a text that says it all."""
+    part = np.asarray([[1.0, 0.0], [0.05, 0.1]], np.float32)
+    other = np.asarray([[0.0, 0.0], [1.0, 0.0]], np.float32)
+    weights = np.asarray([[1.0, 0.0], [0.5, 0.5]], np.float32)
+    makings = Makings(("cf", "text"), [part, other], weights, np.asarray([[True, False], [True, True]]))
+    (found,) = similar(0, 3, ExactIndex(latents(makings)), makings)
+    assert 0 < found.parts["cf"] < 0.1 < found.parts["text"]
+    assert found.reason is None
 
 
 def test_the_order_is_that_of_the_cosine_where_the_index_has_other_lengths() -> None:

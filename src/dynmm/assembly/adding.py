@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import MODALITIES, Modality
 from dynmm.catalogue.features import Features
+from dynmm.catalogue.report import MediaReport
 from dynmm.config import Config
+from dynmm.encoders.precomputed import feature_strays
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED
@@ -29,16 +32,20 @@ from dynmm.runfiles import read_added, write_added
 from dynmm.storage import new_folder
 from dynmm.types import SimilarItem
 
+logger = logging.getLogger(__name__)
 
-def add_items(recommender: Recommender, items: Any, media: Any, features: Path | None, cache: Path | None) -> None:
+
+def add_items(
+    recommender: Recommender, items: Any, media: Any, features: Path | None, cache: Path | None
+) -> MediaReport:
     """See `Recommender.add_items`."""
     table, _ = checked_items(as_polars(items, "items"), "items", skip_bad=False)
     if not len(table):
-        return
+        return MediaReport(())
     known = [one for one in table[ITEM].to_list() if one in recommender.items]
     if known:
         raise DataError(f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it")
-    encoded = _encoded(recommender, table, media, features, cache)
+    encoded, report = _encoded(recommender, table, media, features, cache)
     joint = whole_of(recommender).joint
     assert joint is not None, "without a joint stage nothing was encoded"
     joint.with_items(encoded)  # what does not fit is refused before the log tells of it
@@ -51,12 +58,13 @@ def add_items(recommender: Recommender, items: Any, media: Any, features: Path |
     live.arrivals[number:] = [arrival]
     live.log.mark(ITEMS, {"number": number, "ids": table[ITEM].to_list()})
     follow(recommender)
+    return report
 
 
 def _encoded(
     recommender: Recommender, items: pl.DataFrame, media: Any, features: Path | None, cache: Path | None
-) -> list[Features]:
-    """What the run's encoders make of the new items.
+) -> tuple[list[Features], MediaReport]:
+    """What the run's encoders make of the new items, and what became of what was given.
 
     items: checked rows of `fields.ITEM_SCHEMA`. media, features: see `Recommender.add_items`. Raises
     UnsupportedByData for a run without a joint stage, DataError where nothing that it reads is known of the items.
@@ -74,7 +82,11 @@ def _encoded(
     if not any(one.present.any() for one in encoded):
         wanted = ", ".join(_wanted(modality, encoder) for modality, encoder in sorted(read.items()))
         raise DataError(f"nothing that this run reads is known of the new items; give them one of: {wanted}")
-    return encoded
+    unread = [modality for modality in MODALITIES if modality not in read]
+    report = MediaReport.of(encoded, catalogue, unasked=unread, strays=feature_strays(features))
+    for line in report.losses():
+        logger.warning("%s", line)
+    return encoded, report
 
 
 def _as_fitted(settings: EncoderSettings, read: Mapping[Modality, str]) -> EncoderSettings:

@@ -81,6 +81,7 @@ def fit(
 
 def _lines(fitted: Fitted) -> Iterator[str]:
     """What was fitted, stage by stage, and what it reached on validation."""
+    from dynmm.catalogue.report import lines_of
     from dynmm.fusion.diagnostics import as_lines
 
     facts = fitted.recommender.facts
@@ -89,7 +90,7 @@ def _lines(fitted: Fitted) -> Iterator[str]:
         yield f"left out: {rows:,} rows, {reason}"
     for text in facts["notes"]:
         yield f"note: {text}"
-    yield from _content(facts["content"])
+    yield from lines_of(facts["content"], _LINES)
     for stage, curve in fitted.curves.items():
         refit = fitted.refits.get(stage, ())
         spent = sum(one.seconds for one in (*curve, *refit))
@@ -112,17 +113,3 @@ def _evidence(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"evidence: worth of facts learned from {told['learned_from']:,} users, strength {told['strength']}"
     elif settings["variant"] != "off":
         yield f"evidence: none; fewer than {settings['least_users']:,} users have events to learn its worth from"
-
-
-def _content(told: Mapping[str, Any]) -> Iterator[str]:
-    """What was read, looked at and listened to, and the first few items that stay without. told: of `MediaReport`."""
-    for one in told["modalities"]:
-        name, lost = one["modality"], one["left_out"]
-        yield f"{name}: {one['items']:,} items by {one['encoder']}, {one['without']:,} without"
-        yield from (f"{name}: {line['item']} is left out: {line['reason']}" for line in lost[:_LINES])
-        if len(lost) > _LINES:
-            yield f"{name}: and {len(lost) - _LINES:,} more, named in model/manifest.json"
-        if one["strangers"]:
-            yield f"{name}: {one['strangers']:,} rows belong to items outside the catalogue"
-    for line in told["notes"][:_LINES]:
-        yield f"{line['modality']}: {line['item']} {line['reason']}; it was read as what it is"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynmm.catalogue.catalogue import Catalogue
-from dynmm.catalogue.content import TEXT, Content, Modality
+from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Content, Modality
 from dynmm.catalogue.decoding.decoder import Decoder
 from dynmm.catalogue.decoding.formats import mislabelled
 from dynmm.catalogue.decoding.refused import Refused
@@ -20,8 +20,8 @@ from dynmm.encoders.cache import Known, Shelf, content_key
 from dynmm.encoders.encoder import Encoder
 from dynmm.encoders.pooling import pool
 
-#: Raise it when decoding or quality change what they give: what the cache holds is then made again.
-READING_VERSION = 1
+#: Raise one when decoding or quality change what they give: what the cache holds of it is then made again.
+READING_VERSIONS: dict[Modality, int] = {TEXT: 1, IMAGE: 1, AUDIO: 2}
 
 #: (modality, contents done, contents in all)
 Progress = Callable[[Modality, int, int], None]
@@ -29,10 +29,14 @@ Progress = Callable[[Modality, int, int], None]
 
 @dataclass
 class _Place:
-    """One text, picture or sound: whose it is, and what became of it once that is known."""
+    """One text, picture or sound: whose it is, and what became of it once that is known.
+
+    note: what is told of it where it was read.
+    """
 
     item: int
     known: Known | None = None
+    note: str | None = None
 
 
 class Encoding:
@@ -53,7 +57,6 @@ class Encoding:
         self._modality: Modality = encoder.modality
         self._on_progress = on_progress
         self._places: list[_Place] = []
-        self._notes: list[LeftOut] = []
         # Contents under way: the places of each, and the order in which they will come back.
         self._waiting: dict[bytes, list[_Place]] = {}
         self._order: deque[bytes] = deque()
@@ -71,29 +74,27 @@ class Encoding:
         self._tell()
         return self._collected()
 
-    def _texts(self) -> Iterator[tuple[int, bytes]]:
+    def _texts(self) -> Iterator[tuple[int, bytes, None]]:
         """Item and text of all that are not empty, short ones first, so that a batch is of about one length."""
         texts = [(item, text) for item, text in enumerate(self._catalogue.texts) if text and text.strip()]
         self._total = len(texts)
         for item, text in sorted(texts, key=lambda pair: len(pair[1])):
-            yield item, text.encode("utf-8", "surrogatepass")
+            yield item, text.encode("utf-8", "surrogatepass"), None
 
-    def _media(self) -> Iterator[tuple[int, bytes]]:
-        """Item and bytes of every frame or track that can be read."""
+    def _media(self) -> Iterator[tuple[int, bytes, str | None]]:
+        """Item, bytes and note of every frame or track that can be read."""
         media = self._catalogue.media
         assert media is not None, "a modality without content is not encoded"
         entries = media.entries(self._modality)
         self._total = len(entries)
         for entry, raw in media.read(entries, int(self.decoding.max_megabytes * 1e6)):
-            if (wrong := mislabelled(entry.format, raw)) is not None:
-                self._notes.append(LeftOut(entry.id, self._modality, wrong))
-            yield entry.item, raw
+            yield entry.item, raw, mislabelled(entry.format, raw)
 
     def _lacking(self, shelf: Shelf) -> Iterator[bytes]:
         """The contents that the shelf does not know, each once."""
-        for item, raw in self._texts() if self._modality == TEXT else self._media():
+        for item, raw, note in self._texts() if self._modality == TEXT else self._media():
             key = content_key(raw)
-            place = _Place(item, shelf.get([key]).get(key))
+            place = _Place(item, shelf.get([key]).get(key), note)
             self._places.append(place)
             if place.known is not None:
                 self._done += 1
@@ -151,12 +152,14 @@ class Encoding:
 
     def _collected(self) -> Features:
         items, known, vectors = [], [], []
-        left_out = []
+        left_out, notes = [], []
         for place in self._places:
             assert place.known is not None, "every content came back"
             if place.known.vector is None:
                 left_out.append(LeftOut(self._catalogue.ids[place.item], self._modality, place.known.refusal))
                 continue
+            if place.note is not None:
+                notes.append(LeftOut(self._catalogue.ids[place.item], self._modality, place.note))
             items.append(place.item)
             known.append(place.known)
             vectors.append(place.known.vector)
@@ -180,5 +183,5 @@ class Encoding:
             pooled.quality,
             None if pooled.attributes is None else Attributes(names, pooled.attributes),
             tuple(left_out),
-            tuple(self._notes),
+            tuple(notes),
         )

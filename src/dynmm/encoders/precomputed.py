@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
+from dynmm.catalogue.content import AUDIO, IMAGE, MODALITIES, TEXT, Modality
 from dynmm.catalogue.features import Features, LeftOut
 from dynmm.errors import ConfigError, DataError, UnsupportedByData
 from dynmm.interactions.fields import ITEM, VECTOR
@@ -42,17 +42,35 @@ def feature_files(folder: Path | None, modality: Modality) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def feature_strays(folder: Path | None) -> list[str]:
+    """What lies in a folder of feature files and is none, in sentences."""
+    if folder is None or not folder.is_dir():
+        return []
+    told = []
+    for path in sorted(folder.iterdir()):
+        kind = path.stem.partition("-")[0]
+        if path.name.startswith("."):
+            continue
+        if path.suffix != ".parquet":
+            told.append(f"features/{path.name} is not read: feature files are parquet tables")
+        elif (_ALSO.get(kind) or kind) not in MODALITIES:
+            names = ", ".join(f"{one}-NAME.parquet" for one in MODALITIES)
+            told.append(f"features/{path.name} is not read: feature files are called {names}")
+    return told
+
+
 def read_precomputed(folder: Path | None, modality: Modality, ids: Sequence[str], name: str | None = None) -> Features:
     """One vector for each item that the file has one for.
 
     folder: of feature files. ids: I item ids in dense order. name: of the file behind its modality; without it,
-    the first one. Quality is 1 where present: nothing is known of what the vectors were made from. Rows with
-    NaN or infinite numbers, of another width than most, repeated, or of unknown items are left out, and each is
-    told in `left_out`, unknown items in one line. Raises UnsupportedByData without a file, ConfigError for a
-    name that there is not, DataError for a file that is no table of vectors.
+    the first one. Quality is 1 where present: nothing is known of what the vectors were made from. Rows with NaN or
+    infinite numbers, of another width than most, or of unknown items are left out, and each is told in `left_out`,
+    unknown items in one line. Of an item that stands there twice the first row counts, as `notes` tell. Raises
+    UnsupportedByData without a file, ConfigError for a name that there is not, DataError for a file that is no table
+    of vectors.
     """
     chosen, path = _chosen(folder, modality, name)
-    items, columns, left_out = _rows(path, modality, ids)
+    items, columns, left_out, notes = _rows(path, modality, ids)
     width, values, kept, lost = _vectors(columns, path, modality, items)
     vectors = np.zeros((len(ids), width), dtype=np.float32)
     present = np.zeros(len(ids), dtype=bool)
@@ -68,6 +86,7 @@ def read_precomputed(folder: Path | None, modality: Modality, ids: Sequence[str]
         present.astype(np.float32),
         None,
         (*left_out, *lost),
+        notes,
     )
 
 
@@ -94,8 +113,10 @@ def _chosen(folder: Path | None, modality: Modality, name: str | None) -> tuple[
     return name, files[name]
 
 
-def _rows(path: Path, modality: Modality, ids: Sequence[str]) -> tuple[list[str], pl.Series, list[LeftOut]]:
-    """The first row of each item of the catalogue: their ids, their vectors, and what was left out."""
+def _rows(
+    path: Path, modality: Modality, ids: Sequence[str]
+) -> tuple[list[str], pl.Series, list[LeftOut], list[LeftOut]]:
+    """The first row of each item of the catalogue: their ids, their vectors, what was left out, and what to note."""
     table = read_parquet(path, [ITEM, VECTOR])
     for column in (ITEM, VECTOR):
         if column not in table.columns:
@@ -111,10 +132,13 @@ def _rows(path: Path, modality: Modality, ids: Sequence[str]) -> tuple[list[str]
         left_out.append(LeftOut(str(strangers[0]), modality, told))
     table = table.filter(known.fill_null(False))
     first = table[ITEM].is_first_distinct()
-    for item, count in Counter(table.filter(~first)[ITEM].to_list()).items():
-        left_out.append(LeftOut(item, modality, f"stands {count + 1} times in {path.name}; the first row counts"))
+    repeated = Counter(table.filter(~first)[ITEM].to_list())
+    notes = [
+        LeftOut(item, modality, f"stands {count + 1} times in {path.name}; the first row counts")
+        for item, count in repeated.items()
+    ]
     table = table.filter(first)
-    return table[ITEM].to_list(), table[VECTOR], left_out
+    return table[ITEM].to_list(), table[VECTOR], left_out, notes
 
 
 def _vectors(

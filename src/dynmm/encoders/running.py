@@ -15,7 +15,7 @@ from dynmm.catalogue.features import Features
 from dynmm.encoders.cache import FeatureCache
 from dynmm.encoders.choosing import decided
 from dynmm.encoders.encoder import Encoder
-from dynmm.encoders.encoding import READING_VERSION, Encoding, Progress
+from dynmm.encoders.encoding import READING_VERSIONS, Encoding, Progress
 from dynmm.encoders.precomputed import feature_files, read_precomputed
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED, TABLE, Choice, create, parse
@@ -90,7 +90,7 @@ def _made_by(
 ) -> str:
     """All that vectors follow from beside their content. Precision is a part: who asks for one gets that one."""
     entry = TABLE.get(choice.name)
-    parts = [encoder.modality, encoder.identity, f"reading {READING_VERSION}"]
+    parts = [encoder.modality, encoder.identity, f"reading {READING_VERSIONS[encoder.modality]}"]
     if entry is not None and "precision" in entry.arguments:
         parts.append(str(product_precision(settings.precision, torch.device(device))))
     if encoder.modality != TEXT:

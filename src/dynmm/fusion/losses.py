@@ -5,7 +5,7 @@ R items, M modalities with cf first, P projected width, D joint width, W an enco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 
 import torch
@@ -18,15 +18,18 @@ _SAME = 0.9999
 _NEVER = -1e30
 
 
-def alignment(projected: Sequence[Tensor], own: Tensor, scale: Tensor, *, as_paper: bool = False) -> Tensor:
+def alignment(
+    projected: Sequence[Tensor], own: Tensor, scale: Tensor, *, one_way: bool = False, without: Collection[int] = ()
+) -> Tensor:
     """L_mm: symmetric InfoNCE over every pair of modalities, on projected latents; mean over pairs.
 
     projected: M of (R, P), unit length, of distinct items. own: (R, M) bool, which parts exist and are the
     item's own. scale: one over the temperature, a number. An item is no negative of one with the same content.
-    as_paper: in one direction, and audio left out, as in its Eq. 4. Zero where no pair has two items.
+    one_way, without: in one direction, and some of the M left out; the paper's Eq. 4 is one way and without audio.
+    Zero where no pair has two items.
     """
     losses = []
-    for m, n in _pairs(len(projected), as_paper):
+    for m, n in combinations([m for m in range(len(projected)) if m not in without], 2):
         rows = (own[:, m] & own[:, n]).nonzero().flatten()
         if len(rows) < 2:
             continue
@@ -34,14 +37,10 @@ def alignment(projected: Sequence[Tensor], own: Tensor, scale: Tensor, *, as_pap
         logits = scale * (one @ other.t())
         target = torch.arange(len(rows), device=logits.device)
         loss = cross_entropy(logits.masked_fill(_same(other), _NEVER), target)
-        if not as_paper:
+        if not one_way:
             loss = (loss + cross_entropy(logits.t().masked_fill(_same(one), _NEVER), target)) / 2
         losses.append(loss)
     return torch.stack(losses).mean() if losses else scale.sum() * 0
-
-
-def _pairs(modalities: int, as_paper: bool) -> Iterator[tuple[int, int]]:
-    yield from combinations(range(min(modalities, 3) if as_paper else modalities), 2)
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ from dynmm.training.softmax import (
 class Losses:
     """Weights of the losses beside L_rank, how items are made to doubt, and what is compared.
 
-    items: drawn in each step for L_mm and L_recon. as_paper: see `losses.alignment`.
+    items: drawn in each step for L_mm and L_recon. one_way, unaligned: see `losses.alignment`, `without`.
     """
 
     align: float
@@ -40,8 +40,9 @@ class Losses:
     items: int
     modality_dropout: float
     swap: float
-    as_paper: bool
     mask_history: bool
+    one_way: bool = False
+    unaligned: tuple[int, ...] = ()
 
 
 class JointObjective:
@@ -138,8 +139,9 @@ class JointObjective:
         if losses.align > 0:
             projected = [part[some] for part in found.projected]
             own = found.own[some]
+            scale = self._model.alignment_scale()
             loss = loss + losses.align * alignment(
-                projected, own, self._model.alignment_scale(), as_paper=losses.as_paper
+                projected, own, scale, one_way=losses.one_way, without=losses.unaligned
             )
         if losses.recon > 0:
             wanted = [frozen[some], *(vectors[some] for vectors in content.vectors)]

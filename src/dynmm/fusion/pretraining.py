@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynmm.catalogue.content import AUDIO
 from dynmm.catalogue.features import Features
 from dynmm.fusion.content import Content, Standardiser, join
 from dynmm.fusion.latents import ItemLatents
@@ -111,7 +112,8 @@ def pretrain_joint(
     content = join(features, standardisers, counts).to(device)
     init = torch.Generator().manual_seed(derive_seed(seed, "joint weights"))
     model = build_joint(base.tower, base.vectors.cpu(), [one.width for one in features], settings, init).to(device)
-    trainer = _trainer(model, dataset, content, base, settings, seed, precision)
+    names = ("cf", *(one.modality for one in features))
+    trainer = _trainer(model, dataset, content, base, settings, seed, precision, names)
     validate = None if epochs is not None else _validation(model, dataset, content, recipe, seed, precision)
     plan = Plan(
         chosen(settings.epochs) if epochs is None else epochs, chosen(settings.patience), settings.validate_from
@@ -162,6 +164,21 @@ def item_space(model: JointModel, content: Content) -> Tensor:
     return z
 
 
+def losses_of(settings: FusionSettings, names: Sequence[str], *, mask_history: bool) -> Losses:
+    """What is trained beside L_rank. names: M modalities, cf first. The paper's Eq. 4 is one way, without audio."""
+    as_paper = settings.variant == "paper"
+    return Losses(
+        align=settings.align_weight,
+        recon=settings.recon_weight,
+        items=settings.aligned_items,
+        modality_dropout=settings.modality_dropout,
+        swap=settings.swap,
+        mask_history=mask_history,
+        one_way=as_paper,
+        unaligned=tuple(m for m, name in enumerate(names) if as_paper and name == AUDIO),
+    )
+
+
 def _trainer(
     model: JointModel,
     dataset: Dataset,
@@ -170,17 +187,11 @@ def _trainer(
     settings: FusionSettings,
     seed: int,
     precision: torch.dtype,
+    names: Sequence[str],
 ) -> Trainer:
+    """names: M modalities, cf first."""
     recipe = base.recipe
-    losses = Losses(
-        align=settings.align_weight,
-        recon=settings.recon_weight,
-        items=settings.aligned_items,
-        modality_dropout=settings.modality_dropout,
-        swap=settings.swap,
-        as_paper=settings.variant == "paper",
-        mask_history=recipe.mask_history,
-    )
+    losses = losses_of(settings, names, mask_history=recipe.mask_history)
     sampler = None
     if not recipe.full_softmax:
         counts = torch.from_numpy(dataset.item_counts())

@@ -17,6 +17,10 @@ _Weight = Annotated[float, Field(ge=0)]
 _Positive = Annotated[float, Field(gt=0)]
 
 
+#: In the paper's Table 7.
+_PAPERS_RATE = 5e-4
+
+
 class FusionSettings(Settings):
     """How what is known of an item becomes one latent. "auto" follows the backbone, see `following`."""
 
@@ -53,7 +57,12 @@ class FusionSettings(Settings):
     recon_weight: _Weight = Field(0.1, description="Weight of the reconstruction loss (L_recon).")
     aligned_items: int = Field(512, ge=2, description="Items drawn in each step for L_mm and L_recon.")
     temperature: _Positive | Auto = Field("auto", description="Divides the cosine of user and item in the softmax.")
-    learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW; the paper's Table 7 has 5e-4.")
+    learning_rate: float = Field(
+        1e-3,
+        gt=0,
+        description="Peak learning rate of AdamW. The paper's Table 7 has 5e-4, which variant paper takes unless "
+        "another is given.",
+    )
     weight_decay: _Weight | Auto = Field("auto", description="Weight decay of AdamW on tables and matrices.")
     warmup_epochs: float = Field(0.5, ge=0, description="Epochs over which the learning rate rises.")
     epochs: Annotated[int, Field(ge=1)] | Auto = Field(
@@ -77,6 +86,8 @@ class FusionSettings(Settings):
             raise ValueError(f"variant 'paper' decides {given[0]}; leave it out, or use variant 'joint'")
         for name, value in fixed.items():
             object.__setattr__(self, name, value)
+        if "learning_rate" not in self.model_fields_set:
+            object.__setattr__(self, "learning_rate", _PAPERS_RATE)
         return self
 
 

@@ -31,6 +31,15 @@ def media_files(folder: Path) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=MEDIA_FILE_SCHEMA, orient="row")
 
 
+def media_strays(folder: Path) -> list[str]:
+    """What lies in a data set folder's `media/` and is not read, in sentences."""
+    return [
+        f"{MEDIA_DIR}/{name} is not read: pictures lie in {MEDIA_DIR}/image and sounds in {MEDIA_DIR}/audio"
+        for name in _names(folder / MEDIA_DIR)
+        if name not in _FOLDERS
+    ]
+
+
 def _found(folder: Path) -> Iterator[tuple[str, Path]]:
     for name in _names(folder):
         path = folder / name

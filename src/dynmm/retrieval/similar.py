@@ -28,6 +28,10 @@ WORDS = {
 #: An attribute holds for an item above this.
 HOLDS = 0.5
 
+#: A likeness in what both items have is the reason if it is this much of the largest part. Below that they are alike in
+#: something that only one of them shows, and no plain sentence says so.
+_ENOUGH = 0.5
+
 #: The index goes by the inner product; out of so many times the items asked for, the cosine chooses.
 _POOL = 4
 
@@ -36,9 +40,10 @@ _POOL = 4
 class Similar:
     """An item that is like another.
 
-    item: dense. score: the cosine of the latents. parts: by modality, they sum to the score. reason: the
-    modality with the largest part, in words, among those that both items have; None where no such part is
-    above zero. attributes: words that hold for both, strongest first.
+    item: dense. score: the cosine of the latents. parts: what each modality of this item adds to it, they sum to the
+    score. reason: the modality with the largest part, in words, among those that both items have; None where no such
+    part is above zero, or another one is more than twice as large. attributes: words that hold for both, strongest
+    first.
     """
 
     item: int
@@ -105,7 +110,10 @@ def _reason(makings: Makings, item: int, other: int, parts: NDArray[np.float64])
     both = makings.present[item] & makings.present[other] & (parts > 0)
     if not both.any():
         return None
-    name = makings.names[int(np.argmax(np.where(both, parts, -np.inf)))]
+    best = int(np.argmax(np.where(both, parts, -np.inf)))
+    if parts[best] < _ENOUGH * parts.max():
+        return None
+    name = makings.names[best]
     return WORDS.get(name, f"is alike by {name}")
 
 

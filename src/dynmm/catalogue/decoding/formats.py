@@ -60,4 +60,4 @@ def mislabelled(label: str, raw: bytes, formats: tuple[Format, ...] = FORMATS) -
     found, said = format_of(raw, formats), format_named(label, formats)
     if found is None or not label or found is said:
         return None
-    return f"is labelled {label} and is {found.name}"
+    return f"is labelled {label} and is {found.name}; it was read as what it is"
