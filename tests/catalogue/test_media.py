@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from tests.catalogue.files import data_set
 
 from dynmm.catalogue.catalogue import Catalogue
+from dynmm.catalogue.decoding.cells import cells
 from dynmm.catalogue.media import MediaSource
 from dynmm.catalogue.parquetplace import ParquetPlace
 from dynmm.errors import DataError
@@ -92,9 +95,9 @@ def test_any_rows_are_read_from_any_row_groups(tmp_path: Path, group: int) -> No
     rows.write_parquet(tmp_path / "media.parquet", row_group_size=group)
     place = ParquetPlace(tmp_path / "media.parquet")
     random = np.random.default_rng(group)
-    for _ in range(10):
+    for _ in range(3):
         wanted = sorted(random.choice(number, random.integers(0, number), replace=False).tolist())
-        assert list(place.read(wanted)) == [(row, str(row).encode() * (row % 5)) for row in wanted]
+        assert list(place.read(wanted, 8_000_000)) == [(row, str(row).encode() * (row % 5)) for row in wanted]
 
 
 def test_a_row_group_of_many_bytes_is_not_held_in_memory(tmp_path: Path) -> None:
@@ -106,10 +109,43 @@ def test_a_row_group_of_many_bytes_is_not_held_in_memory(tmp_path: Path) -> None
     pytest.importorskip("pyarrow.parquet").write_table(rows.to_arrow(), tmp_path / "media.parquet", **pages)
     del rows
     before, most = pa.total_allocated_bytes(), 0
-    for _, raw in ParquetPlace(tmp_path / "media.parquet").read(range(120)):
-        assert len(raw) == 1_000_000 if isinstance(raw, bytes) else False
+    for _, raw in cells(str(tmp_path / "media.parquet"), "bytes", range(120)):
+        assert len(raw) == 1_000_000
         most = max(most, pa.total_allocated_bytes() - before)
     assert 0 < most < 50_000_000
+
+
+_READ = """
+import resource, sys
+from pathlib import Path
+from dynmm.catalogue.parquetplace import ParquetPlace
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for row, raw in ParquetPlace(Path(sys.argv[1]), int(sys.argv[2])).read(range(3), 8_000_000):
+    print(row, raw if isinstance(raw, bytes) else str(raw))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "words"), [(2048, "has 200 MB; at most 8 MB are read"), (600, "takes more than 600 MB to unpack")]
+)
+def test_a_cell_that_unpacks_to_much_costs_itself(tmp_path: Path, memory_mb: int, words: str) -> None:
+    """Some kilobytes on disk. What the reading process cannot hold takes its row group along, and no more."""
+    pytest.importorskip("pyarrow")
+    table = tmp_path / "media.parquet"
+    rows = frame(
+        [("a", "image", "png", b"small"), ("b", "image", "png", bytes(200_000_000)), ("c", "image", "png", b"last")]
+    )
+    rows.write_parquet(table, row_group_size=1, compression="zstd")
+    del rows
+    assert table.stat().st_size < 2_000_000
+    told = subprocess.run(
+        [sys.executable, "-c", _READ, str(table), str(memory_mb)], capture_output=True, text=True, check=True
+    )
+    first, refused, last, grown = told.stdout.splitlines()
+    assert (first, last) == ("0 b'small'", "2 b'last'")
+    assert words in refused
+    assert int(grown) < 100_000  # kilobytes
 
 
 def test_folders_that_nobody_reads_are_told(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class FilePlace:
             schema=INDEX_SCHEMA,
         )
 
-    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | OSError]]:
+    def read(self, rows: Sequence[int], max_bytes: int) -> Iterator[tuple[int, bytes | OSError]]:
         for row in rows:
             try:
                 yield row, (self._root / self._paths[row]).read_bytes()

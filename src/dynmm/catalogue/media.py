@@ -30,8 +30,12 @@ class MediaPlace(Protocol):
         """One row for each picture or sound, with the columns of `INDEX_SCHEMA`. Reads no content."""
         ...
 
-    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | OSError]]:
-        """Rows of the index and their bytes, or what the system said instead. rows: ascending, as they come out."""
+    def read(self, rows: Sequence[int], max_bytes: int) -> Iterator[tuple[int, bytes | OSError]]:
+        """Rows of the index and their bytes, or what stood in the way. rows: ascending, as they come out.
+
+        max_bytes: nobody asks for a row of more, as far as the index knows sizes; where it does not, such a row is
+        answered by an OSError.
+        """
         ...
 
 
@@ -106,7 +110,7 @@ class MediaSource:
                 wanted.setdefault(entry.place, {})[entry.row] = entry
         for number in sorted(wanted):
             by_row = wanted[number]
-            for row, raw in self._places[number].read(sorted(by_row)):
+            for row, raw in self._places[number].read(sorted(by_row), max_bytes):
                 if isinstance(raw, OSError):
                     self._leave_out(by_row[row], f"cannot be read ({raw.strerror or raw})")
                 else:

@@ -26,7 +26,7 @@ class MemoryPlace:
             pl.when(pl.col(BYTES).is_null()).then(pl.lit("has no bytes")).alias(REFUSED),
         )
 
-    def read(self, rows: Sequence[int]) -> Iterator[tuple[int, bytes | OSError]]:
+    def read(self, rows: Sequence[int], max_bytes: int) -> Iterator[tuple[int, bytes | OSError]]:
         column = self._rows[BYTES]
         for row in rows:
             yield row, column[row]

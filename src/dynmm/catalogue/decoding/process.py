@@ -21,10 +21,10 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEM
 class DecodingProcess:
     """One process and its two pipes. A thread writes and a thread reads, so that neither side waits for the other."""
 
-    def __init__(self, max_answer: int) -> None:
-        """max_answer: bytes of the largest array that it may send."""
+    def __init__(self, max_answer: int, module: str = "dynmm.catalogue.decoding.worker") -> None:
+        """max_answer: bytes of the largest array that it may send. module: what it runs."""
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "dynmm.catalogue.decoding.worker"],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -21,12 +21,12 @@ _MAX_REQUEST = 1 << 27
 
 def main() -> None:
     """Serve until the input ends. The first frame holds the limits; the answer to it says that all is imported."""
-    requests, answers = _own_pipes()
+    requests, answers = own_pipes()
     first = read_frame(requests, _MAX_REQUEST)
     if first is None:
         return
     told = first[0]
-    _limit_memory(int(told["memory_bytes"]))
+    limit_memory(int(told["memory_bytes"]))
     try:
         functions = {name: _function(path) for name, path in told["functions"].items()}
         for module in told["modules"]:
@@ -42,7 +42,7 @@ def main() -> None:
         write_frame(answers, header, body)
 
 
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
+def own_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Input and output for frames alone: what a library prints goes to the error stream."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -72,7 +72,7 @@ def _answer(
     return facts, memoryview(array.data).cast("B")
 
 
-def _limit_memory(size: int) -> None:
+def limit_memory(size: int) -> None:
     """Allocations beyond `size` bytes fail. No file can be written, no core is dumped."""
     with contextlib.suppress(ImportError):  # Windows has no such limits; the time limit of the parent remains
         import resource
