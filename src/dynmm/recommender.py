@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -80,6 +81,8 @@ class Recommender:
         self.forgotten = 0
         #: Where it stands in its log; made when the log is first needed.
         self.live: Live | None = None
+        #: Held by whoever writes: learning, new items, deletion, rollback, snapshots. Asking does not take it.
+        self.lock = threading.RLock()
         times = self.known.events.timestamps
         self._now = int(times.max()) if times is not None and len(times) else None
 

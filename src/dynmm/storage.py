@@ -96,6 +96,16 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise
 
 
+def sweep(target: Path) -> None:
+    """Remove what `new_folder` left beside a target when the process was ended in the middle.
+
+    For whoever alone may write there. Raises StorageError.
+    """
+    with named_disk_errors(target):
+        for left in target.parent.glob(f".{target.name}.*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
 def _put_in_place(beside: Path, target: Path) -> None:
     os.chmod(beside, 0o755)
     if not target.exists():

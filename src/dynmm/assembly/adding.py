@@ -42,23 +42,26 @@ def add_items(
     table, _ = checked_items(as_polars(items, "items"), "items", skip_bad=False)
     if not len(table):
         return MediaReport(())
-    known = [one for one in table[ITEM].to_list() if one in recommender.items]
-    if known:
-        raise DataError(f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it")
-    encoded, report = _encoded(recommender, table, media, features, cache)
-    joint = whole_of(recommender).joint
-    assert joint is not None, "without a joint stage nothing was encoded"
-    joint.with_items(encoded)  # what does not fit is refused before the log tells of it
-    live = writable(recommender)
-    # What they are is kept before the log tells that they came. What a kill in between left behind is replaced.
-    number = live.admitted
-    arrival = Arrival(table, tuple(encoded))
-    if live.home is not None:
-        write_arrival(arrival, live.home, number)
-    live.arrivals[number:] = [arrival]
-    live.log.mark(ITEMS, {"number": number, "ids": table[ITEM].to_list()})
-    follow(recommender)
-    return report
+    with recommender.lock:
+        known = [one for one in table[ITEM].to_list() if one in recommender.items]
+        if known:
+            raise DataError(
+                f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it"
+            )
+        encoded, report = _encoded(recommender, table, media, features, cache)
+        joint = whole_of(recommender).joint
+        assert joint is not None, "without a joint stage nothing was encoded"
+        joint.with_items(encoded)  # what does not fit is refused before the log tells of it
+        live = writable(recommender)
+        # What they are is kept before the log tells that they came. What a kill in between left behind is replaced.
+        number = live.admitted
+        arrival = Arrival(table, tuple(encoded))
+        if live.home is not None:
+            write_arrival(arrival, live.home, number)
+        live.arrivals[number:] = [arrival]
+        live.log.mark(ITEMS, {"number": number, "ids": table[ITEM].to_list()})
+        follow(recommender)
+        return report
 
 
 def _encoded(

@@ -23,7 +23,7 @@ from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, without_user
 from dynmm.recommender import Recommender
 from dynmm.runfiles import write_events
-from dynmm.storage import named_disk_errors, new_folder
+from dynmm.storage import named_disk_errors, new_folder, sweep
 from dynmm.stream.copying import copy_records
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.protocol import EventLog
@@ -47,6 +47,11 @@ NOT_COVERED = (
 
 def forget_user(recommender: Recommender, user: str) -> dict[str, Any]:
     """See `Recommender.forget`. Raises UnknownIdError, StorageError, and UnsupportedByData for a published model."""
+    with recommender.lock:
+        return _forget(recommender, user)
+
+
+def _forget(recommender: Recommender, user: str) -> dict[str, Any]:
     if recommender.split is None:
         raise UnsupportedByData("a published model knows no user, so there is nobody to forget")
     live, fitted = writable(recommender), user in recommender.known.users
@@ -63,6 +68,7 @@ def forget_user(recommender: Recommender, user: str) -> dict[str, Any]:
     rebuilt.live = Live(log, live.settings, home, writes=home is not None, arrivals=live.arrivals)
     set_moving(rebuilt)
     follow(rebuilt)
+    rebuilt.lock = recommender.lock
     vars(recommender).update(vars(rebuilt))
     if home is not None:
         take_snapshot(recommender)
@@ -91,6 +97,7 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
         with SqliteLog(beside / LOG_FILE) as log:
             removed = copy_records(live.log, log, without=user, leave_out=(BOUNDARY,))
         live.log.close()
+    sweep(live.home)  # the old log, where it could not be removed at once: a deletion that fails to delete must say so
     with named_disk_errors(live.home):
         shutil.rmtree(live.home.parent / CANDIDATES, ignore_errors=True)
     return SqliteLog(live.home / LOG_FILE), removed

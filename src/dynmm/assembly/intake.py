@@ -33,10 +33,11 @@ def learn_events(recommender: Recommender, events: Any) -> Learned:
     checked = _checked(as_polars(rows, "events"), timed=recommender.known.has_time)
     if not len(checked):
         return Learned(0, 0)
-    log = writable(recommender).log
-    receipt = log.append(_named(checked, log.head))
-    follow(recommender)
-    snapshot_if_due(recommender)
+    with recommender.lock:
+        log = writable(recommender).log
+        receipt = log.append(_named(checked, log.head))
+        follow(recommender)
+        snapshot_if_due(recommender)
     if receipt.conflicts:
         raise DataError(
             f"events: the id {receipt.conflicts[0]!r} is in the log with other contents ({len(receipt.conflicts):,} "

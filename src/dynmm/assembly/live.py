@@ -18,8 +18,9 @@ import polars as pl
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.features import Features
 from dynmm.config import Config
-from dynmm.errors import ArtefactError, UnsupportedByData
+from dynmm.errors import ArtefactError, DynmmError, UnsupportedByData
 from dynmm.recommender import Recommender
+from dynmm.storage import sweep
 from dynmm.stream.events import Entry, Mark
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.settings import StreamSettings
@@ -56,7 +57,8 @@ class Live:
     the pen there. fixed: it shows an earlier moment and takes nothing in. offset, marks: entries and marks read. held:
     events that wait for their items. arrivals: in the order of their marks, those to come included; admitted: how many
     are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. snapshot:
-    the offset of the newest one.
+    the offset of the newest one. seen: an offset of the log and its head there, from before what was read last; None
+    for a log that nobody else can write. broken: reading on ended in the middle.
     """
 
     log: EventLog
@@ -72,6 +74,8 @@ class Live:
     boundaries: int = 0
     late_clocks: int = 0
     snapshot: int = 0
+    seen: tuple[int, str] | None = None
+    broken: bool = False
 
 
 def live_of(recommender: Recommender) -> Live:
@@ -87,8 +91,12 @@ def stream_settings(recommender: Recommender) -> StreamSettings:
 
 
 def writable(recommender: Recommender) -> Live:
-    """Its place in a log that takes events. Raises UnsupportedByData for one that shows an earlier moment."""
+    """Its place in a log that takes events.
+
+    Raises UnsupportedByData for one that shows an earlier moment, and DynmmError for one that is not what its log says.
+    """
     live = live_of(recommender)
+    check_sound(live)
     if live.fixed:
         raise UnsupportedByData(
             f"this is the run as of an earlier moment, offset {live.offset:,} of its log: it can be looked at, and "
@@ -99,15 +107,45 @@ def writable(recommender: Recommender) -> Live:
         from dynmm.stream.sqlite_log import SqliteLog
 
         log = SqliteLog(live.home / LOG_FILE)
+        if live.seen is not None and not log.holds(*live.seen):
+            log.close()
+            raise DynmmError(
+                f"the log in {live.home} was written anew since this run was opened, as a deletion does it; what was "
+                "read then does not hold any more. Open the run again"
+            )
+        sweep(live.home)  # what a deletion left that was ended in the middle
         live.log.close()
         live.log, live.writes = log, True
         follow(recommender)
     return live
 
 
+def check_sound(live: Live) -> None:
+    """Raises DynmmError where events of the log were counted in part."""
+    if live.broken:
+        raise DynmmError(
+            "learning broke off in the middle, so what is counted here is not what the log says. Nothing is lost: the "
+            "log has every event that was acknowledged. Open the run again"
+        )
+
+
 def follow(recommender: Recommender, until: int | None = None) -> None:
-    """Read on in the log to its end, or until so many events since the fit count."""
-    live, waiting = live_of(recommender), _Waiting(recommender)
+    """Read on in the log to its end, or until so many events since the fit count.
+
+    What ends it in the middle, an interrupt included, leaves a recommender that learns and saves no more.
+    """
+    live = live_of(recommender)
+    check_sound(live)
+    try:
+        _read_on(recommender, live, until)
+    except BaseException:
+        live.broken = True
+        raise
+    _write_boundaries(recommender)
+
+
+def _read_on(recommender: Recommender, live: Live, until: int | None) -> None:
+    waiting = _Waiting(recommender)
     for record in _unread(live):
         if until is not None and recommender.counted + len(waiting) >= until:
             break
@@ -119,7 +157,6 @@ def follow(recommender: Recommender, until: int | None = None) -> None:
             live.offset = record.offset + 1
             waiting.take(record)
     waiting.count()
-    _write_boundaries(recommender)
 
 
 def _unread(live: Live) -> Iterator[Entry | Mark]:
@@ -229,7 +266,8 @@ def _prove(recommender: Recommender, mark: Mark) -> None:
 
 def roll_back(recommender: Recommender, version: int) -> None:
     """See `Recommender.rollback`."""
-    whole, live = whole_of(recommender), writable(recommender)
-    whole.check_version(version)
-    live.log.mark(ROLLBACK, {"version": version})
-    follow(recommender)
+    with recommender.lock:
+        whole, live = whole_of(recommender), writable(recommender)
+        whole.check_version(version)
+        live.log.mark(ROLLBACK, {"version": version})
+        follow(recommender)

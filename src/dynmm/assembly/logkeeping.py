@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from dynmm.assembly.adding import read_arrivals, write_arrival
-from dynmm.assembly.live import LOG_FILE, SNAPSHOTS_DIR, Live, follow, live_of, stream_settings
+from dynmm.assembly.live import LOG_FILE, SNAPSHOTS_DIR, Live, check_sound, follow, live_of, stream_settings
 from dynmm.assembly.snapshotting import counted_at, read_live, write_live
 from dynmm.errors import ArtefactError, DataError
 from dynmm.recommender import Recommender
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 def write_log(recommender: Recommender, state: Path) -> None:
     """Write a recommender's log, and what is known of the items that came, into a new `state/`. Raises StorageError."""
     live = live_of(recommender)
+    check_sound(live)
     for number, arrival in enumerate(live.arrivals):
         write_arrival(arrival, state, number)
     with SqliteLog(state / LOG_FILE) as log:
@@ -46,9 +47,19 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
     found = _usable(SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), live, until) if there else None
     if found is not None:
         read_live(recommender, found.folder)
-    follow(recommender, until)
+    _follow_to_the_end(recommender, live) if until is None else follow(recommender, until)
     if until is not None and recommender.counted < until:
         raise DataError(f"offset {as_of:,} is behind the end of the log, {first + recommender.counted:,}")
+
+
+def _follow_to_the_end(recommender: Recommender, live: Live) -> None:
+    """Read what is there, and note the head that it was read to: another process may be writing on."""
+    while True:
+        place, head = (live.log.offset, live.log.marks), live.log.head
+        follow(recommender)
+        if (live.offset, live.marks) == place:
+            live.seen = live.offset, head
+            return
 
 
 def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | None:
@@ -76,6 +87,7 @@ def take_snapshot(recommender: Recommender) -> None:
     live = live_of(recommender)
     if live.home is None or not live.writes:
         return
+    check_sound(live)
     follow(recommender)
     _put(recommender, SnapshotStore(live.home / SNAPSHOTS_DIR, keep=live.settings.snapshots), live.log)
     live.snapshot = live.offset
@@ -92,9 +104,10 @@ def _put(recommender: Recommender, store: SnapshotStore, log: EventLog) -> None:
 
 def close_live(recommender: Recommender) -> None:
     """See `Recommender.close`."""
-    live = recommender.live
-    if live is None:
-        return
-    if live.writes and live.offset > live.snapshot:
-        take_snapshot(recommender)
-    live.log.close()
+    with recommender.lock:
+        live = recommender.live
+        if live is None:
+            return
+        if live.writes and not live.broken and live.offset > live.snapshot:
+            take_snapshot(recommender)
+        live.log.close()

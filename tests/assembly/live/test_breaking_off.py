@@ -1,0 +1,113 @@
+"""What breaks off, runs side by side, or was rewritten meanwhile: no event is lost, doubled or brought back."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.assembly.live.made import events_of, learn_all, state_of
+
+from dynmm import Recommender
+from dynmm.assembly.snapshotting import live_sha256
+from dynmm.assembly.whole import Whole
+from dynmm.errors import DynmmError
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_learning_that_breaks_off_loses_nothing(
+    run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """An interrupt within an event's count; the snapshot that closing takes must not say that it counted."""
+    events = events_of(100)
+    learn, calls = Whole.learn, []
+
+    def breaking(self: Whole, batch: Any) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        learn(self, batch)
+
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events[:40])
+        with monkeypatch.context() as patch:
+            patch.setattr(Whole, "learn", breaking)
+            patch.setattr("dynmm.assembly.live._PORTION", 20)
+            with pytest.raises(error):
+                recommender.learn(events[40:])
+        for refused in (
+            lambda: recommender.learn(events[:1]),
+            lambda: recommender.forget("u1"),
+            lambda: recommender.rollback(0),
+            lambda: recommender.add_items([{"item_id": "new", "title": "Film 5"}]),
+            lambda: recommender.save_pretrained(run.parent / "copy"),
+        ):
+            with pytest.raises(DynmmError, match="Open the run again"):
+                refused()
+    assert not (run.parent / "copy").exists()
+    reopened = Recommender.from_pretrained(run)
+    assert reopened.counted == 100
+    assert live_sha256(reopened) == learn_all(twin, events)
+
+
+def test_threads_that_learn_side_by_side_count_each_event_once(run: Path) -> None:
+    events = events_of(240)
+    recommender = Recommender.from_pretrained(run)
+    failed: list[BaseException] = []
+
+    def learn(part: list[dict[str, Any]]) -> None:
+        try:
+            for start in range(0, len(part), 3):
+                recommender.learn(part[start : start + 3])
+        except BaseException as error:  # noqa: BLE001  # told below
+            failed.append(error)
+
+    threads = [threading.Thread(target=learn, args=(events[number::4],)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with recommender:
+        assert failed == []
+        assert recommender.counted == 240
+        state = live_sha256(recommender)
+    assert state_of(run) == state
+    shutil.rmtree(run / "state" / "snapshots")
+    assert state_of(run) == state
+
+
+def test_what_was_opened_before_a_deletion_writes_no_more(run: Path, twin: Path) -> None:
+    """It knows who was deleted, and where the old log ended."""
+    events = [{**one, "user_id": "gone" if n % 10 == 0 else one["user_id"]} for n, one in enumerate(events_of(100))]
+    learn_all(run, events[:60])
+    stale, recent = Recommender.from_pretrained(run), Recommender.from_pretrained(run)
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.forget("gone")
+    with stale, pytest.raises(DynmmError, match="written anew since this run was opened"):
+        stale.learn(events[60:])
+    assert state_of(run) == learn_all(twin, [one for one in events[:60] if one["user_id"] != "gone"])
+    with recent, pytest.raises(DynmmError, match="Open the run again"):
+        recent.forget("u1")
+
+
+def test_what_was_opened_before_others_wrote_reads_on(run: Path, twin: Path) -> None:
+    events = events_of(100)
+    early = Recommender.from_pretrained(run)
+    learn_all(run, events[:60])
+    with early:
+        early.learn(events[60:])
+        assert live_sha256(early) == learn_all(twin, events)
+
+
+def test_what_a_deletion_left_behind_is_swept(run: Path) -> None:
+    """Killed between the exchange of the folders and the removal of the old one."""
+    learn_all(run, events_of(20))
+    left = run / ".state.x1y2z3"
+    shutil.copytree(run / "state", left)
+    with Recommender.from_pretrained(run) as recommender:
+        assert left.exists()  # whoever reads beside others changes nothing
+        recommender.learn(events_of(25))
+    assert not left.exists()
+    assert state_of(run)
