@@ -110,6 +110,8 @@ def test_a_run_without_content_has_no_joint_rung_and_nothing_to_drop(blind: Path
         (("--drop", "text=much"), "'much' is no share of the items"),
         (("--drop", ""), "'' is no modality"),
         (("--drop", "text", "--protocol", "holdout"), "cannot be asked of split 'full'"),
+        (("--drop", "text", "--system", "popularity"), "--system popularity: --drop and --corrupt measure"),
+        (("--corrupt", "text", "--out", "losses.svg"), "give that of the JSON, such as losses.json"),
     ],
 )
 def test_bad_usage_is_one_line_that_names_it(run: Path, arguments: tuple[str, ...], words: str) -> None:

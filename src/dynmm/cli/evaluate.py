@@ -12,6 +12,9 @@ from dynmm.cli.common import Once, command, device_option, json_option, print_js
 if TYPE_CHECKING:
     from dynmm.recommender import Recommender
 
+#: How the name of the figure beside the JSON ends.
+FIGURE = ".svg"
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -68,6 +71,8 @@ def evaluate(
     from dynmm.recommender import Recommender
     from dynmm.storage import write_json
 
+    if dropped or corrupted:
+        _check_losses(systems, out)
     recommender = Recommender.from_pretrained(run, device=device)
     if dropped or corrupted:
         _robustness(recommender, protocol, (dropped, corrupted), out, as_json)
@@ -87,6 +92,21 @@ def evaluate(
         click.echo()
 
 
+def _check_losses(systems: tuple[str, ...], out: Path | None) -> None:
+    """What is asked beside --drop and --corrupt must be something that they can give. Raises ConfigError."""
+    from dynmm.errors import ConfigError
+
+    if systems:
+        raise ConfigError(
+            f"--system {systems[0]}: --drop and --corrupt measure the run alone, under each condition; "
+            "leave --system out, or measure comparison systems by an evaluation of their own"
+        )
+    if out is not None and out.suffix.lower() == FIGURE:
+        raise ConfigError(
+            f"--out {out}: the figure takes this name; give that of the JSON, such as {out.with_suffix('.json')}"
+        )
+
+
 def _robustness(
     recommender: Recommender,
     protocol: str | None,
@@ -102,7 +122,7 @@ def _robustness(
     result = robustness(recommender, asked_conditions(*changes), protocol, told=Once())
     if out is not None:
         write_json(out, result)
-        write_bytes(out.with_suffix(".svg"), figure(result))
+        write_bytes(out.with_suffix(FIGURE), figure(result))
     if as_json:
         print_json(result)
         return
