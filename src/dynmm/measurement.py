@@ -27,7 +27,7 @@ from dynmm.catalogue.corruption import Condition
 from dynmm.catalogue.features import Features
 from dynmm.errors import ProtocolMismatch
 from dynmm.evaluation.ladder import FROZEN, STATIC
-from dynmm.evaluation.protocols import exams, run_all
+from dynmm.evaluation.protocols import Exam, exams, run_all
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.retrained import DAY_MS, MAX_REFITS
 from dynmm.evaluation.robustness import run_robustness
@@ -97,8 +97,7 @@ def evaluate(
     Raises ProtocolMismatch where the run was fitted for another split.
     """
     split = _split_of(recommender)
-    drawn, digest = _candidates(split, candidates) if protocol == "sampled" and split.name == "full" else (None, "")
-    asked = exams(split, protocol or split.name, drawn=drawn, candidates_sha256=digest)
+    asked = _exams(split, protocol, candidates)
     *lower, top = rungs(recommender).items()
     lineup: dict[str, Iterable[System]] = {WHOLE: [as_fitted(recommender)]}
     lineup |= {name: [rung] for name, rung in lower}
@@ -118,15 +117,17 @@ def robustness(
     protocol: str | None = None,
     *,
     seed: int = 0,
+    candidates: Path | None = None,
     told: Told | None = None,
 ) -> dict[str, Any]:
     """What a run loses under each condition of its features, as the JSON of `dynmm evaluate --drop`.
 
-    asked: `full` among them. seed: of the items that are hit and of the noise. Nothing is trained anew. Raises
-    UnsupportedByData for a run without a joint stage, ProtocolMismatch as `evaluate` does.
+    asked: `full` among them. seed: of the items that are hit and of the noise. candidates: as of `evaluate`.
+    Nothing is trained anew. Raises UnsupportedByData for a run without a joint stage, ProtocolMismatch as
+    `evaluate` does.
     """
     split = _split_of(recommender)
-    exam, *_ = exams(split, protocol or split.name)
+    exam, *_ = _exams(split, protocol, candidates)
     systems = {one: _under(recommender, one, seed, told) for one in asked}
     outcome = run_robustness(exam, systems, data_sha256=_sha256(recommender))
     return _described(outcome.to_json(), recommender, split)
@@ -222,6 +223,12 @@ def _fitted(name: str, train: Dataset, told: Told | None, features: Sequence[Fea
 
 def _retrained(recommender: Recommender, split: Split) -> Iterator[System]:
     yield retrained_backbone(recommender, split, RETRAINED, RETRAINED_DAYS)
+
+
+def _exams(split: Split, protocol: str | None, candidates: Path | None) -> list[Exam]:
+    """Of one protocol, None for that of the split, with the candidates that it needs."""
+    drawn, digest = _candidates(split, candidates) if protocol == "sampled" and split.name == "full" else (None, "")
+    return exams(split, protocol or split.name, drawn=drawn, candidates_sha256=digest)
 
 
 def _candidates(split: Split, folder: Path | None) -> tuple[Candidates, str]:

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.assembly.made import BRIEF, write_world
 
+from dynmm.artefact import CANDIDATES
 from dynmm.cli import main
+from dynmm.interactions.candidates import draw_candidates
 
 
 def _dynmm(*arguments: str | Path) -> Result:
@@ -80,6 +82,22 @@ def test_what_is_lost_without_and_with_wrong_texts(run: Path, tmp_path: Path) ->
     for words in ("wrong text=1", "drop text=0.25", "further loss in hit@10"):
         assert words in result.stdout
     assert "measuring noise text=1" in result.stderr
+
+
+def test_what_is_lost_among_sampled_candidates_is_asked_of_those_of_a_plain_evaluation(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are drawn where there are none yet, and kept in the run."""
+    monkeypatch.setattr("dynmm.measurement.draw_candidates", lambda split, seed: draw_candidates(split, seed, 15))
+    asked = _dynmm("evaluate", run, "--drop", "text=1", "--protocol", "sampled", "--json", "-q")
+    assert asked.exit_code == 0, asked.output
+    assert (run / CANDIDATES).is_dir()
+    losses = json.loads(asked.stdout)
+    whole = json.loads(
+        _dynmm("evaluate", run, "--system", "popularity", "--protocol", "sampled", "--json", "-q").stdout
+    )
+    assert losses["protocol"] == whole["protocol"]
+    assert losses["systems"]["full"] == whole["systems"]["dynmm"]
 
 
 def test_the_full_condition_is_what_a_plain_evaluation_says(run: Path) -> None:

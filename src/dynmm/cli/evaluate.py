@@ -75,7 +75,7 @@ def evaluate(
         _check_losses(systems, out)
     recommender = Recommender.from_pretrained(run, device=device)
     if dropped or corrupted:
-        _robustness(recommender, protocol, (dropped, corrupted), out, as_json)
+        _robustness(recommender, protocol, (dropped, corrupted), run / CANDIDATES, out, as_json)
         return
     result = measure(recommender, protocol, systems, candidates=run / CANDIDATES, told=Once())
     if out is not None:
@@ -111,6 +111,7 @@ def _robustness(
     recommender: Recommender,
     protocol: str | None,
     changes: tuple[tuple[str, ...], tuple[str, ...]],
+    candidates: Path,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -119,7 +120,7 @@ def _robustness(
     from dynmm.measurement import robustness
     from dynmm.storage import write_bytes, write_json
 
-    result = robustness(recommender, asked_conditions(*changes), protocol, told=Once())
+    result = robustness(recommender, asked_conditions(*changes), protocol, candidates=candidates, told=Once())
     if out is not None:
         write_json(out, result)
         write_bytes(out.with_suffix(FIGURE), figure(result))
