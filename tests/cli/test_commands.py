@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from tests.worlds import write_circles
 
 from dynmm.cli import COMMANDS, main
+from dynmm.cli.progress import EpochBar
 
 QUICK = ["--set", "backbone.width=32", "--set", "backbone.inner=32", "--set", "backbone.epochs=3"]
 QUICK += ["--set", "encoders.text=hashed-words"]
@@ -292,8 +293,6 @@ def test_bad_usage_exits_with_two() -> None:
 
 
 def test_an_interrupted_fit_says_how_to_go_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynmm.cli.progress import EpochBar
-
     def interrupt(self: EpochBar, report: object) -> None:
         raise KeyboardInterrupt
 
@@ -305,3 +304,22 @@ def test_an_interrupted_fit_says_how_to_go_on(data: Path, tmp_path: Path, monkey
     assert "interrupted; give the same command again" in broken.stderr.splitlines()[-1]
     assert not (tmp_path / "run").exists()
     assert _dynmm(*call).exit_code == 0
+
+
+def test_encoding_is_counted_in_contents_for_each_modality(data: Path, tmp_path: Path) -> None:
+    told = _dynmm("fit", data, "--out", tmp_path / "run", *QUICK, "--set", "encoders.text_batch=7").stderr
+    assert "encoding text: 30 of 30" in told
+    assert "encoding: 0." not in told
+
+
+def test_an_interrupted_encoding_promises_what_was_encoded(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: EpochBar, modality: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("DYNMM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(EpochBar, "encoding", interrupt)
+    broken = _dynmm("fit", data, "--out", tmp_path / "run", *QUICK)
+    assert broken.exit_code == 130
+    assert broken.stderr.splitlines()[-1].endswith("finished stages and epochs are kept, and what was encoded")

@@ -35,6 +35,7 @@ from dynmm.catalogue.content import MODALITIES
 from dynmm.catalogue.features import Features
 from dynmm.catalogue.report import MediaReport
 from dynmm.config import Config, DataSettings
+from dynmm.encoders.encoding import Progress
 from dynmm.encoders.precomputed import feature_strays
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.table import OFF
@@ -66,8 +67,8 @@ class FitOptions:
     """What changes how a fit runs but not what it yields.
 
     device: auto, cpu, cuda or mps. cache: folder of the stage cache, None for the user's. on_epoch: called
-    after every epoch. on_progress: called with the share of the running epoch, or of the encoding, that is
-    done. on_stage: called with the name of each stage when it begins.
+    after every epoch. on_progress: called with the share of the running epoch that is done. on_stage: called
+    with the name of each stage when it begins. on_encoding: called with modality, contents done and contents in all.
     """
 
     device: str = "auto"
@@ -75,6 +76,7 @@ class FitOptions:
     on_epoch: Callable[[EpochReport], None] | None = None
     on_progress: Callable[[float], None] | None = None
     on_stage: Callable[[str], None] | None = None
+    on_encoding: Progress | None = None
 
     def stage(self, name: str) -> None:
         """Tell that a stage begins."""
@@ -279,10 +281,6 @@ def _features(catalogue: Catalogue, config: Config, options: FitOptions) -> list
     if config.fusion.variant == "off":
         return []
 
-    def told(_: str, done: int, total: int) -> None:
-        if options.on_progress is not None and total:
-            options.on_progress(done / total)
-
     options.stage("encoding")
     settings = config.encoders
     off = {one: "off" for one in ("text", "image", "audio") if one not in config.fusion.modalities}
@@ -291,7 +289,7 @@ def _features(catalogue: Catalogue, config: Config, options: FitOptions) -> list
         settings.model_copy(update=off),
         device=str(pick_device(options.device)),
         cache=options.cache,
-        on_progress=told,
+        on_progress=options.on_encoding,
     )
 
 

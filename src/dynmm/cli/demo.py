@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dynmm.cli.common import Once, command, device_option, json_option, note, print_json
-from dynmm.cli.progress import EpochBar
+from dynmm.cli.progress import INTERRUPTED, EpochBar
 
 
 @click.command()
@@ -37,10 +37,10 @@ def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) ->
 
     try:
         with EpochBar() as bar:
-            options = FitOptions(device, None, bar.epoch, bar.progress, bar.stage)
+            options = FitOptions(device, None, bar.epoch, bar.progress, bar.stage, bar.encoding)
             made = run_demo(out, data, seed=seed, options=options, told=Once())
     except KeyboardInterrupt:
-        note("interrupted; give the same command again to go on from the last finished epoch")
+        note(INTERRUPTED)
         sys.exit(130)
     if as_json:
         print_json({"report": str(made.report), "run": str(made.run), "seconds": made.seconds, "result": made.result})

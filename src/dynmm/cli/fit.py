@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dynmm.cli.common import command, device_option, json_option, note, print_json
-from dynmm.cli.progress import EpochBar
+from dynmm.cli.progress import INTERRUPTED, EpochBar
 
 if TYPE_CHECKING:
     from dynmm.assembly import Fitted
@@ -65,10 +65,10 @@ def fit(
                 config,
                 split=split,
                 seed=seed,
-                options=FitOptions(device, None, bar.epoch, bar.progress, bar.stage),
+                options=FitOptions(device, None, bar.epoch, bar.progress, bar.stage, bar.encoding),
             )
     except KeyboardInterrupt:
-        note("interrupted; give the same command again to go on from the last finished epoch")
+        note(INTERRUPTED)
         sys.exit(130)
     save(fitted.recommender, run)
     if as_json:

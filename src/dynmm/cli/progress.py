@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 #: How many epochs there are is known when the first has ended.
 _BEGUN = "{desc}: {n:.1f} epochs {elapsed}"
 _GOING = "{desc}: {n:.1f} of {total} epochs |{bar:30}| {elapsed}{postfix}"
+_ENCODING = "{desc}: {n:,} of {total:,} |{bar:30}| {elapsed}"
+
+#: What an interrupted fit says, whichever stage it was in.
+INTERRUPTED = (
+    "interrupted; give the same command again to go on: finished stages and epochs are kept, and what was encoded"
+)
 
 
 class EpochBar:
-    """A bar for each stage of a fit: over epochs, with loss and validation NDCG@10, or over what is encoded.
+    """A bar for each stage of a fit: over epochs, with loss and validation NDCG@10, or over contents to encode.
 
     Silent with -q.
     """
@@ -50,10 +56,20 @@ class EpochBar:
         bar.refresh()
 
     def progress(self, share: float) -> None:
-        """A share of the running epoch, or of what is to be encoded, is done."""
+        """A share of the running epoch is done."""
         bar = self._shown(None)
         bar.n = int(bar.n) + min(share, 0.99)
         bar.update(0)
+
+    def encoding(self, modality: str, done: int, total: int) -> None:
+        """So many of the texts, pictures or sounds are encoded."""
+        from tqdm import tqdm
+
+        name = f"encoding {modality}"
+        if self._bar is None or self._stage != name:
+            self.stage(name)
+            self._bar = tqdm(total=total, desc=name, disable=quiet(), bar_format=_ENCODING, mininterval=0.5)
+        self._bar.update(done - self._bar.n)
 
     def _shown(self, epochs: int | None) -> Any:
         from tqdm import tqdm
