@@ -25,7 +25,7 @@ from dynmm.assembly.questioning import BeforeCut, Training
 from dynmm.assembly.rankers import open_frozen
 from dynmm.assembly.reranked import Reranked, titles_of
 from dynmm.assembly.reranking import fit_rerankers
-from dynmm.assembly.searching import Search, index_of
+from dynmm.assembly.searching import Search, check_index, index_of
 from dynmm.assembly.voicing import Voice
 from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device, set_moving
 from dynmm.backbone.settings import DataShape, resolve
@@ -114,6 +114,8 @@ def fit(
     """Split the data, fit every stage, measure on validation. See `Recommender.fit`."""
     chosen, options = _named(Config.of(config), split), options or FitOptions()
     parts = make_split(_dataset(data, chosen), chosen.split, seed)
+    # The index comes last: what it lacks is said before anything is encoded and trained for it.
+    check_index(parts.train.n_items, chosen.retrieval)
     catalogue = Catalogue.of(parts.source)
     features = _features(catalogue, chosen, options)
     stages = _Stages(chosen, features, seed, options)

@@ -17,6 +17,7 @@ from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.system import rank_with_facts
 from dynmm.fusion.joint import Joint
 from dynmm.protocols import VectorSpace
+from dynmm.retrieval.codes import faiss_module
 from dynmm.retrieval.exact import ExactIndex
 from dynmm.retrieval.index import ItemIndex, add_items, build_index, load_index
 from dynmm.retrieval.requests import Limits
@@ -46,6 +47,12 @@ def index_of(space: VectorSpace, settings: RetrievalSettings, seed: int, cache: 
     with cache.put(key) as folder:
         build_index(vectors, settings, folder / "index", seed, queries=_plain(users))
     return cache.folder(key) / "index"
+
+
+def check_index(n_items: int, settings: RetrievalSettings) -> None:
+    """Raises MissingExtraError where a catalogue of this size gets an index that this installation cannot build."""
+    if settings.kind(n_items) == "pq":
+        faiss_module()
 
 
 class Search:
