@@ -23,6 +23,8 @@ _EXTENSIONS = frozenset(extension for one in FORMATS for extension in one.extens
 class FilePlace:
     """Files below one folder. A path that leads out of it, and what is no plain file, is refused and never opened."""
 
+    needs = ""
+
     def __init__(self, root: Path, rows: pl.DataFrame) -> None:
         """rows: item_id, modality, path from `root`, and format where it is said."""
         self._root = root.resolve()

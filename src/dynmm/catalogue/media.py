@@ -24,7 +24,9 @@ INDEX_SCHEMA = {ITEM: pl.String, MODALITY: pl.String, FORMAT: pl.String, SIZE: p
 
 
 class MediaPlace(Protocol):
-    """A table or a folder of media."""
+    """A table or a folder of media. needs: the module that `read` takes, "" where it takes none."""
+
+    needs: str
 
     def index(self) -> pl.DataFrame:
         """One row for each picture or sound, with the columns of `INDEX_SCHEMA`. Reads no content."""
@@ -95,6 +97,10 @@ class MediaSource:
     def entries(self, modality: Modality) -> Sequence[MediaEntry]:
         """All entries of ``image`` or ``audio`` in the order in which `read` gives them; none for ``text``."""
         return self._entries.get(modality, [])
+
+    def needs(self, modality: Modality) -> list[str]:
+        """The modules that reading what there is of a modality takes, in whatever place it lies."""
+        return sorted({self._places[entry.place].needs for entry in self.entries(modality)} - {""})
 
     def read(self, entries: Iterable[MediaEntry], max_bytes: int = 8_000_000) -> Iterator[tuple[MediaEntry, bytes]]:
         """Entries and their bytes, ordered as `entries` orders them, with a few files in memory at a time.

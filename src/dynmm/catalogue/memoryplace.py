@@ -13,6 +13,8 @@ from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MODALITY
 class MemoryPlace:
     """A frame with the columns item_id, modality, format and bytes."""
 
+    needs = ""
+
     def __init__(self, rows: pl.DataFrame) -> None:
         """rows: as `Dataset.media_rows`."""
         self._rows = rows

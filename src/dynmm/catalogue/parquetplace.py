@@ -27,6 +27,8 @@ _AHEAD = 4
 class ParquetPlace:
     """A media.parquet with the columns item_id, modality, format and bytes."""
 
+    needs = "pyarrow"
+
     def __init__(self, path: Path, memory_mb: int = 2048) -> None:
         """memory_mb: of the process that reads, in MB (2^20 bytes); an honest table needs some pages of it.
 

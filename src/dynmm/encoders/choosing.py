@@ -41,7 +41,7 @@ def _for_media(modality: Modality, catalogue: Catalogue) -> Choice:
     if catalogue.media is None or not catalogue.media.entries(modality):
         return Choice(OFF)
     name, module, extra = _HANDCRAFTED[modality]
-    if installed(module):
+    if all(map(installed, (module, *catalogue.media.needs(modality)))):
         return Choice(name)
     logger.warning("the data has %s files, which are not read: pip install '%s' brings what it takes", modality, extra)
     return Choice(OFF)
