@@ -106,6 +106,10 @@ def test_wrong_names_are_refused_with_those_that_there_are(modality: Modality, t
         ("no_such_module_anywhere:Thing", "No module named"),
         ("dynmm.encoders.words:Missing", "has no attribute 'Missing'"),
         ("dynmm.encoders.text:SentenceEncoder", "path_or_name"),
+        (
+            "tests.encoders.broken:Unmade",
+            r"'tests\.encoders\.broken:Unmade' cannot be made \(FileNotFoundError: weights",
+        ),
         ("dynmm.types:UserHistory", "is no encoder: it needs modality"),
         ("dynmm.encoders.visual:Visual", "takes 'image', but was named for text"),
     ],

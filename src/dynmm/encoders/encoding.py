@@ -17,6 +17,7 @@ from dynmm.catalogue.decoding.settings import DecodingSettings
 from dynmm.catalogue.features import Attributes, Features, LeftOut
 from dynmm.catalogue.quality import quality
 from dynmm.encoders.cache import Known, Shelf, content_key
+from dynmm.encoders.checking import encode_checked
 from dynmm.encoders.encoder import Encoder
 from dynmm.encoders.pooling import pool
 
@@ -133,7 +134,7 @@ class Encoding:
         contents = {key: one for key, one in batch.items() if not isinstance(one, Refused)}
         if not contents:
             return known
-        made = self._encoder.encode(list(contents.values()))
+        made = encode_checked(self._encoder, self._name, list(contents.values()))
         for row, (key, content) in enumerate(contents.items()):
             vector = np.array(made.vectors[row], dtype=np.float32)
             words = None if made.attributes is None else np.array(made.attributes[row], dtype=np.float32)

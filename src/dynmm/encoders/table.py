@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 from dynmm.catalogue.content import AUDIO, IMAGE, MODALITIES, TEXT, Modality
 from dynmm.encoders.encoder import Encoder
-from dynmm.errors import ConfigError
+from dynmm.errors import ConfigError, DynmmError
 from dynmm.precision import Precision
 
 #: What an encoder can be made with, beside its source.
@@ -139,9 +139,12 @@ def create(modality: Modality, choice: Choice, *, device: str = "cpu", precision
 def _own(modality: Modality, path: str) -> Encoder:
     try:
         made = _imported(path)()
-    except (ImportError, AttributeError, TypeError) as error:
+    except DynmmError:
+        raise
+    except Exception as error:  # somebody else's code raises anything
         raise ConfigError(
-            f"the {modality} encoder {path!r} cannot be made: {error}; there are: {', '.join(offered(modality))}"
+            f"the {modality} encoder {path!r} cannot be made ({type(error).__name__}: {error}); there are: "
+            f"{', '.join(offered(modality))}"
         ) from error
     if not isinstance(made, Encoder):
         raise ConfigError(f"{path!r} is no encoder: it needs modality, width, attribute_names, identity and encode")
