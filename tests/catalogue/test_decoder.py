@@ -16,6 +16,7 @@ from dynmm.catalogue.decoding.formats import FORMATS
 from dynmm.catalogue.decoding.process import DecodingProcess
 from dynmm.catalogue.decoding.refused import Refused
 from dynmm.catalogue.decoding.settings import DecodingSettings
+from dynmm.encoders.settings import EncoderSettings
 from dynmm.errors import DynmmError, MissingExtraError
 
 TABLE = (*FORMATS, FORMAT)
@@ -48,6 +49,10 @@ def test_a_decoder_that_asks_for_ten_gigabytes_is_refused_them() -> None:
     refused, restarts = decoded("allocate")
     assert refused == ["takes more memory to decode than is allowed"]
     assert restarts == 0
+    with Decoder(formats=TABLE) as decoder:
+        [one] = decoder.decode("image", [b"EVILallocate"])
+    assert isinstance(one, Refused)
+    assert not one.lasting  # with more memory it may be decoded
 
 
 @pytest.mark.slow
@@ -160,9 +165,13 @@ def test_the_process_imports_nothing_heavy() -> None:
 def test_a_process_that_cannot_start_is_told_of() -> None:
     with (
         Decoder(formats=(MISSING,)) as decoder,
-        pytest.raises(DynmmError, match=r"did not start .*AttributeError.*nothing"),
+        pytest.raises(DynmmError, match=r"did not start .*AttributeError.*nothing") as told,
     ):
         list(decoder.decode("image", [b"MISS"]))
+    # What it says to raise can be raised.
+    named = [word for word in str(told.value).split() if word.startswith("encoders.")]
+    assert len(named) == 2
+    assert {word.removeprefix("encoders.") for word in named} <= set(EncoderSettings.model_fields)
 
 
 def test_a_missing_library_is_named_with_the_extra_that_brings_it() -> None:

@@ -18,6 +18,7 @@ from tests.encoders.made import real_folder
 
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import Modality
+from dynmm.catalogue.decoding.decoder import Decoder
 from dynmm.catalogue.decoding.refused import Refused
 from dynmm.catalogue.decoding.settings import DecodingSettings
 from dynmm.catalogue.features import Features, LeftOut
@@ -192,6 +193,26 @@ def test_other_limits_of_the_decoder_are_another_reading(tmp_path: Path) -> None
     )
     assert not strict.present.any()
     assert [line.item for line in strict.left_out] == ["a"]
+
+
+def test_memory_and_time_of_the_settings_bound_the_decoder_and_name_no_vector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = _pictures([("a", _png(255, 0))])
+    given: list[DecodingSettings] = []
+
+    class Watched(Decoder):
+        def __init__(self, settings: DecodingSettings) -> None:
+            given.append(settings)
+            super().__init__(settings)
+
+    monkeypatch.setattr(encoding, "Decoder", Watched)
+    more = {"decode_memory_mb": 2048, "decode_seconds": 30, "decode_start_seconds": 300}
+    encode_catalogue(catalogue, _settings(image=MIDDLES), cache=tmp_path)
+    encode_catalogue(catalogue, _settings(image=MIDDLES, **more), cache=tmp_path)
+    assert given[0] == DecodingSettings()
+    assert (given[1].memory_mb, given[1].item_seconds, given[1].start_seconds) == (2048, 30, 300)
+    assert len(Counting.batches) == 1
 
 
 def test_files_that_are_not_opened_are_told_once(tmp_path: Path) -> None:

@@ -43,12 +43,13 @@ def encode_catalogue(
     Rows are in dense order. What is in the cache is neither decoded nor encoded again; what is encoded goes there
     batch by batch, so that a run that was ended goes on where it was. device: such as ``cpu`` or ``cuda``. cache:
     root of the caches, None for the user's. on_progress: called with modality, contents done and contents in all.
-    decoding: limits of the decoders. missing: what becomes of a modality that the settings name an encoder for and
-    that no item has; ``auto`` leaves it out in any case. Raises UnsupportedByData where that is refused,
-    ConfigError and MissingExtraError where an encoder cannot be had, DataError for feature files and media tables
-    that cannot be read, StorageError where the cache cannot be used.
+    decoding: limits of the decoders in place of those of the settings. missing: what becomes of a modality that the
+    settings name an encoder for and that no item has; ``auto`` leaves it out in any case. Raises UnsupportedByData
+    where that is refused, ConfigError and MissingExtraError where an encoder cannot be had, DataError for feature
+    files and media tables that cannot be read, StorageError where the cache cannot be used.
     """
     found: list[Features] = []
+    limits = decoding or settings.decoding
     for modality in MODALITIES:
         asked = parse(modality, settings.named(modality))
         choice = decided(modality, asked, catalogue)
@@ -63,7 +64,7 @@ def encode_catalogue(
             found.append(read_precomputed(catalogue.features_folder, modality, catalogue.ids, choice.source))
             continue
         encoder = create(modality, choice, device=device, precision=settings.precision)
-        encoding = Encoding(catalogue, encoder, choice.name, settings.batch(modality), on_progress, decoding)
+        encoding = Encoding(catalogue, encoder, choice.name, settings.batch(modality), on_progress, limits)
         with FeatureCache(cache).shelf(_made_by(choice, encoder, settings, device, encoding.decoding)) as shelf:
             found.append(encoding.features(shelf))
     return found
@@ -94,5 +95,5 @@ def _made_by(
     if entry is not None and "precision" in entry.arguments:
         parts.append(str(product_precision(settings.precision, torch.device(device))))
     if encoder.modality != TEXT:
-        parts.append(decoding.model_dump_json())
+        parts.append(decoding.decisive)
     return "\n".join(parts)

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
+from dynmm.catalogue.decoding.settings import DecodingSettings
 from dynmm.configuration import Settings
 from dynmm.encoders.table import parse
 from dynmm.precision import Precision
@@ -37,6 +38,14 @@ class EncoderSettings(Settings):
         "auto", description="Of the matrix products in encoders with torch weights; auto: bfloat16 where it is fast."
     )
 
+    decode_memory_mb: int = Field(
+        1024, ge=256, description="Memory of the process that decodes pictures and sounds, in MB (2^20 bytes)."
+    )
+    decode_seconds: float = Field(
+        20.0, gt=0, description="How long one picture or sound may take to decode; it is left out beyond."
+    )
+    decode_start_seconds: float = Field(120.0, gt=0, description="How long the decoding process may take to start.")
+
     @model_validator(mode="after")
     def _names_that_exist(self) -> Self:
         for modality in (TEXT, IMAGE, AUDIO):
@@ -46,6 +55,15 @@ class EncoderSettings(Settings):
     def named(self, modality: Modality) -> str:
         """What was written for a modality."""
         return {TEXT: self.text, IMAGE: self.image, AUDIO: self.audio}[modality]
+
+    @property
+    def decoding(self) -> DecodingSettings:
+        """The limits of the decoders."""
+        return DecodingSettings(
+            memory_mb=self.decode_memory_mb,
+            item_seconds=self.decode_seconds,
+            start_seconds=self.decode_start_seconds,
+        )
 
     def batch(self, modality: Modality) -> int:
         """Contents that are encoded together."""

@@ -22,7 +22,8 @@ def content_of(
     """The picture or the sound of an answer, or Refused where it is none."""
     if "refused" in header:
         reason = "".join(sign for sign in str(header["refused"]) if sign.isprintable())
-        return Refused(reason[:_LONGEST_REASON] or "was refused without a reason")
+        told = reason[:_LONGEST_REASON] or "was refused without a reason"
+        return Refused(told, lasting="passing" not in header)
     shape = header.get("shape")
     if not isinstance(shape, list) or not all(_counts(length) for length in shape):
         return _NONSENSE

@@ -173,7 +173,8 @@ class Decoder:
             told = "" if answer is None else f": {str(answer[0].get('failed'))[:300]}"
             raise DynmmError(
                 f"the decoding process did not start (status {process.end()}{told}); "
-                f"see whether the machine has {self.settings.memory_mb} MB free, or allow it more memory or time"
+                f"see whether the machine has {self.settings.memory_mb} MB free, or raise encoders.decode_memory_mb "
+                "or encoders.decode_start_seconds"
             )
         self._process, self._serves = process, modality
         return process

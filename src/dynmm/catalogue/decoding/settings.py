@@ -17,3 +17,11 @@ class DecodingSettings(Settings):
     memory_mb: int = Field(1024, description="Memory of the decoding process, in MB (2^20 bytes).", ge=256)
     item_seconds: float = Field(20.0, description="How long one item may take to decode, in seconds.", gt=0)
     start_seconds: float = Field(120.0, description="How long the decoding process may take to start.", gt=0)
+
+    @property
+    def decisive(self) -> str:
+        """The limits that decide what a decoded file holds, as JSON.
+
+        What the others refuse is tried again, so nothing that is kept follows from memory and time.
+        """
+        return self.model_dump_json(exclude={"memory_mb", "item_seconds", "start_seconds"})
