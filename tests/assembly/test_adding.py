@@ -295,6 +295,19 @@ def test_a_picture_that_cannot_be_read_costs_its_item_the_picture(
         run.add_items([{"item_id": "worse"}], [{**broken, "item_id": "worse"}])
 
 
+def test_weights_that_are_gone_are_sought_where_the_error_says(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Recommender.from_pretrained(saved)
+    run.facts["config"]["encoders"]["text"] = "sentence-transformers:./weights"
+    monkeypatch.chdir(tmp_path)
+    sought = (
+        rf"no folder './weights'.*encoders\.text=sentence-transformers:\./weights.*sought from {tmp_path}: work from"
+    )
+    with pytest.raises(ConfigError, match=sought):
+        run.add_items([{"item_id": "told", "title": "Film 5"}])
+
+
 def test_an_encoder_that_was_chosen_by_itself_is_the_one_of_the_fit(
     options: FitOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,8 +20,8 @@ from dynmm.config import Config
 from dynmm.encoders.precomputed import feature_strays
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
-from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED
-from dynmm.errors import ArtefactError, DataError, UnsupportedByData
+from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED, TABLE, parse
+from dynmm.errors import ArtefactError, ConfigError, DataError, UnsupportedByData
 from dynmm.fusion.diagnostics import item_gate
 from dynmm.fusion.keeping import load_features, save_features
 from dynmm.interactions.fields import ITEM
@@ -81,7 +81,15 @@ def _encoded(
     read = {one.modality: one.encoder for one in system.joint.joined.features}
     settings = _as_fitted(Config.of(recommender.facts["config"]).encoders, read)
     catalogue = Catalogue.from_frames(items, media, features)
-    encoded = encode_catalogue(catalogue, settings, device=str(system.joint.device), cache=cache, missing="skip")
+    try:
+        encoded = encode_catalogue(catalogue, settings, device=str(system.joint.device), cache=cache, missing="skip")
+    except ConfigError as error:
+        if not (absent := _absent(settings)):
+            raise
+        raise ConfigError(
+            f"{error}. The run keeps what its fit was given ({', '.join(absent)}), and a path that is not absolute is "
+            f"sought from {Path.cwd()}: work from the folder of the fit, or put what is missing, or a link to it, there"
+        ) from error
     if not any(one.present.any() for one in encoded):
         wanted = ", ".join(_wanted(modality, encoder) for modality, encoder in sorted(read.items()))
         raise DataError(f"nothing that this run reads is known of the new items; give them one of: {wanted}")
@@ -105,6 +113,16 @@ def _as_fitted(settings: EncoderSettings, read: Mapping[Modality, str]) -> Encod
         else:
             chosen[modality] = read[modality] if named in (AUTO, PRECOMPUTED) else named
     return settings.model_copy(update=chosen)
+
+
+def _absent(settings: EncoderSettings) -> list[str]:
+    """The settings whose weights do not lie where they say. A name on the hub is among them."""
+    chosen = {one: parse(one, settings.named(one)) for one in MODALITIES}
+    return [
+        f"encoders.{one}={choice}"
+        for one, choice in chosen.items()
+        if choice.name in TABLE and choice.source and not Path(choice.source).expanduser().exists()
+    ]
 
 
 def _wanted(modality: Modality, encoder: str) -> str:
