@@ -125,6 +125,6 @@ def _load(folder: Path, device: torch.device, words: Sequence[str] | None) -> tu
         wanted = words is None or len(words) > 0
         return model, read_part(library.AutoTokenizer, folder, "tokenizer of CLIP") if wanted else None
     if words:
-        raise ConfigError(f"{folder} holds CLIP's image side alone, which cannot read words; give words=()")
+        raise ConfigError(f"{folder} holds CLIP's image side alone, which cannot read words; leave the words out")
     logger.info("%s holds CLIP's image side alone: pictures get no words from it", folder)
     return load_frozen(library.CLIPVisionModelWithProjection, folder, device), None

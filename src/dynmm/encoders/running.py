@@ -63,7 +63,7 @@ def encode_catalogue(
         if choice.name == PRECOMPUTED:
             found.append(read_precomputed(catalogue.features_folder, modality, catalogue.ids, choice.source))
             continue
-        encoder = create(modality, choice, device=device, precision=settings.precision)
+        encoder = create(modality, choice, device=device, precision=settings.precision, words=settings.words)
         encoding = Encoding(catalogue, encoder, choice.name, settings.batch(modality), on_progress, limits)
         with FeatureCache(cache).shelf(_made_by(choice, encoder, settings, device, encoding.decoding)) as shelf:
             found.append(encoding.features(shelf))

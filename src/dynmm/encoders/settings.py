@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
 from dynmm.catalogue.decoding.settings import DecodingSettings
 from dynmm.configuration import Settings
-from dynmm.encoders.table import parse
+from dynmm.encoders.table import TABLE, parse
+from dynmm.encoders.zeroshot import prompts, read_words
+from dynmm.errors import ConfigError
 from dynmm.precision import Precision
 
 
@@ -31,6 +34,11 @@ class EncoderSettings(Settings):
         description="auto | off | precomputed[:NAME] | acoustic | wav2vec2:PATH_OR_NAME | yamnet:PATH | "
         "package.module:Class. auto: a feature file where there is one, else acoustic where there are sounds.",
     )
+    words: tuple[str, ...] | None = Field(
+        None,
+        description="What clip looks for in pictures: words or phrases such as dark, is dark or of a car, or the path "
+        "of a text file with one a line, which the fit reads. null: words of its own; []: none.",
+    )
     text_batch: int = Field(128, ge=1, description="Texts that are encoded together; of similar length.")
     image_batch: int = Field(32, ge=1, description="Pictures that are encoded together.")
     audio_batch: int = Field(8, ge=1, description="Sounds that are encoded together.")
@@ -46,10 +54,24 @@ class EncoderSettings(Settings):
     )
     decode_start_seconds: float = Field(120.0, gt=0, description="How long the decoding process may take to start.")
 
+    @field_validator("words", mode="before")
+    @classmethod
+    def _from_a_file(cls, value: object) -> object:
+        """The words themselves are kept, so that a run does not depend on where their file lies."""
+        return read_words(Path(value)) if isinstance(value, str | Path) else value
+
     @model_validator(mode="after")
     def _names_that_exist(self) -> Self:
-        for modality in (TEXT, IMAGE, AUDIO):
-            parse(modality, self.named(modality))
+        chosen = [parse(modality, self.named(modality)).name for modality in (TEXT, IMAGE, AUDIO)]
+        if self.words is None:
+            return self
+        prompts(self.words)
+        takers = [name for name, entry in TABLE.items() if "words" in entry.arguments]
+        if not set(takers) & set(chosen):
+            raise ConfigError(
+                f"encoders.words: {', '.join(chosen)} look for no words; {', '.join(takers)} would: name it, "
+                "or leave the words out"
+            )
         return self
 
     def named(self, modality: Modality) -> str:

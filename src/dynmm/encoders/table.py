@@ -6,7 +6,7 @@ An encoder of one's own needs no line: ``package.module:Class`` names it, and it
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -16,7 +16,7 @@ from dynmm.errors import ConfigError, DynmmError
 from dynmm.precision import Precision
 
 #: What an encoder can be made with, beside its source.
-Argument = Literal["device", "precision"]
+Argument = Literal["device", "precision", "words"]
 
 AUTO, OFF, PRECOMPUTED = "auto", "off", "precomputed"
 #: Each is a choice for every modality. `precomputed:NAME` takes one of several feature files.
@@ -60,7 +60,7 @@ TABLE: dict[str, Entry] = {
         "CLIP, with words for what it sees",
         "dynmm[vision], weights",
         "PATH_OR_NAME",
-        _BOTH,
+        (*_BOTH, "words"),
     ),
     "mobilenet": Entry(
         f"{_HERE}.mobilenet:MobileNet", IMAGE, "MobileNetV2, 1280 numbers", "dynmm[vision,tflite], weights", "PATH"
@@ -121,16 +121,24 @@ def offered(modality: Modality) -> list[str]:
     return [*EVERYWHERE, *own, "package.module:Class"]
 
 
-def create(modality: Modality, choice: Choice, *, device: str = "cpu", precision: Precision = "auto") -> Encoder:
+def create(
+    modality: Modality,
+    choice: Choice,
+    *,
+    device: str = "cpu",
+    precision: Precision = "auto",
+    words: Sequence[str] | None = None,
+) -> Encoder:
     """The encoder of a choice that names one, loaded now.
 
-    device: such as ``cpu`` or ``cuda``. precision: ``auto``, ``float32`` or ``bfloat16``. Raises ConfigError
-    where it cannot be had, MissingExtraError where a package lacks.
+    device: such as ``cpu`` or ``cuda``. precision: ``auto``, ``float32`` or ``bfloat16``. words: what an encoder
+    looks for that takes words; its own if None. Raises ConfigError where it cannot be had, MissingExtraError where
+    a package lacks.
     """
     entry = TABLE.get(choice.name)
     if entry is None:
         return _own(modality, choice.name)
-    given: dict[Argument, str] = {"device": device, "precision": precision}
+    given: dict[Argument, Any] = {"device": device, "precision": precision, "words": words}
     keywords = {name: given[name] for name in entry.arguments}
     made = _imported(entry.path)(*([] if choice.source is None else [choice.source]), **keywords)
     return cast(Encoder, made)

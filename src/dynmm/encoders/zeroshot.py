@@ -6,6 +6,7 @@ Radford et al., Learning Transferable Visual Models From Natural Language Superv
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,6 +39,20 @@ def prompts(words: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"the word {name!r} is listed twice")
         asked[name] = f"a picture that is {name}" if how == "is" else f"a picture of {name}"
     return asked
+
+
+def read_words(path: Path) -> tuple[str, ...]:
+    """One word or phrase a line; empty lines are passed over. Raises ConfigError where there is nothing to read."""
+    try:
+        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"encoders.words: {path} is no readable text file ({error}); write one word or phrase a line, in UTF-8"
+        ) from error
+    words = tuple(line.strip() for line in lines if line.strip())
+    if not words:
+        raise ConfigError(f"encoders.words: {path} has no words; write one a line, or set [] to look for none")
+    return words
 
 
 class ZeroShot:
