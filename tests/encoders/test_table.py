@@ -12,7 +12,7 @@ from tests.encoders.tiny_models import save_clip, save_sentences, save_wav2vec2
 from dynmm.catalogue.content import AUDIO, IMAGE, MODALITIES, TEXT, Modality
 from dynmm.encoders.encoder import Encoder
 from dynmm.encoders.settings import EncoderSettings
-from dynmm.encoders.table import TABLE, Choice, create, offered, parse
+from dynmm.encoders.table import TABLE, Choice, Entry, choices, create, offered, parse
 from dynmm.errors import ConfigError
 from dynmm.testing import ENCODER_CHECKS
 
@@ -59,6 +59,14 @@ def test_every_line_says_what_it_is() -> None:
         described = EncoderSettings.model_fields[entry.modality].description
         assert described is not None
         assert (name if entry.source is None else f"{name}:{entry.source}") in described
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_new_line_is_shown_by_the_configuration(modality: Modality, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert str(EncoderSettings.model_fields[modality].description).startswith(f"{choices(modality)}. auto: ")
+    monkeypatch.setitem(TABLE, "new", Entry("a.module:New", modality, "something new", "nothing", "PATH"))
+    assert choices(modality).startswith("auto | off | precomputed[:NAME] | ")
+    assert choices(modality).endswith(" | new:PATH | package.module:Class")
 
 
 @pytest.mark.parametrize(

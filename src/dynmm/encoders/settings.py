@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from dynmm.catalogue.content import AUDIO, IMAGE, TEXT, Modality
 from dynmm.catalogue.decoding.settings import DecodingSettings
 from dynmm.configuration import Settings
-from dynmm.encoders.table import TABLE, parse
+from dynmm.encoders.table import TABLE, choices, parse
 from dynmm.encoders.zeroshot import prompts, read_words
 from dynmm.errors import ConfigError
 from dynmm.precision import Precision
@@ -21,18 +21,15 @@ class EncoderSettings(Settings):
 
     text: str = Field(
         "auto",
-        description="auto | off | precomputed[:NAME] | minilm | hashed-words | sentence-transformers:PATH_OR_NAME | "
-        "package.module:Class. auto: minilm where it is installed, else hashed-words.",
+        description=f"{choices(TEXT)}. auto: minilm where it is installed, else hashed-words.",
     )
     image: str = Field(
         "auto",
-        description="auto | off | precomputed[:NAME] | visual | clip:PATH_OR_NAME | mobilenet:PATH | "
-        "package.module:Class. auto: a feature file where there is one, else visual where there are pictures.",
+        description=f"{choices(IMAGE)}. auto: a feature file where there is one, else visual where there are pictures.",
     )
     audio: str = Field(
         "auto",
-        description="auto | off | precomputed[:NAME] | acoustic | wav2vec2:PATH_OR_NAME | yamnet:PATH | "
-        "package.module:Class. auto: a feature file where there is one, else acoustic where there are sounds.",
+        description=f"{choices(AUDIO)}. auto: a feature file where there is one, else acoustic where there are sounds.",
     )
     words: tuple[str, ...] | None = Field(
         None,

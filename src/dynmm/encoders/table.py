@@ -121,6 +121,12 @@ def offered(modality: Modality) -> list[str]:
     return [*EVERYWHERE, *own, "package.module:Class"]
 
 
+def choices(modality: Modality) -> str:
+    """The same as `dynmm config` shows it."""
+    optional = {PRECOMPUTED: f"{PRECOMPUTED}[:NAME]"}
+    return " | ".join(optional.get(one, one) for one in offered(modality))
+
+
 def create(
     modality: Modality,
     choice: Choice,
