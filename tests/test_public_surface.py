@@ -24,6 +24,7 @@ NAMES = {
     "Recommendation",
     "Recommendations",
     "Recommender",
+    "SimilarItem",
     "System",
     "UserHistory",
     "__version__",

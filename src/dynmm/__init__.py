@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dynmm.interactions.dataset import Dataset, DatasetInfo
     from dynmm.recommender import Recommendations, Recommender
     from dynmm.system import Query, Rankings, System
-    from dynmm.types import Claim, Events, Evidence, Explanation, Rationale, Recommendation, UserHistory
+    from dynmm.types import Claim, Events, Evidence, Explanation, Rationale, Recommendation, SimilarItem, UserHistory
 
 _HOMES = {
     "Claim": "dynmm.types",
@@ -30,6 +30,7 @@ _HOMES = {
     "Recommendation": "dynmm.types",
     "Recommendations": "dynmm.recommender",
     "Recommender": "dynmm.recommender",
+    "SimilarItem": "dynmm.types",
     "System": "dynmm.system",
     "UserHistory": "dynmm.types",
 }
@@ -48,6 +49,7 @@ __all__ = [
     "Recommendation",
     "Recommendations",
     "Recommender",
+    "SimilarItem",
     "System",
     "UserHistory",
     "__version__",
