@@ -152,3 +152,10 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
 def test_what_a_command_printed_is_no_command() -> None:
     text = "```output\ndynmm 0.1431\n```\n```\ndynmm config\n```"
     assert list(commands_in(text)) == [["config"]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_begin_and_end_on_lines_of_their_own(page: Path) -> None:
+    fences = [line for line in page.read_text(encoding="utf-8").splitlines() if "```" in line]
+    assert [line for line in fences if not line.lstrip().startswith("```")] == []
+    assert len(fences) % 2 == 0
