@@ -16,6 +16,7 @@ from dynmm.assembly import FitOptions, fit
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import IMAGE, MODALITIES
 from dynmm.encoders import table
+from dynmm.encoders.precomputed import OTHER_WORDS
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.encoders.table import TABLE, Choice, Entry, create
@@ -51,6 +52,11 @@ def _written(name: str, entry: Entry) -> str:
 
 def _needs(entry: Entry) -> str:
     return re.sub(r"dynmm(\[[^]]*\])", r"`.\1`", entry.needs)
+
+
+def test_the_guide_names_every_word_that_feature_files_begin_with() -> None:
+    told = GUIDE.read_text(encoding="utf-8")
+    assert [word for word in OTHER_WORDS if f"`{word}`" not in told] == []
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from dynmm.interactions.tables import read_parquet
 
 logger = logging.getLogger(__name__)
 
-#: Other words that feature files begin with.
-_ALSO: dict[str, Modality] = {
+#: Other words that stand before the first "-" of a feature file, and what they stand for.
+OTHER_WORDS: dict[str, Modality] = {
     "vision": IMAGE,
     "visual": IMAGE,
     "picture": IMAGE,
@@ -37,7 +37,7 @@ def feature_files(folder: Path | None, modality: Modality) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.glob("*.parquet")):
         kind, _, name = path.stem.partition("-")
-        if (_ALSO.get(kind) or kind) == modality:
+        if (OTHER_WORDS.get(kind) or kind) == modality:
             found.setdefault(name or kind, path)
     return dict(sorted(found.items()))
 
