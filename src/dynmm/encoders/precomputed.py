@@ -53,7 +53,7 @@ def feature_strays(folder: Path | None) -> list[str]:
             continue
         if path.suffix != ".parquet":
             told.append(f"features/{path.name} is not read: feature files are parquet tables")
-        elif (_ALSO.get(kind) or kind) not in MODALITIES:
+        elif (OTHER_WORDS.get(kind) or kind) not in MODALITIES:
             names = ", ".join(f"{one}-NAME.parquet" for one in MODALITIES)
             told.append(f"features/{path.name} is not read: feature files are called {names}")
     return told
