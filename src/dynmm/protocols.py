@@ -97,6 +97,10 @@ class FactStore(Protocol):
         """The offset as of which facts about an item may be told to the public: once for every so many takers."""
         ...
 
+    def moment(self, as_of: int) -> int | None:
+        """The time of the newest event before an offset, ms UTC: up to then a trend counts. None without timestamps."""
+        ...
+
     def has(self, user: str, item: str, as_of: int) -> bool | None:
         """Whether a user had taken an item; None where the store knows no such user."""
         ...

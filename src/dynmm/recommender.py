@@ -84,7 +84,9 @@ class Recommender:
         #: Held by whoever writes: learning, new items, deletion, rollback, snapshots. Asking does not take it.
         self.lock = threading.RLock()
         times = self.known.events.timestamps
-        self._now = int(times.max()) if times is not None and len(times) else None
+        #: The moment of the newest event of the fit, ms UTC; None where the data has no time.
+        self.known_until = int(times.max()) if times is not None and len(times) else None
+        self._now = self.known_until
 
     def __repr__(self) -> str:
         return f"Recommender({self.known.info.name!r}, {len(self.users):,} users, {len(self.items):,} items)"

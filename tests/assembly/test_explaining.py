@@ -8,13 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.assembly.made import BRIEF, write_vectors, write_world
-from tests.worlds import QUICK, circle_data
+from tests.worlds import DAY, QUICK, circle_data
 
 from dynmm import Recommender
 from dynmm.assembly import FitOptions, explainer_of, rungs, store_of
 from dynmm.assembly.whole import as_fitted, whole_of
 from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
+from dynmm.factids import FactId
+from dynmm.rationale.settings import RationaleSettings
+from dynmm.rationale.writing import write
 from dynmm.system import Query
+from dynmm.types import Evidence, Explained
 
 USERS = [f"u{user}" for user in range(0, 60, 7)]
 
@@ -166,6 +170,22 @@ def test_learned_events_are_counted_at_once_and_measured_runs_stay(world: Path, 
     grid = whole.evidence.terms.pairs.between(one, other)
     assert int(grid.users[0, 0]) >= 6
     assert np.array_equal(as_fitted(run).rank([query], 5).scores, before)
+
+
+def test_a_trend_of_another_time_is_no_trend_of_now(world: Path, options: FitOptions) -> None:
+    run = Recommender.fit(world, BRIEF, split="full", seed=3, options=options)
+    assert run.now is not None
+    before, year = run.now, 365 * DAY
+    run.learn([{"user_id": "u3", "item_id": "i3", "timestamp": before + year}])
+    store, item = store_of(run), run.recommend("u0", 1)[0].item
+    assert (store.moment(store.offset - 1), store.moment(store.offset)) == (before, before + year)
+    old = FactId.trend(7, before, item)
+    assert store.fact(old, store.offset, "u0") is not None, "that many people did take it, a year ago"
+    told = Evidence(old.text, "trend", item, (), dict(store.fact(old, store.offset, "u0") or {}), 1.0)
+    score = Explained(item, 1.0, 1, {"latent": 0.0, "evidence": 1.0}, (told,), 0.0, store.offset)
+    claim = write(score, store, run.known.info, RationaleSettings(view="operator"), "u0")
+    assert [one.kind for one in claim.claims] == ["trend"]
+    assert [problem.field for problem in run.verify(claim).problems] == ["evidence[0]"]
 
 
 def test_a_new_item_has_facts_of_its_content_alone(told: Recommender, tmp_path: Path) -> None:

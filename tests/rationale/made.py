@@ -38,6 +38,9 @@ class Told:
     def released(self, item: str, every: int, as_of: int | None = None) -> int:
         return self.offset if as_of is None else as_of
 
+    def moment(self, as_of: int) -> int | None:
+        return NOW
+
     def has(self, user: str, item: str, as_of: int) -> bool | None:
         return True
 
@@ -83,4 +86,7 @@ TOGETHER = {"users": 500, "window": 50, "source_users": 1204}
 UNION = {"users": 31, "window": 50}
 DRAMA = {"name": "categories", "value": "Drama", "items": 60}
 LOOKS = {"modality": "image", "cosine": 0.8312, "attributes": ["dark", "plain", "wide", "empty"]}
+
+#: Up to when the store of `Told` knows events, ms UTC.
+NOW = 1500
 TREND = {"users": 40, "days": 7, "rank": 3}

@@ -17,6 +17,7 @@ from tests.rationale.made import (
     OPERATOR,
     PUBLIC,
     TOGETHER,
+    TREND,
     Told,
     as_json,
     explained,
@@ -186,6 +187,26 @@ def test_a_lowered_k_makes_verification_tell_no_more() -> None:
     assert data["claims"][0]["facts"]["users_at_least"] == 2
     told = [(one.field, one.expected) for one in verify(data, store, FILMS).problems]
     assert told == [("k", "at least 5"), ("facts.users", "at least 5 distinct people")]
+
+
+def test_a_trend_counts_up_to_the_rationales_own_moment() -> None:
+    store = Told({"trend:7@1500>i": TREND, "trend:7@1400>i": TREND})
+    data = as_json(write(explained(Told({"trend:7@1500>i": TREND})), store, FILMS, OPERATOR))
+    assert verify(data, store, FILMS).holds
+    data["claims"][0]["evidence"] = ["trend:7@1400>i"]
+    (problem,) = verify(data, store, FILMS).problems
+    assert (problem.claim, problem.field, problem.expected) == (0, "evidence[0]", "trend:7@1500>i")
+
+
+def test_every_mutation_of_a_trends_moment_is_caught() -> None:
+    world, rng, seen = fact_world(7, users=60), np.random.default_rng(3), 0
+    for rationale in rationales(world, "operator", 6, 3):
+        for mutation in mutations(rationale, world, list(world.items), world.users, rng):
+            if mutation.what.startswith("the trend ends"):
+                seen += 1
+                assert mutation.subject == "id"
+                assert not verify(mutation.rationale, world, FILMS, RULES).holds, mutation.what
+    assert seen > 10
 
 
 def test_merged_claims_cite_what_belongs_together() -> None:

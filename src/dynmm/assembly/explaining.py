@@ -162,6 +162,7 @@ def store_of(recommender: Recommender) -> EvidenceStore:
         years=tuple(table[YEAR].to_list()),
         brands=tuple(table[BRAND].to_list()),
         pairs=settings.pairs,
+        known_until=recommender.known_until,
     )
 
 

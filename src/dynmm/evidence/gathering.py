@@ -55,21 +55,22 @@ def gather(
     """The evidence for one dense item.
 
     without: facts that do not count. as_of: the offset as of which facts are looked up, None for now; what they add
-    to the score is of now. Facts that the store does not bear out, and those that lower the score, are in
-    the rest.
+    to the score is of now. A trend counts up to the store's moment at that offset. Facts that the store does not bear
+    out, and those that lower the score, are in the rest.
     """
     gone = [fact for fact in without if fact.item == names.item[item]]
     dense = {names.item[one]: one for one in (*np.unique(query.history.items).tolist(), item)} if gone else {}
     parts = [part for part in score.parts(query, item) if not any(_means(fact, part, score, dense) for fact in gone)]
     total = float(sum(part.amount for part in parts))
-    named = _named(score, parts, item, names, settings.group_below, query.as_of)
+    offset = store.offset if as_of is None else as_of
+    named = _named(score, parts, item, names, settings.group_below, store.moment(offset))
     found = sorted(named, key=lambda one: (-one[1], one[0].text))
-    told, moment = settings.told, store.offset if as_of is None else as_of
+    told = settings.told
     evidence: list[Evidence] = []
     for fact, amount in found:
         if len(evidence) == told:
             break
-        stored = store.fact(fact, moment, names.user)
+        stored = store.fact(fact, offset, names.user)
         if stored is not None:
             evidence.append(Evidence(fact.text, fact.kind, fact.item, fact.sources, dict(stored), amount))
     rest = total - sum(one.contribution for one in evidence)
@@ -109,9 +110,12 @@ def _means(fact: FactId, part: Part, score: EvidenceScore, dense: Mapping[str, i
 
 
 def _named(
-    score: EvidenceScore, parts: Sequence[Part], item: int, names: Names, alone: int, as_of: int | None
+    score: EvidenceScore, parts: Sequence[Part], item: int, names: Names, alone: int, moment: int | None
 ) -> list[tuple[FactId, float]]:
-    """Facts that raise the score, with what they add. alone: a fact about fewer people is told in the union."""
+    """Facts that raise the score, with what they add. alone: a fact about fewer people is told in the union.
+
+    moment: up to which a trend counts, ms UTC; None where the store has no times.
+    """
     own = names.item[item]
     found: list[tuple[FactId, float]] = []
     people: dict[int, dict[str, float]] = defaultdict(dict)
@@ -121,8 +125,8 @@ def _named(
         elif part.amount <= 0:
             continue
         elif part.kind == "trend":
-            assert as_of is not None, "without a moment there is no trend"
-            found.append((FactId.trend(int(part.name), as_of, own), part.amount))
+            assert moment is not None, "without a moment there is no trend"
+            found.append((FactId.trend(int(part.name), moment, own), part.amount))
         elif part.kind == "alike":
             found.append((FactId("alike", own, (names.item[part.source],), part.name), part.amount))
         elif part.kind == "attribute":

@@ -58,6 +58,10 @@ class Ledger:
         """Whether events have timestamps, without which there is no trend."""
         return self.postings.times is not None
 
+    def newest(self, as_of: int | None = None) -> int | None:
+        """The time of the newest event, ms UTC; None without timestamps."""
+        return self.postings.newest(as_of)
+
     def append(self, events: Events) -> None:
         """Write events at the end, in their order. Raises DataError."""
         self.postings.append(events)

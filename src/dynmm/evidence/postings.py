@@ -119,6 +119,16 @@ class Postings:
             )
         return as_of - self.n_fitted
 
+    def newest(self, as_of: int | None = None) -> int | None:
+        """The time of the newest event before an offset, ms; None without times or events. Raises DataError."""
+        moments = self._moments.values[: self.learned_before(as_of)]
+        found = [one for one in (self._newest_fitted, int(moments.max()) if len(moments) else None) if one is not None]
+        return max(found) if found and self.times is not None else None
+
+    @cached_property
+    def _newest_fitted(self) -> int | None:
+        return int(self.times.max()) if self.times is not None and len(self.times) else None
+
     @cached_property
     def secret(self) -> bytes:
         """What only who has the events knows."""

@@ -24,6 +24,7 @@ class EvidenceStore:
 
     items, users: outside ids in dense order. taken: dense items of a dense user, their events up to an offset of the
     log; those of validation, which count in no statistic, are in it. titles, years, brands: (I,), None where unknown.
+    known_until: the time of the newest event at the fit, ms UTC, those of validation among them.
     """
 
     ledger: Ledger
@@ -36,6 +37,7 @@ class EvidenceStore:
     years: tuple[int | None, ...]
     brands: tuple[str | None, ...]
     pairs: PairSettings
+    known_until: int | None = None
 
     @property
     def offset(self) -> int:
@@ -69,6 +71,11 @@ class EvidenceStore:
         if item not in self.items:
             return self.ledger.n_fitted
         return self.ledger.released(self.items.encode(item, what="item"), every, as_of)
+
+    def moment(self, as_of: int) -> int | None:
+        """See `FactStore.moment`."""
+        newest = self.ledger.newest(as_of)
+        return newest if newest is None or self.known_until is None else max(newest, self.known_until)
 
     def has(self, user: str, item: str, as_of: int) -> bool | None:
         """See `FactStore.has`."""

@@ -160,6 +160,8 @@ def _recompute(claim: Claim, titles: Mapping[str, str], against: _Against) -> tu
     if why := misfit(claim.kind, ids):
         return [("evidence", why, list(claim.evidence))], None
     rationale, settings = against.rationale, against.settings
+    if late := list(_other_moments(ids, against)):
+        return late, None
     stored = [against.store.fact(fact, rationale.as_of_offset, rationale.user) for fact in ids]
     absent = [
         (f"evidence[{place}]", "a fact of the stores", ids[place].text) for place, one in enumerate(stored) if not one
@@ -176,6 +178,17 @@ def _recompute(claim: Claim, titles: Mapping[str, str], against: _Against) -> tu
     if text != claim.text:
         differences.append(("text", text, claim.text))
     return differences + _strange_sources(ids, against), Claim(claim.kind, text, claim.evidence, facts)
+
+
+def _other_moments(ids: tuple[FactId, ...], against: _Against) -> Iterator[tuple[str, Any, Any]]:
+    """Trends up to another moment than the rationale's own: "in the last days" would be untrue."""
+    for place, fact in enumerate(ids):
+        if fact.kind != "trend":
+            continue
+        moment = against.store.moment(against.rationale.as_of_offset)
+        right = "a fact of the stores" if moment is None else FactId.trend(fact.days, moment, fact.item).text
+        if right != fact.text:
+            yield f"evidence[{place}]", right, fact.text
 
 
 def _too_little(kind: str, settings: RationaleSettings) -> tuple[str, Any, Any]:

@@ -67,6 +67,9 @@ class LoggedFacts:
         """Every offset is a release in here."""
         return self.offset if as_of is None else as_of
 
+    def moment(self, as_of: int) -> int | None:
+        return moment(as_of - 1)
+
     def has(self, user: str, item: str, as_of: int) -> bool | None:
         histories = self.histories(as_of)
         return item in histories[user] if user in histories else None

@@ -24,6 +24,8 @@ SUBJECTS = ("name", "number", "id", "attribute", "direction")
 
 Json = dict[str, Any]
 
+_DAY_MS = 86_400_000
+
 _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -134,6 +136,8 @@ def _ids(scene: _Scene, place: int) -> _Changed:
         fact.kind, stranger, fact.sources, fact.name, fact.value
     ).text
     yield f"the fact speaks for {stranger!r}", elsewhere
+    if fact.kind == "trend":
+        yield from _another_moment(scene, place, fact)
     if fact.sources:
         sources = (*fact.sources[:-1], stranger)
         cited = _copy(scene.rationale)
@@ -147,6 +151,14 @@ def _ids(scene: _Scene, place: int) -> _Changed:
     held = _copy(scene.rationale)
     held["claims"][place]["facts"]["item"] = stranger
     yield f"the claim speaks for {stranger!r}", held
+
+
+def _another_moment(scene: _Scene, place: int, fact: FactId) -> _Changed:
+    """A trend up to another moment than the rationale's: near it, where the counts may be the same, and long ago."""
+    for moved in (1, -1, -fact.days * _DAY_MS):
+        new = _copy(scene.rationale)
+        new["claims"][place]["evidence"] = [FactId.trend(fact.days, fact.moment + moved, fact.item).text]
+        yield f"the trend ends {moved} ms later", new
 
 
 def _whole_source(scene: _Scene, place: int, fact: FactId, stranger: str) -> _Changed:
