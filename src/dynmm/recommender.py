@@ -148,9 +148,10 @@ class Recommender:
         """The best k items for one user, best first; fewer where the catalogue runs out.
 
         explain: take each score apart and say why. without: items of the history, or ids of facts, that are not to
-        be used: everything is computed as if they were not there. view: who reads the reasons, ``public`` or
-        ``operator``, by default as configured. Raises UnknownIdError for a user, an item or a fact that this run has
-        never seen, and UnsupportedByData where a published model is to explain.
+        be used: everything is computed as if they were not there. view: who reads, ``public`` or ``operator``, by
+        default as configured: it writes the reasons and bounds the facts that may be named. Scores and `explained` are
+        exact in both. Raises UnknownIdError for a user, an item or a fact that this run has never seen, and
+        UnsupportedByData for a fact that the view may not name, or where a published model is to explain.
         """
         from dynmm.assembly import explained_items, need_log, ranked_without
 
@@ -159,7 +160,8 @@ class Recommender:
         query, unused = self._query(user, exclude, exclude_history), [str(one) for one in without]
         depth = self._depth(k)
         found = self._dress(
-            ranked_without(self, query, depth, unused) if unused else self.system.rank([query], depth), 0
+            ranked_without(self, query, depth, unused, str(user), view) if unused else self.system.rank([query], depth),
+            0,
         )
         return explained_items(self, query, found, str(user), unused, view) if explain else found
 
@@ -169,8 +171,8 @@ class Recommender:
         """Why an item stands where it stands for a user: the parts of its score, its facts, and sentences.
 
         without: items of the history or ids of facts; what would be without them is recomputed in full. view:
-        ``public`` or ``operator``, by default as configured. Raises UnknownIdError, and UnsupportedByData for a
-        published model.
+        ``public`` or ``operator``, by default as configured. Raises UnknownIdError, and UnsupportedByData for a fact
+        that the view may not name, or for a published model.
         """
         from dynmm.assembly import explanation_of, need_log
 

@@ -120,6 +120,8 @@ class Evidence:
 class Explained:
     """The parts of one item's score for one user. They sum to the score.
 
+    Exact whatever the view, and so for the operator alone: what others may read of it is `rationale.parts.shown_parts`.
+
     item: outside id. contributions: `latent`, `evidence` (and `rerank` where there is one). evidence: the facts behind
     the evidence term that can be told, strongest first. rest: what the evidence term holds beyond them. rank: 1 is
     best, 0 where the item is no candidate. as_of_offset: events in the log when this was computed.
@@ -194,7 +196,8 @@ Phrase: TypeAlias = "str | tuple[Phrase, ...] | OneOf"
 class WhatIf:
     """One item's score as it is, and recomputed from the history and the facts as if some were not there.
 
-    without: ids of facts and of history items that were taken away. before, after: everything recomputed.
+    without: ids of facts and of history items that were taken away. before, after: everything recomputed, and exact:
+    for the operator. To others `changes_rank` and the ranks may be told.
     """
 
     without: tuple[str, ...]

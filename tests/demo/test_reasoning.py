@@ -51,7 +51,7 @@ def test_what_would_be_without_something_is_recomputed(fitted: Recommender, show
             said += 1
             singles = {fact.sources[0] for fact in each.explained.evidence if len(fact.sources) == 1}
             outcomes = [
-                fitted.explain(one.user, each.explained.item, without=[name]).what_if
+                fitted.explain(one.user, each.explained.item, without=[name], view="operator").what_if
                 for name in sorted(singles) or [each.explained.evidence[0].id]
             ]
             assert any(outcome is not None and outcome.text in each.what_if for outcome in outcomes)

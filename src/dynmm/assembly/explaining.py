@@ -10,8 +10,9 @@ import torch
 
 from dynmm.assembly.books import Books
 from dynmm.assembly.whole import Whole, whole_of
+from dynmm.assembly.without import Without, check_nameable, without_of
 from dynmm.config import Config
-from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
+from dynmm.errors import UnsupportedByData
 from dynmm.evidence.gathering import Names, gather, hidden
 from dynmm.evidence.reading import Hidden
 from dynmm.evidence.settings import EvidenceSettings
@@ -26,17 +27,6 @@ from dynmm.recommender import Recommender
 from dynmm.system import Query, Rankings
 from dynmm.topk import best, mask
 from dynmm.types import Evidence, Explained, Explanation, Rationale, Recommendation, UserHistory, WhatIf
-
-
-@dataclass(frozen=True)
-class Without:
-    """What is not to be used. facts: as named. sources: dense items of the history."""
-
-    facts: tuple[FactId, ...] = ()
-    sources: tuple[int, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.facts or self.sources)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,9 +180,13 @@ def explained_items(
     without: Sequence[str],
     view: str | None = None,
 ) -> list[Recommendation]:
-    """The same recommendations with the parts of their scores and with reasons. view: None as configured."""
+    """The same recommendations with the parts of their scores and with reasons. view: None as configured.
+
+    Raises UnknownIdError, and UnsupportedByData for a fact that the view may not name.
+    """
     explainer = explainer_of(recommender, view)
     gone = without_of(recommender, without)
+    check_nameable(gone.facts, explainer.store, explainer.rationale, user)
     ids = [fact.text for fact in gone.facts]
     found = []
     for one in items:
@@ -206,11 +200,15 @@ def explained_items(
 def explanation_of(
     recommender: Recommender, query: Query, item: int, user: str | None, without: Sequence[str], view: str | None
 ) -> Explanation:
-    """Why one dense item stands where it stands, and what would be without some facts or history items."""
+    """Why one dense item stands where it stands, and what would be without some facts or history items.
+
+    Raises as `explained_items`.
+    """
     explainer = explainer_of(recommender, view)
+    gone = without_of(recommender, without)
+    check_nameable(gone.facts, explainer.store, explainer.rationale, user)
     explained = explainer.explain(query, item, user)
     told = _told(recommender, explainer, explained, user)
-    gone = without_of(recommender, without)
     if not gone:
         return Explanation(explained, told)
     ids = [fact.text for fact in gone.facts]
@@ -232,32 +230,22 @@ def _told(recommender: Recommender, explainer: Explainer, explained: Explained, 
     return voice.worded(plain, info, holds)[0]
 
 
-def ranked_without(recommender: Recommender, query: Query, k: int, without: Sequence[str]) -> Rankings:
-    """The best k items as if some facts and history items were not there."""
+def ranked_without(
+    recommender: Recommender, query: Query, k: int, without: Sequence[str], user: str, view: str | None = None
+) -> Rankings:
+    """The best k items as if some facts and history items were not there. Raises as `explained_items`."""
     gone = without_of(recommender, without)
     if not gone.facts:
         return whole_of(recommender).rank([_less(query, gone.sources)], k)
-    return explainer_of(recommender).rank_without(query, k, gone)
+    explainer = explainer_of(recommender, view)
+    check_nameable(gone.facts, explainer.store, explainer.rationale, user)
+    return explainer.rank_without(query, k, gone)
 
 
 def verified(recommender: Recommender, rationale: Mapping[str, object]) -> Verification:
     """Every claim of a RATIONALE recomputed from the log. Raises DataError where it cannot be read."""
     settings = Config.of(recommender.facts["config"]).rationale
     return verify(rationale, store_of(recommender), recommender.known.info, settings)
-
-
-def without_of(recommender: Recommender, named: Sequence[str]) -> Without:
-    """Items of the catalogue and ids of facts, told apart. Raises UnknownIdError for what is neither."""
-    facts, sources = [], []
-    for one in named:
-        if one in recommender.items:
-            sources.append(recommender.items.encode(one, what="item"))
-            continue
-        try:
-            facts.append(FactId.parse(one))
-        except DataError as error:
-            raise UnknownIdError(f"{one!r} is neither an item of this run nor the id of a fact: {error}") from error
-    return Without(tuple(facts), tuple(sources))
 
 
 def _told_to(recommender: Recommender, view: str | None) -> RationaleSettings:

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from dynmm.assembly.explaining import Explainer, Without, explainer_of
+from dynmm.assembly.explaining import Explainer, explainer_of
 from dynmm.assembly.live import live_of
 from dynmm.assembly.whole import Whole, whole_of
+from dynmm.assembly.without import Without
 from dynmm.errors import DataError, UnsupportedByData
 from dynmm.recommender import Recommender
 from dynmm.system import Query

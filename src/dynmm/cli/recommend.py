@@ -58,20 +58,22 @@ def recommend(
     from dynmm.assembly import offset_of
     from dynmm.recommender import Recommender
 
-    if view is not None and not explain:
-        raise click.UsageError("--view is about reasons; add --explain")
     recommender = Recommender.from_pretrained(run, device=device, as_of=as_of)
+    facts = [one for one in without if one not in recommender.items]
+    if view is not None and not explain and not facts:
+        raise click.UsageError("--view is about reasons, and about facts that are left out; add --explain")
     items = recommender.recommend(user, k, exclude=exclude, explain=explain, without=without, view=view)
     if not items:
         note(f"nothing is left to recommend: user {user!r} had every item that is not excluded")
+    scored = not facts or _reads_exactly(recommender, view)
     if as_json:
-        listed = [_as_json(one, recommender) for one in items]
+        listed = [_as_json(one, recommender, scored=scored) for one in items]
         told = {"user": user, "as_of_offset": offset_of(recommender), "degraded": _degraded(recommender)}
         print_json({**told, "items": listed})
         return
     if (why := _degraded(recommender)) is not None:
         note(f"the order is that of the stages below the re-ranker ({why})")
-    for line in _lines(items, recommender):
+    for line in _lines(items, recommender, scored=scored):
         click.echo(line)
 
 
@@ -80,21 +82,29 @@ def _degraded(recommender: Recommender) -> str | None:
     return next((why for why, count in recommender.reranked.items() if why != "asked" and count), None)
 
 
-def _as_json(one: Recommendation, recommender: Recommender) -> dict[str, Any]:
+def _reads_exactly(recommender: Recommender, view: str | None) -> bool:
+    """True for the operator. Scores with a fact and without it would tell the public its exact count."""
+    from dynmm.config import Config
+
+    return (view or Config.of(recommender.facts["config"]).rationale.view) == "operator"
+
+
+def _as_json(one: Recommendation, recommender: Recommender, *, scored: bool) -> dict[str, Any]:
     from dynmm.cli.telling import Reasons
 
-    told: dict[str, Any] = {"item": one.item, "title": one.title, "score": one.score}
+    told: dict[str, Any] = {"item": one.item, "title": one.title, "score": one.score if scored else None}
     if one.explained is None or one.rationale is None:
         return {**told, "contributions": None, "rationale": None}
     return told | Reasons.of(one.explained, one.rationale, recommender).as_json()
 
 
-def _lines(items: Sequence[Recommendation], recommender: Recommender) -> Iterator[str]:
+def _lines(items: Sequence[Recommendation], recommender: Recommender, *, scored: bool) -> Iterator[str]:
     """A line for each item, and where they were asked for its reasons under it."""
     from dynmm.cli.telling import Reasons, title_of
 
     width = max((len(visible(one.item)) for one in items), default=0)
     for place, one in enumerate(items, start=1):
-        yield f"{place:3d}. {visible(one.item):<{width}}  {one.score:8.4f}  {title_of(one.title)}".rstrip()
+        score = f"{one.score:8.4f}  " if scored else ""
+        yield f"{place:3d}. {visible(one.item):<{width}}  {score}{title_of(one.title)}".rstrip()
         if one.explained is not None and one.rationale is not None:
             yield from (f"     {line}" for line in Reasons.of(one.explained, one.rationale, recommender).lines())

@@ -91,14 +91,14 @@ def title_of(title: str | None) -> str:
 
 
 def what_if_json(found: WhatIf, reasons: Reasons) -> dict[str, Any]:
-    """The score and the rank without some facts or history items."""
+    """The score and the rank without some facts or history items; for the public no score, which is exact."""
     adds = found.contributes if reasons.exact else vars(_taken_away(found, reasons.settings))
     return {
         "without": list(found.without),
         "contributes": adds,
         "changes_rank": found.changes_rank,
         "rank": found.after.rank,
-        "score": found.after.score,
+        "score": found.after.score if reasons.exact else None,
         "text": " ".join(_what_if(found, reasons)),
     }
 

@@ -77,7 +77,8 @@ def what_if(recommender: Recommender, user: str, explained: Explained, titles: M
     without = _strongest(explained)
     if without is None:
         return None
-    outcome = recommender.explain(user, explained.item, without=[without]).what_if
+    # The report holds everything exactly: it is the operator's.
+    outcome = recommender.explain(user, explained.item, without=[without], view="operator").what_if
     assert outcome is not None, "something was left out"
     named = f"“{titles[without]}” in the history" if without in titles else "The strongest fact"
     return f"{named}: {outcome.text}."

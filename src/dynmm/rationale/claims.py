@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dynmm.factids import KINDS_OF_PEOPLE, FactId
 from dynmm.rationale.grounds import Grounds, likeness
@@ -49,7 +50,7 @@ def drafts(facts: Raising, settings: RationaleSettings, n_items: int) -> list[Dr
 
     n_items: of the catalogue, for the share of it that has an attribute value.
     """
-    may = {fact: one for fact, one in facts.items() if may_be_told(fact, one, settings, n_items)}
+    may = {fact: one for fact, one in facts.items() if may_be_told(fact, one.facts, settings, n_items)}
     told = [*_pairs(may), *_attributes(may)]
     for fact, one in may.items():
         if fact.kind in ("alike", "trend", "union"):
@@ -58,9 +59,11 @@ def drafts(facts: Raising, settings: RationaleSettings, n_items: int) -> list[Dr
     return told
 
 
-def may_be_told(fact: FactId, one: Evidence, settings: RationaleSettings, n_items: int) -> bool:
-    """Whether a fact is a reason that the view may give: enough people, a rare enough value, a true likeness."""
-    stored = one.facts
+def may_be_told(fact: FactId, stored: Mapping[str, Any], settings: RationaleSettings, n_items: int) -> bool:
+    """Whether a fact is a reason that the view may give: enough people, a rare enough value, a true likeness.
+
+    stored: what the store has of it.
+    """
     if fact.kind in KINDS_OF_PEOPLE:
         return counted("users", stored["users"], settings) is not None
     if fact.item in fact.sources:
