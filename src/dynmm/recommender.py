@@ -190,11 +190,15 @@ class Recommender:
 
         return importance_of(self, self.query_of(user), self.items.encode(item, what="item"))
 
-    def verify(self, rationale: Mapping[str, Any] | Rationale) -> Verification:
-        """Recompute every claim of a rationale from the log. Raises DataError where it cannot be read."""
+    def verify(self, rationale: Mapping[str, Any] | Rationale, *, without: Iterable[str | int] = ()) -> Verification:
+        """Recompute every claim of a rationale from the log, and where nothing was learned since, from the score.
+
+        without: what `recommend` was told to write it without. Raises DataError where it cannot be read.
+        """
         from dynmm.assembly import verified
 
-        return verified(self, rationale.as_json() if isinstance(rationale, Rationale) else rationale)
+        told = rationale.as_json() if isinstance(rationale, Rationale) else rationale
+        return verified(self, told, [str(one) for one in without])
 
     def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
         """The best k items for each user, as one batch."""

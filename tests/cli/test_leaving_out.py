@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,18 @@ def test_what_is_not_to_be_used_is_in_no_reason(run: Path, operator: Json) -> No
     assert cited
     assert source not in cited
     assert less["items"] != operator["items"]
+
+
+def test_reasons_written_without_something_recompute_without_it(run: Path, operator: Json) -> None:
+    source = operator["items"][0]["evidence"][0]["sources"][0]
+    call = ("recommend", run, "--user", "u3", "-k", "6", "--explain", "--without", source)
+    told = asked(*call)
+    assert told["without"] == [source]
+    assert dynmm("verify", run, "-", given=json.dumps(told)).exit_code == 0
+    alone = json.dumps(told["items"][0]["rationale"])
+    assert dynmm("verify", run, "-", "--without", source, given=alone).exit_code == 0
+    assert dynmm("verify", run, "-", given=alone).exit_code == 1
+    assert "without is no list of names" in refused("verify", run, "-", given=json.dumps({**told, "without": 3}))
 
 
 def test_a_fact_left_out_lowers_one_score_by_what_it_adds(run: Path, operator: Json) -> None:

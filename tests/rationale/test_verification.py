@@ -26,14 +26,18 @@ from tests.rationale.made import (
 from tests.rationale.test_shown import HOSTILE
 
 from dynmm.errors import DataError, RationaleUnreadable
-from dynmm.factids import KINDS_OF_PEOPLE
+from dynmm.factids import KINDS_OF_PEOPLE, FactId
+from dynmm.rationale.clauses import claim_text
+from dynmm.rationale.grounds import Grounds, claim_facts
 from dynmm.rationale.settings import RationaleSettings, View
 from dynmm.rationale.shown import clean
 from dynmm.rationale.verification import Verification, verify
-from dynmm.rationale.wording import SMALL_PART
+from dynmm.rationale.wording import SMALL_PART, rationale_text
+from dynmm.rationale.words import Words
 from dynmm.rationale.writing import write
 from dynmm.testing.facts import LoggedFacts, fact_world
 from dynmm.testing.mutations import SUBJECTS, Mutation, mutations
+from dynmm.types import Claim, Rationale
 
 VIEWS: tuple[View, ...] = ("operator", "public")
 
@@ -271,6 +275,52 @@ def test_the_share_told_is_recomputed_where_the_score_is() -> None:
     assert [one.field for one in verify(modest, store, FILMS, explained=parts).problems] == ["text"]
     for impossible in (-0.1, 1.1):
         assert [one.field for one in verify({**data, "told": impossible}, store, FILMS).problems] == ["told"]
+
+
+def test_only_what_raises_the_score_is_a_reason_and_the_strongest_come_first() -> None:
+    store = Told({f"followed:{j}>i": FOLLOWED for j in "abcd"})
+    weights = {"followed:a>i": 3.0, "followed:b>i": 2.0, "followed:c>i": 1.0, "followed:d>i": 0.0}
+    parts = explained(store, weights)
+    data = as_json(write(parts, store, FILMS, OPERATOR))
+    assert verify(data, store, FILMS, explained=parts).holds
+    other = as_json(write(explained(store, {**weights, "followed:d>i": 9.0}), store, FILMS, OPERATOR))
+    assert verify(other, store, FILMS).holds, "the fact is there"
+    named = {(one.claim, one.field, one.expected) for one in verify(other, store, FILMS, explained=parts).problems}
+    assert (0, "evidence[0]", "a fact that raises the score") in named
+    for weak in (
+        explained(store, {**weights, "followed:c>i": 4.0}),
+        explained(store, {**weights, "followed:a>i": 0.0}),
+    ):
+        moved = as_json(write(weak, store, FILMS, OPERATOR))
+        assert verify(moved, store, FILMS).holds
+        assert "claims" in [one.field for one in verify(moved, store, FILMS, explained=parts).problems]
+
+
+def test_what_is_no_reason_is_none_however_true() -> None:
+    common = {"attribute:categories=Drama:a>i": {**DRAMA, "items": 60}}
+    own = {"together:i>i": TOGETHER}
+    for facts, settings, expected in (
+        (common, PUBLIC, "a value that is seen, of 2 to 40 items of the catalogue"),
+        (own, PUBLIC, "a fact that starts from another item"),
+        (own, OPERATOR, "a fact that starts from another item"),
+    ):
+        store = Told(facts)
+        grounds = Grounds(*_only(store))
+        titles = {"a": "Gravity", "i": "Arrival"}
+        told = claim_facts(grounds, titles, settings) or {}
+        words = Words.of(FILMS)
+        claim = Claim(grounds.kind, claim_text(grounds.kind, told, words), (grounds.ids[0].text,), told)
+        text = rationale_text([claim], words, small_part=False)
+        store.n_items = 200
+        data = as_json(Rationale(None, "i", text, 100, (claim,), settings.view, 5, 0.5))
+        problems = [(one.claim, one.field, one.expected) for one in verify(data, store, FILMS).problems]
+        assert problems == [(0, "evidence[0]", expected)]
+
+
+def _only(store: Told) -> tuple[str, tuple[FactId, ...], tuple[Any, ...]]:
+    ((text, stored),) = store.facts.items()
+    fact = FactId.parse(text)
+    return fact.kind, (fact,), (stored,)
 
 
 def test_an_abstention_verifies_and_says_nothing_else() -> None:

@@ -20,6 +20,7 @@ from dynmm.evidence.store import EvidenceStore
 from dynmm.evidence.system import latent_scores
 from dynmm.factids import FactId
 from dynmm.interactions.fields import BRAND, YEAR
+from dynmm.rationale.reading import read_rationale
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.rationale.verification import Verification, verify
 from dynmm.rationale.writing import write
@@ -242,10 +243,34 @@ def ranked_without(
     return explainer.rank_without(query, k, gone)
 
 
-def verified(recommender: Recommender, rationale: Mapping[str, object]) -> Verification:
-    """Every claim of a RATIONALE recomputed from the log. Raises DataError where it cannot be read."""
-    settings = Config.of(recommender.facts["config"]).rationale
-    return verify(rationale, store_of(recommender), recommender.known.info, settings)
+def verified(recommender: Recommender, rationale: Mapping[str, object], without: Sequence[str] = ()) -> Verification:
+    """Every claim of a RATIONALE recomputed from the log, and held to the score where that can be had.
+
+    without: what the rationale was written without. Raises DataError where it cannot be read, UnknownIdError, and
+    UnsupportedByData for a fact that its view may not name.
+    """
+    settings, store = Config.of(recommender.facts["config"]).rationale, store_of(recommender)
+    told = read_rationale(rationale)
+    score = _score_behind(recommender, told, without_of(recommender, without), store.offset)
+    return verify(rationale, store, recommender.known.info, settings, score)
+
+
+def _score_behind(recommender: Recommender, told: Rationale, gone: Without, offset: int) -> Explained | None:
+    """The score that a rationale speaks of, computed anew.
+
+    None where it cannot be had: for a session, whose history is not kept, and where the log has gone on since, for
+    scores are of now.
+    """
+    if told.user is None or told.user not in recommender.users or told.item not in recommender.items:
+        return None
+    if told.as_of_offset != offset:
+        return None
+    explainer = explainer_of(recommender, told.view)
+    check_nameable(gone.facts, explainer.store, explainer.rationale, told.user)
+    query, item = recommender.query_of(told.user), recommender.items.encode(told.item)
+    ids = [fact.text for fact in gone.facts]
+    explained = explainer.explain_without(query, item, ids, gone.sources, told.user)
+    return explained if explained.as_of_offset == told.as_of_offset else None
 
 
 def _told_to(recommender: Recommender, view: str | None) -> RationaleSettings:

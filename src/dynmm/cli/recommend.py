@@ -68,7 +68,8 @@ def recommend(
     scored = not facts or _reads_exactly(recommender, view)
     if as_json:
         listed = [_as_json(one, recommender, scored=scored) for one in items]
-        told = {"user": user, "as_of_offset": offset_of(recommender), "degraded": _degraded(recommender)}
+        told: dict[str, Any] = {"user": user, "as_of_offset": offset_of(recommender)}
+        told |= {"degraded": _degraded(recommender), "without": list(without)}
         print_json({**told, "items": listed})
         return
     if (why := _degraded(recommender)) is not None:

@@ -23,10 +23,17 @@ _MEND = "give what `dynmm recommend --explain --json` or `dynmm explain --json` 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", metavar="RATIONALE.json", type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "--without",
+    "without",
+    multiple=True,
+    metavar="ITEM|FACT",
+    help="What a single rationale was written without; what recommend printed says so itself. Repeatable.",
+)
 @device_option
 @json_option
 @command
-def verify(run: Path, file: Path, device: str, as_json: bool) -> None:
+def verify(run: Path, file: Path, without: tuple[str, ...], device: str, as_json: bool) -> None:
     """Recompute every claim of RATIONALE.json from the log of RUN; `-` reads it from stdin.
 
     Takes one rationale, or what recommend and explain print as JSON, and then every rationale in it. Exit code 0:
@@ -39,14 +46,15 @@ def verify(run: Path, file: Path, device: str, as_json: bool) -> None:
     """
     from dynmm.recommender import Recommender
 
-    rationales = list(_rationales(_read(file)))
+    value = _read(file)
+    rationales, gone = list(_rationales(value)), [*without, *_left_out(value)]
     if not rationales:
         raise RationaleUnreadable(f"{file}: no rationale in it; {_MEND}")
     recommender = Recommender.from_pretrained(run, device=device)
     found: list[tuple[Mapping[str, Any], Verification]] = []
     for where, rationale in rationales:
         try:
-            found.append((rationale, recommender.verify(rationale)))
+            found.append((rationale, recommender.verify(rationale, without=gone)))
         except RationaleUnreadable as error:
             raise RationaleUnreadable(f"{file}: {where}{error}") from None
     holds = all(one.holds for _, one in found)
@@ -93,6 +101,14 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is no JSON number")
     return number
+
+
+def _left_out(value: Any) -> list[str]:
+    """What `recommend` says that it left out. Raises RationaleUnreadable."""
+    told = value.get("without", []) if isinstance(value, dict) and "items" in value else []
+    if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
+        raise RationaleUnreadable(f"without is no list of names; {_MEND}")
+    return told
 
 
 def _rationales(value: Any) -> Iterator[tuple[str, Any]]:

@@ -64,10 +64,10 @@ def may_be_told(fact: FactId, stored: Mapping[str, Any], settings: RationaleSett
 
     stored: what the store has of it.
     """
-    if fact.kind in KINDS_OF_PEOPLE:
-        return counted("users", stored["users"], settings) is not None
     if fact.item in fact.sources:
         return False  # an item is like itself, which is no reason
+    if fact.kind in KINDS_OF_PEOPLE:
+        return counted("users", stored["users"], settings) is not None
     if fact.kind == "attribute":
         return shown_value(stored["value"]) != "" and 1 < stored["items"] <= settings.largest_share * n_items
     return likeness(stored["cosine"], settings) is not None

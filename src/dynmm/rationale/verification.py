@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynmm.errors import DataError
 from dynmm.factids import FACT_KINDS, FactId
-from dynmm.rationale.claims import drafts, raising, share_told
+from dynmm.rationale.claims import chosen, drafts, may_be_told, raising, share_told
 from dynmm.rationale.clauses import claim_texts
 from dynmm.rationale.grounds import Grounds, claim_facts, misfit
 from dynmm.rationale.jsonvalues import same
@@ -87,7 +87,8 @@ def verify(
 
     data: the JSON object. settings: those under which rationales are written here; view and k are the rationale's
     own, and a public k must not be lower than theirs. explained: the same score computed anew, where that can be
-    had. Without it, `told` and the remark that the facts are a small part are only held to what they may be.
+    had: then the claims must be the strongest that may be made of it, strongest first. Without it, `told` and the
+    remark that the facts are a small part are only held to what they may be.
     What is expected stands in the view of the rationale. Whether a user took an item shows, too: answer the user
     themselves or the operator, and nobody else. Raises RationaleUnreadable.
     """
@@ -112,6 +113,8 @@ def verify(
         problems += [Problem(place, *one) for one in found]
     expected = [new or claim for (_, new), claim in zip(recomputed, rationale.claims, strict=True)]
     problems += _twice_cited(rationale)
+    if explained is not None:
+        problems += _of_the_score(rationale, explained, against)
     problems += _of_the_whole(expected, against, explained)
     return Verification(tuple(problems), len(rationale.claims))
 
@@ -172,6 +175,8 @@ def _recompute(claim: Claim, titles: Mapping[str, str], against: _Against) -> tu
     facts = claim_facts(grounds, titles, settings)
     if facts is None:
         return [_too_little(claim.kind, settings)], None
+    if none := list(_no_reasons(grounds, against)):
+        return none, None
     clauses = claim_texts(claim.kind, facts, against.words)
     text = claim.text if claim.text in clauses else clauses[0]
     differences = list(_differences("facts", facts, claim.facts))
@@ -196,6 +201,17 @@ def _too_little(kind: str, settings: RationaleSettings) -> tuple[str, Any, Any]:
     if kind == "alike":
         return "facts.degree", f"a likeness from {settings.alike[0]} on", "less"
     return "facts.users", f"at least {settings.k if settings.view == 'public' else 1} distinct people", "fewer"
+
+
+def _no_reasons(grounds: Grounds, against: _Against) -> Iterator[tuple[str, Any, Any]]:
+    """Facts that are there and are no reasons: an item is like itself, and a common value says nothing."""
+    settings, n_items = against.settings, against.store.n_items
+    for place, (fact, stored) in enumerate(zip(grounds.ids, grounds.stored, strict=True)):
+        if fact.item in fact.sources:
+            yield f"evidence[{place}]", "a fact that starts from another item", fact.text
+        elif not may_be_told(fact, stored, settings, n_items):
+            most = int(settings.largest_share * n_items)
+            yield f"evidence[{place}]", f"a value that is seen, of 2 to {most:,} items of the catalogue", fact.text
 
 
 def _cited(claim: Claim, against: _Against) -> tuple[tuple[FactId, ...], _Differences]:
@@ -250,6 +266,24 @@ def _twice_cited(rationale: Rationale) -> Iterator[Problem]:
             if text in seen:
                 yield Problem(place, f"evidence[{number}]", "a fact that no claim before cites", text)
         seen.update(claim.evidence)
+
+
+def _of_the_score(rationale: Rationale, explained: Explained, against: _Against) -> Iterator[Problem]:
+    """Claims that the score computed anew does not make: of facts that do not raise it, or not the strongest ones."""
+    facts = raising(explained)
+    known = {fact.text for fact in facts}
+    idle = [
+        Problem(place, f"evidence[{number}]", "a fact that raises the score", text)
+        for place, claim in enumerate(rationale.claims)
+        for number, text in enumerate(claim.evidence)
+        if text not in known
+    ]
+    yield from idle
+    offered = drafts(facts, against.settings, against.store.n_items)
+    strongest = [list(draft.name) for draft in chosen(offered, facts, against.settings)]
+    cited = [list(claim.evidence) for claim in rationale.claims]
+    if not idle and cited != strongest:
+        yield Problem(None, "claims", strongest, cited)
 
 
 def _of_the_whole(claims: list[Claim], against: _Against, explained: Explained | None) -> Iterator[Problem]:
