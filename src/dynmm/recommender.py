@@ -157,7 +157,7 @@ class Recommender:
 
         if explain:
             need_log(self)
-        query, unused = self._query(user, exclude, exclude_history), [str(one) for one in without]
+        query, unused = self._query(user, exclude, exclude_history), _names(without)
         depth = self._depth(k)
         found = self._dress(
             ranked_without(self, query, depth, unused, str(user), view) if unused else self.system.rank([query], depth),
@@ -179,7 +179,7 @@ class Recommender:
         need_log(self)
         query = self.query_of(user)
         dense = self.items.encode(item, what="item")
-        return explanation_of(self, query, dense, str(user), [str(one) for one in without], view)
+        return explanation_of(self, query, dense, str(user), _names(without), view)
 
     def importance(self, user: str | int, item: str | int) -> dict[str, float]:
         """What an item's score for a user loses without each attribute and each modality, most important first.
@@ -198,11 +198,11 @@ class Recommender:
         from dynmm.assembly import verified
 
         told = rationale.as_json() if isinstance(rationale, Rationale) else rationale
-        return verified(self, told, [str(one) for one in without])
+        return verified(self, told, _names(without))
 
     def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
         """The best k items for each user, as one batch."""
-        names = [str(user) for user in users]
+        names = _names(users)
         rankings = self.system.rank([self.query_of(name) for name in names], self._depth(k))
         return Recommendations({name: self._dress(rankings, row) for row, name in enumerate(names)})
 
@@ -220,7 +220,7 @@ class Recommender:
         dense = self._dense_items(items)
         query = self._query(user, (), False)
         query = Query(query.history, query.as_of, candidates=np.unique(dense))
-        return self._dress(self.system.rank([query], max(1, len(items))), 0)
+        return self._dress(self.system.rank([query], max(1, len(dense))), 0)
 
     def similar(self, item: str | int, k: int = 10) -> list[SimilarItem]:
         """The k items most like one, best first, with what each modality adds to the likeness and the reason in words.
@@ -389,7 +389,7 @@ class Recommender:
         return Query(history, self._now, exclude=hidden.astype(np.int32))
 
     def _dense_items(self, items: Iterable[str | int]) -> IntArray:
-        return np.asarray([self.items.encode(item, what="item") for item in items], dtype=np.int32)
+        return np.asarray([self.items.encode(item, what="item") for item in _names(items)], dtype=np.int32)
 
     def _dress(self, rankings: Rankings, row: int) -> list[Recommendation]:
         return [
@@ -397,3 +397,8 @@ class Recommender:
             for item, score in zip(rankings.items[row].tolist(), rankings.scores[row].tolist(), strict=True)
             if item != PADDING
         ]
+
+
+def _names(ids: Iterable[str | int] | str | int) -> list[str]:
+    """Ids as text. One by itself is one, and not its letters."""
+    return [str(one) for one in ([ids] if isinstance(ids, str | int) else ids)]

@@ -147,6 +147,36 @@ def test_what_is_neither_item_nor_fact_is_named(told: Recommender) -> None:
         told.verify({"text": "so"})
 
 
+def test_a_fact_of_an_unknown_item_is_refused_and_what_is_idle_is_noted(
+    told: Recommender, caplog: pytest.LogCaptureFixture
+) -> None:
+    newest, item = told.history("u0")[-1], told.recommend("u0", 1)[0].item
+    for unknown in (f"together:nope>{item}", f"together:{newest}>nope", f"union:{newest},nope>{item}"):
+        with pytest.raises(UnknownIdError, match="the item 'nope', which this run has never seen"):
+            told.explain("u0", item, without=[unknown])
+        with pytest.raises(UnknownIdError, match="never seen"):
+            told.recommend("u0", without=[unknown], explain=True)
+    told.explain("u0", item, without=[newest])
+    told.recommend("u0", 2, without=[newest])
+    assert not caplog.records
+    strange = next(one for one in told.items.ids if one not in told.history("u0"))
+    told.recommend("u0", 2, without=[strange])
+    told.explain("u0", item, without=[strange, newest])
+    assert [f"leaving out {strange} changes nothing" in record.getMessage() for record in caplog.records] == [True] * 2
+    other = told.recommend("u0", 2)[1].item
+    told.explain("u0", item, without=[f"together:{newest}>{other}"], view="operator")
+    assert f"together:{newest}>{other}" in caplog.records[-1].getMessage()
+
+
+def test_one_id_by_itself_is_one_and_not_its_letters(told: Recommender) -> None:
+    newest, best = told.history("u0")[-1], told.recommend("u0", 1)[0].item
+    assert told.recommend("u0", 5, without=newest) == told.recommend("u0", 5, without=[newest])
+    assert told.recommend("u0", 5, exclude=best) == told.recommend("u0", 5, exclude=[best])
+    one, other = (told.explain("u0", best, without=names).what_if for names in (newest, [newest]))
+    assert one == other
+    assert [row.item for row in told.rank("u0", best)] == [best]
+
+
 def test_a_saved_run_explains_alike(told: Recommender, tmp_path: Path) -> None:
     told.save_pretrained(tmp_path / "run")
     again = Recommender.from_pretrained(tmp_path / "run", device="cpu")

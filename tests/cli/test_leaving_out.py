@@ -98,6 +98,16 @@ def test_the_public_names_no_fact_that_it_may_not_be_told(run: Path) -> None:
     assert "cannot be named" in refused("explain", run, "--user", "u3", "--item", "i20", "--without", trend)
 
 
+def test_what_changes_nothing_is_said_and_unknown_items_are_refused(run: Path) -> None:
+    call = ("explain", run, "--user", "u3", "--item", "i20", "--without")
+    assert "names the item 'nope'" in refused(*call, "together:nope>i20")
+    strange = next(one for one in ("i1", "i29") if one not in Recommender.from_pretrained(run).history("u3"))
+    result = dynmm(*call, strange)
+    assert result.exit_code == 0
+    assert f"leaving out {strange} changes nothing" in result.stderr
+    assert dynmm(*call, strange, "-q").stderr == ""
+
+
 def test_an_item_of_the_history_has_no_rank(run: Path) -> None:
     had = Recommender.from_pretrained(run).history("u3")[-1]
     shown = dynmm("explain", run, "--user", "u3", "--item", had, "--without", had).stdout

@@ -10,7 +10,7 @@ import torch
 
 from dynmm.assembly.books import Books
 from dynmm.assembly.whole import Whole, whole_of
-from dynmm.assembly.without import Without, check_nameable, without_of
+from dynmm.assembly.without import Without, check_nameable, note_idle, without_of
 from dynmm.config import Config
 from dynmm.errors import UnsupportedByData
 from dynmm.evidence.gathering import Names, gather, hidden
@@ -207,6 +207,7 @@ def explanation_of(
     """
     explainer = explainer_of(recommender, view)
     gone = without_of(recommender, without)
+    note_idle(gone, recommender, query, item)
     check_nameable(gone.facts, explainer.store, explainer.rationale, user)
     explained = explainer.explain(query, item, user)
     told = _told(recommender, explainer, explained, user)
@@ -236,6 +237,7 @@ def ranked_without(
 ) -> Rankings:
     """The best k items as if some facts and history items were not there. Raises as `explained_items`."""
     gone = without_of(recommender, without)
+    note_idle(gone, recommender, query)
     if not gone.facts:
         return whole_of(recommender).rank([_less(query, gone.sources)], k)
     explainer = explainer_of(recommender, view)

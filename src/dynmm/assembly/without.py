@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from dynmm.protocols import FactStore
 from dynmm.rationale.claims import may_be_told
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.recommender import Recommender
+from dynmm.system import Query
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,17 +29,41 @@ class Without:
 
 
 def without_of(recommender: Recommender, named: Sequence[str]) -> Without:
-    """Items of the catalogue and ids of facts, told apart. Raises UnknownIdError for what is neither."""
+    """Items of the catalogue and ids of facts, told apart.
+
+    Raises UnknownIdError for what is neither, and for a fact that names an item which this run has never seen.
+    """
     facts, sources = [], []
     for one in named:
         if one in recommender.items:
             sources.append(recommender.items.encode(one, what="item"))
             continue
         try:
-            facts.append(FactId.parse(one))
+            fact = FactId.parse(one)
         except DataError as error:
             raise UnknownIdError(f"{one!r} is neither an item of this run nor the id of a fact: {error}") from error
+        for item in (fact.item, *fact.sources):
+            if item not in recommender.items:
+                raise UnknownIdError(f"{one!r} names the item {item!r}, which this run has never seen; copy ids whole")
+        facts.append(fact)
     return Without(tuple(facts), tuple(sources))
+
+
+def note_idle(gone: Without, recommender: Recommender, query: Query, item: int | None = None) -> None:
+    """Warn of what cannot be in use: items that are not in the history, facts that start from such, and where one item
+    is asked about, facts of another. item: dense."""
+    had = {recommender.items.decode(one) for one in query.history.items.tolist()}
+    asked = None if item is None else recommender.items.decode(item)
+    idle = [one for one in map(recommender.items.decode, gone.sources) if one not in had]
+    for fact in gone.facts:
+        if (fact.sources and not had & set(fact.sources)) or asked not in (None, fact.item):
+            idle.append(fact.text)
+    if idle:
+        logger.warning(
+            "leaving out %s changes nothing: it starts from no item of the history, or speaks for another "
+            "item than was asked about",
+            ", ".join(idle),
+        )
 
 
 def check_nameable(facts: Iterable[FactId], store: FactStore, settings: RationaleSettings, user: str | None) -> None:
