@@ -182,9 +182,10 @@ class Recommender:
         return explanation_of(self, query, dense, str(user), _names(without), view)
 
     def importance(self, user: str | int, item: str | int) -> dict[str, float]:
-        """What an item's score for a user loses without each attribute and each modality, most important first.
+        """What latent and evidence of an item lose without each attribute and each modality, most important first.
 
-        Each is taken away and the score recomputed: attention is not asked. Raises UnknownIdError.
+        Each is taken away and both are recomputed, the latent as fitted; attention is not asked, nor what adapter and
+        re-ranker add. Raises UnknownIdError.
         """
         from dynmm.assembly import importance_of
 

@@ -12,6 +12,7 @@ from tests.worlds import DAY, QUICK, circle_data
 
 from dynmm import Recommender
 from dynmm.assembly import FitOptions, explainer_of, rungs, store_of
+from dynmm.assembly.moving import Moving
 from dynmm.assembly.whole import as_fitted, whole_of
 from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
 from dynmm.factids import FactId
@@ -264,6 +265,17 @@ def test_importance_is_what_the_score_loses(told: Recommender) -> None:
     found = told.importance("u0", item)
     assert "text" in found
     assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_importance_holds_nothing_of_what_the_adapter_did(told: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = told.recommend("u0", 1)[0].item
+    before, moved = told.importance("u0", item), copy.copy(whole_of(told).frozen_space)
+    query, dense = _query(told, "u0"), told.items.encode(item)
+    fitted = explainer_of(told).explain(query, dense).contributions["latent"]
+    moved.item_vectors = moved.item_vectors * 2.0 + 1.0
+    monkeypatch.setattr(Moving, "space", property(lambda _: moved))
+    assert explainer_of(told).explain(query, dense).contributions["latent"] != pytest.approx(fitted)
+    assert told.importance("u0", item) == before
 
 
 def test_without_evidence_there_is_nothing_to_tell(world: Path, options: FitOptions) -> None:

@@ -11,10 +11,11 @@ from dynmm.system import Query
 
 
 def importance_of(recommender: Recommender, query: Query, item: int) -> dict[str, float]:
-    """By attribute or modality, most important first: what one dense item's score loses without it.
+    """By attribute or modality, most important first: what latent and evidence of one dense item lose without it.
 
     Attributes (brand, category, ...) speak through evidence alone. A modality is taken from the item in the joint
-    stage, too, and the latent is made again. Negative where the item would stand better without.
+    stage, too, and the latent is made again. Negative where the item would stand better without. Where an adapter
+    moves the item or a re-ranker looks at it is not made again, so neither is in it.
     """
     whole = whole_of(recommender)
     parts = [] if whole.evidence is None else whole.evidence.parts(query, item)
@@ -23,7 +24,8 @@ def importance_of(recommender: Recommender, query: Query, item: int) -> dict[str
         if part.kind in ("attribute", "alike"):
             lost[part.name] = lost.get(part.name, 0.0) + part.amount
     if whole.joint is not None:
-        before = float(latent_scores(whole.space, [query])[0, item])
+        # From the stage as fitted, as what follows: between it and moved vectors would lie all that the adapter did.
+        before = float(latent_scores(whole.joint, [query])[0, item])
         marked = np.zeros(whole.joint.n_items, np.bool_)
         marked[item] = True
         for one in whole.joint.features:
