@@ -89,7 +89,7 @@ class FactStore(Protocol):
             alike       modality, cosine (4 places), attributes (words that hold for both, strongest first)
             trend       users, days, rank (1 is the item that most people took)
 
-        users: distinct people. source_users: distinct people who took the source, the asking user too.
+        users: distinct people. source_users: distinct people who took the source. The asking user is in neither.
         """
         ...
 

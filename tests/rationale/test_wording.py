@@ -21,6 +21,7 @@ from tests.rationale.made import (
 )
 
 from dynmm.interactions.dataset import DatasetInfo
+from dynmm.rationale.clauses import claim_texts
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.rationale.wording import ABSTENTION, SMALL_PART
 from dynmm.rationale.words import Words, plural
@@ -195,10 +196,33 @@ def test_the_noun_and_the_verb_are_those_of_the_data(noun: str, verb: str, claus
 
 @pytest.mark.parametrize(
     ("one", "many"),
-    [("story", "stories"), ("box", "boxes"), ("series", "series"), ("board game", "board games"), ("play", "plays")],
+    [
+        *[("story", "stories"), ("box", "boxes"), ("series", "series"), ("board game", "board games")],
+        *[("play", "plays"), ("quiz", "quizzes"), ("hero", "heroes"), ("photo", "photos"), ("man", "men")],
+        *[("Woman", "Women"), ("knife", "knives"), ("sheep", "sheep"), ("Films", "Films"), ("bus", "buses")],
+        *[("class", "classes"), ("thesis", "theses"), ("human", "humans"), ("leaf", "leaves"), ("", "s")],
+        *[("piece of music", "pieces of music"), ("work of art", "works of art"), ("point in time", "points in time")],
+    ],
 )
 def test_plurals(one: str, many: str) -> None:
     assert plural(one) == many
+
+
+def test_what_is_true_of_both_is_had_and_what_is_false_is_not_said() -> None:
+    stored = {"name": "in_stock", "value": True, "items": 60}
+    true = {"attribute:in_stock=true:a>i": stored}
+    for settings in (OPERATOR, PUBLIC):
+        assert said(true, settings) == "Because you watched “Gravity”: “Gravity” and this both have “in stock”."
+        for value, name in ((False, "false"), (0, "0"), (1, "1")):
+            store = Told({f"attribute:in_stock={name}:a>i": {**stored, "value": value}})
+            told = write(explained(store), store, FILMS, settings)
+            assert told.abstains == (value is False)
+            assert "both have" not in told.text
+    assert claim_texts("attribute", {**stored, "titles": ["A", "B"], "values": [True]}, Words.of(FILMS)) == (
+        "“A”, “B” and this all have “in stock”",
+        "this has “in stock”, as “A” and “B” have",
+        "like “A” and “B”, this has “in stock”",
+    )
 
 
 def test_only_followed_speaks_of_order() -> None:

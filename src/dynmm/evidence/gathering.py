@@ -147,7 +147,8 @@ def _people(
     united: dict[int, float] = {}
     for row, source in enumerate(sources):
         counts = {"followed": int(grid.followed[row, 0]), "together": int(grid.users[row, 0])}
-        if counts["together"] < alone:
+        # An item that was taken before is no reason for itself, which within a union would stand for all of it.
+        if counts["together"] < alone and source != item:
             united[source] = sum(people[source].values())
             continue
         found += [(FactId(kind, own, (names.item[source],)), amount) for kind, amount in people[source].items()]

@@ -101,13 +101,15 @@ class EvidenceStore:
         users = self.ledger.followed_users(source, item, self.pairs.within, as_of, without_user=without)
         if not users:
             return None
-        return {"users": users, "within": self.pairs.within, "source_users": self.ledger.takers(source, as_of)}
+        took = self.ledger.takers(source, as_of, without_user=without)
+        return {"users": users, "within": self.pairs.within, "source_users": took}
 
     def _together(self, source: int, item: int, as_of: int, without: int | None) -> Mapping[str, Any] | None:
         users = self.ledger.together_users(source, item, self.pairs.window, as_of, without_user=without)
         if not users:
             return None
-        return {"users": users, "window": self.pairs.window, "source_users": self.ledger.takers(source, as_of)}
+        took = self.ledger.takers(source, as_of, without_user=without)
+        return {"users": users, "window": self.pairs.window, "source_users": took}
 
     def _union(self, sources: list[int], item: int, as_of: int, without: int | None) -> Mapping[str, Any] | None:
         users = self.ledger.union_users(sources, item, self.pairs.window, as_of, without_user=without)

@@ -62,14 +62,15 @@ def drafts(facts: Raising, settings: RationaleSettings, n_items: int) -> list[Dr
 def may_be_told(fact: FactId, stored: Mapping[str, Any], settings: RationaleSettings, n_items: int) -> bool:
     """Whether a fact is a reason that the view may give: enough people, a rare enough value, a true likeness.
 
-    stored: what the store has of it.
+    That neither has something, a value of false, is none. stored: what the store has of it.
     """
     if fact.item in fact.sources:
         return False  # an item is like itself, which is no reason
     if fact.kind in KINDS_OF_PEOPLE:
         return counted("users", stored["users"], settings) is not None
     if fact.kind == "attribute":
-        return shown_value(stored["value"]) != "" and 1 < stored["items"] <= settings.largest_share * n_items
+        seen = stored["value"] is not False and shown_value(stored["value"]) != ""
+        return seen and 1 < stored["items"] <= settings.largest_share * n_items
     return likeness(stored["cosine"], settings) is not None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dynmm.rationale.shown import quoted, unquoted_where_plain
+from dynmm.rationale.shown import quoted, spaced, unquoted_where_plain
 from dynmm.rationale.words import Words, amount, listed, number, people
 
 #: Words of a likeness that a claim names, at most.
@@ -94,6 +94,10 @@ def _attribute(facts: Facts, words: Words) -> list[str]:
     sources, several = _sources(facts, words), len(facts["values"]) > 1
     shown = listed([quoted(value) if isinstance(value, str) else str(value) for value in facts["values"]])
     column, whole = facts["name"].lower(), "both" if len(sources) == 1 else "all"
+    if facts["values"][0] is True:
+        flag = quoted(spaced(facts["name"]))
+        have = f"{listed([*sources, 'this'])} {whole} have {flag}"
+        return [have, *_compared(sources, f"has {flag}", "has", "have")]
     if column == "title word":
         have = f"{listed([*sources, 'this'])} {whole} have {shown} in the title"
         return [have, *_compared(sources, f"has {shown} in the title", "has", "have")]

@@ -82,6 +82,8 @@ def _told(grounds: Grounds, settings: RationaleSettings) -> dict[str, Any] | Non
     first = grounds.stored[0]
     if grounds.kind == "attribute":
         values = {fact.value: stored for fact, stored in zip(grounds.ids, grounds.stored, strict=True)}
+        if any(one["value"] is False for one in values.values()):
+            return None
         return {
             "name": first["name"],
             "values": [shown_value(one["value"]) for one in values.values()],

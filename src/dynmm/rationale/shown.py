@@ -63,17 +63,21 @@ def quoted(text: str) -> str:
 
 
 def shown_value(value: object) -> str | int | float:
-    """An attribute's value: numbers as they are, anything else as clean text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    """An attribute's value: numbers, true and false as they are, anything else as clean text."""
+    if isinstance(value, int | float):
         return value
     return clean(value_text(value))
 
 
 def unquoted_where_plain(text: str) -> str:
     """A word of the data as it is where it holds letters, digits, spaces and hyphens alone, else quoted."""
-    shown = clean(text, 40)
-    plain = shown.replace("_", " ")
-    return plain if plain.replace(" ", "").replace("-", "").isalnum() else quoted(shown)
+    plain = spaced(text)
+    return plain if plain.replace(" ", "").replace("-", "").isalnum() else quoted(clean(text, 40))
+
+
+def spaced(text: str) -> str:
+    """The name of a column with spaces for underscores."""
+    return clean(text, 40).replace("_", " ")
 
 
 def shown_titles(items: Iterable[str], store: FactStore) -> dict[str, str]:

@@ -173,10 +173,10 @@ def _recompute(claim: Claim, titles: Mapping[str, str], against: _Against) -> tu
         return absent, None
     grounds = Grounds(claim.kind, ids, tuple(one for one in stored if one is not None))
     facts = claim_facts(grounds, titles, settings)
-    if facts is None:
-        return [_too_little(claim.kind, settings)], None
     if none := list(_no_reasons(grounds, against)):
         return none, None
+    if facts is None:
+        return [_too_little(claim.kind, settings)], None
     clauses = claim_texts(claim.kind, facts, against.words)
     text = claim.text if claim.text in clauses else clauses[0]
     differences = list(_differences("facts", facts, claim.facts))
@@ -209,9 +209,9 @@ def _no_reasons(grounds: Grounds, against: _Against) -> Iterator[tuple[str, Any,
     for place, (fact, stored) in enumerate(zip(grounds.ids, grounds.stored, strict=True)):
         if fact.item in fact.sources:
             yield f"evidence[{place}]", "a fact that starts from another item", fact.text
-        elif not may_be_told(fact, stored, settings, n_items):
+        elif fact.kind == "attribute" and not may_be_told(fact, stored, settings, n_items):
             most = int(settings.largest_share * n_items)
-            yield f"evidence[{place}]", f"a value that is seen, of 2 to {most:,} items of the catalogue", fact.text
+            yield f"evidence[{place}]", f"a value that is seen, not false, of 2 to {most:,} items", fact.text
 
 
 def _cited(claim: Claim, against: _Against) -> tuple[tuple[FactId, ...], _Differences]:

@@ -12,7 +12,27 @@ if TYPE_CHECKING:
     from dynmm.interactions.dataset import DatasetInfo
 
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_IRREGULAR = {"series": "series", "species": "species", "news": "news", "person": "people", "child": "children"}
+_SAME = ("series", "species", "news", "sheep", "fish", "deer", "aircraft", "music", "software", "media", "data")
+_IRREGULAR = {
+    **{word: word for word in _SAME},
+    "person": "people",
+    "child": "children",
+    "man": "men",
+    "woman": "women",
+    "mouse": "mice",
+    "foot": "feet",
+    "tooth": "teeth",
+    "goose": "geese",
+    "quiz": "quizzes",
+    "lens": "lenses",
+    "gas": "gases",
+    **{f"{word}o": f"{word}oes" for word in ("her", "potat", "tomat", "ech")},
+    **{f"{word}fe": f"{word}ves" for word in ("kni", "li", "wi")},
+    **{f"{word}f": f"{word}ves" for word in ("hal", "lea", "loa", "shel", "wol", "thie", "cal")},
+}
+
+#: What follows one of these says more of the noun, and stays as it is: pieces of music.
+_FURTHER = ("of", "in", "for", "with", "to", "from", "on", "at")
 
 
 @dataclass(frozen=True)
@@ -35,17 +55,23 @@ class Words:
 
 
 def plural(noun: str) -> str:
-    """films, boxes, stories. The last word of several is changed."""
-    *before, last = noun.split(" ")
-    return " ".join([*before, _plural(last)])
+    """films, boxes, stories, pieces of music. What is in the plural already stays so."""
+    words = noun.split(" ")
+    last = next((place for place, word in enumerate(words) if place and word.lower() in _FURTHER), len(words)) - 1
+    return " ".join([*words[:last], _plural(words[last]), *words[last + 1 :]])
 
 
 def _plural(word: str) -> str:
     lower = word.lower()
     if lower in _IRREGULAR:
-        return _IRREGULAR[lower]
-    if lower.endswith(("s", "x", "z", "ch", "sh")):
+        many = _IRREGULAR[lower]
+        return many.capitalize() if word[:1].isupper() else many
+    if lower.endswith("sis"):
+        return word[:-2] + "es"
+    if lower.endswith(("ss", "us", "is", "x", "z", "ch", "sh")):
         return word + "es"
+    if lower.endswith("s"):
+        return word
     if lower.endswith("y") and lower[-2:-1] not in ("", "a", "e", "i", "o", "u"):
         return word[:-1] + "ies"
     return word + "s"

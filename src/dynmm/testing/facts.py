@@ -97,7 +97,9 @@ class LoggedFacts:
             return None
         facts: dict[str, Any] = {"users": len(users), **({"within": WITHIN} if ordered else {"window": WINDOW})}
         if fact.kind != "union":
-            facts["source_users"] = sum(fact.sources[0] in history for history in histories.values())
+            facts["source_users"] = sum(
+                fact.sources[0] in history for user, history in histories.items() if user != asking
+            )
         return facts
 
     def values(self, item: str, name: str) -> list[Any]:
@@ -164,7 +166,7 @@ def contribution(fact: FactId, facts: Mapping[str, Any]) -> float:
     """A made-up weight of a fact: none for a union, whose pairs carry it."""
     match fact.kind:
         case "followed" | "together":
-            return float(facts["users"]) / (2.0 + float(facts["source_users"]))
+            return float(facts["users"]) / (3.0 + float(facts["source_users"]))
         case "attribute":
             return 0.5 / float(facts["items"])
         case "alike":
