@@ -124,7 +124,8 @@ class Explained:
 
     item: outside id. contributions: `latent`, `evidence` (and `rerank` where there is one). evidence: the facts behind
     the evidence term that can be told, strongest first. rest: what the evidence term holds beyond them. rank: 1 is
-    best, 0 where the item is no candidate. as_of_offset: events in the log when this was computed.
+    best, 0 where the item is no candidate. as_of_offset: events in the log when this was computed. rest_raises: what
+    of the rest raises the score, more than the rest where some of it lowers the score; None where nobody asked.
     """
 
     item: str
@@ -134,6 +135,7 @@ class Explained:
     evidence: tuple[Evidence, ...]
     rest: float
     as_of_offset: int
+    rest_raises: float | None = None
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ def test_the_parts_sum_to_the_score_that_ranks(told: Recommender) -> None:
             facts = sum(fact.contribution for fact in one.explained.evidence)
             assert facts + one.explained.rest == pytest.approx(one.explained.contributions["evidence"], abs=1e-9)
             assert all(fact.contribution > 0 for fact in one.explained.evidence)
+            evidence = whole_of(told).evidence
+            assert evidence is not None
+            parts = [part.amount for part in evidence.parts(_query(told, user), told.items.encode(one.item))]
+            raises = sum(amount for amount in parts if amount > 0)
+            assert facts + (one.explained.rest_raises or 0.0) == pytest.approx(raises, abs=1e-6)
 
 
 def test_every_rationale_recomputes_and_an_untrue_one_is_named(told: Recommender) -> None:

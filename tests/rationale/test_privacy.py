@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -108,6 +109,20 @@ def test_what_a_view_can_tell_does_not_depend_on_how_much_it_says() -> None:
     assert tellable_share(parts, PUBLIC, 100) == pytest.approx(3 / 5)
     assert tellable_share(parts, OPERATOR, 100) == pytest.approx(4 / 5)
     assert write(parts, store, FILMS, RationaleSettings(claims=1)).told == 0.2
+
+
+def test_what_lowers_the_score_makes_no_share_larger() -> None:
+    """Of a rest of +3 and -2, 3 raise the score: told are 2 of 5, and not of 3."""
+    store = Told({"followed:a>i": FOLLOWED})
+    parts = replace(explained(store, {"followed:a>i": 2.0}, latent=1.0, rest=1.0), rest_raises=3.0)
+    assert write(parts, store, FILMS, OPERATOR).told == 0.4
+    assert tellable_share(parts, OPERATOR, 100) == pytest.approx(0.4)
+    shown = shown_parts(parts, PUBLIC, 100)["parts"]
+    assert (shown["evidence"], shown["remainder"]) == (
+        {"word": "a large part", "bar": 2},
+        {"word": "a large part", "bar": 2},
+    )
+    assert write(replace(parts, rest=-5.0, rest_raises=0.0), store, FILMS, OPERATOR).told == 1.0
 
 
 def test_shares_and_contributions_are_coarse_for_the_public() -> None:

@@ -75,11 +75,11 @@ class Explainer:
             as_of = self.store.released(self.store.items.decode(item), self.rationale.release_every)
         latent = float(latent_scores(self.whole.space, [rest])[0, item])
         names = Names(self.store.items.ids, user)
-        total, remainder = 0.0, 0.0
+        total, remainder, raises = 0.0, 0.0, 0.0
         told: tuple[Evidence, ...] = ()
         if self.whole.evidence is not None:
             found = gather(self.whole.evidence, rest, item, names, self.store, self.settings, without.facts, as_of)
-            total, told, remainder = found.total, found.evidence, found.rest
+            total, told, remainder, raises = found.total, found.evidence, found.rest, found.rest_raises
         own = float(scores[item])
         ahead = int(((scores > own) | ((scores == own) & (torch.arange(len(scores)) < item))).sum())
         contributions = {"latent": latent, "evidence": total}
@@ -94,6 +94,7 @@ class Explainer:
             evidence=told,
             rest=remainder,
             as_of_offset=as_of,
+            rest_raises=raises,
         )
 
     def _below(self, query: Query, without: Without) -> torch.Tensor:

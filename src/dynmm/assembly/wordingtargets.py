@@ -64,7 +64,7 @@ def _written(
         score, before.asked.query(case), item, Names(train.items.ids, name), store, config.evidence, (), as_of
     )
     parts = {"latent": 0.0, "evidence": found.total}
-    explained = Explained(outside, found.total, 1, parts, found.evidence, found.rest, as_of)
+    explained = Explained(outside, found.total, 1, parts, found.evidence, found.rest, as_of, found.rest_raises)
     told = write(explained, store, train.info, config.rationale, name)
     if told.abstains or not verify(told.as_json(), store, train.info, config.rationale).holds:
         return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dynmm.cli.common import visible
+from dynmm.rationale.claims import positive_part
 from dynmm.rationale.parts import shown_parts
 from dynmm.rationale.privacy import Part, coarse
 from dynmm.rationale.shown import clean
@@ -76,7 +77,7 @@ class Reasons:
         """Each claim with the share that the facts it cites have in all that raises the score."""
         adds = {one.id: one.contribution for one in self.explained.evidence}
         amounts = [sum(adds.get(cited, 0.0) for cited in claim.evidence) for claim in self.rationale.claims]
-        rest = self.explained.contributions["evidence"] - sum(amounts)
+        rest = positive_part(self.explained) - sum(amounts)
         others = {name: part for name, part in self.explained.contributions.items() if name != "evidence"}
         told = {str(place): amount for place, amount in enumerate(amounts)}
         parts = coarse({**others, **told, "rest": rest}, self.settings)

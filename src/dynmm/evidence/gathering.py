@@ -35,11 +35,13 @@ class Names:
 
 @dataclass(frozen=True)
 class Gathered:
-    """evidence: what can be told, strongest first. total: the whole evidence term. rest: total less what is told."""
+    """evidence: what can be told, strongest first. total: the whole evidence term. rest: total less what is told.
+    rest_raises: what raises the score less what is told, at least 0."""
 
     evidence: tuple[Evidence, ...]
     total: float
     rest: float
+    rest_raises: float
 
 
 def gather(
@@ -73,8 +75,9 @@ def gather(
         stored = store.fact(fact, offset, names.user)
         if stored is not None:
             evidence.append(Evidence(fact.text, fact.kind, fact.item, fact.sources, dict(stored), amount))
-    rest = total - sum(one.contribution for one in evidence)
-    return Gathered(tuple(evidence), total, float(rest))
+    known = sum(one.contribution for one in evidence)
+    raises = sum(part.amount for part in parts if part.amount > 0)
+    return Gathered(tuple(evidence), total, float(total - known), max(0.0, float(raises - known)))
 
 
 def hidden(score: EvidenceScore, query: Query, facts: Iterable[FactId], dense: Mapping[str, int]) -> Hidden:

@@ -140,9 +140,18 @@ def chosen(offered: Sequence[Draft], facts: Raising, settings: RationaleSettings
 
 def share_told(covers: Iterable[FactId], explained: Explained) -> float:
     """The share of the evidence term's positive part that these facts carry, 0 to 1."""
-    facts = raising(explained)
-    whole = math.fsum([*(one.contribution for one in facts.values()), max(0.0, explained.rest)])
-    return min(1.0, worth(set(covers), facts) / whole) if whole > 0.0 else 0.0
+    whole = positive_part(explained)
+    return min(1.0, worth(set(covers), raising(explained)) / whole) if whole > 0.0 else 0.0
+
+
+def positive_part(explained: Explained) -> float:
+    """What raises the score within the evidence term; what lowers it is not taken off."""
+    return math.fsum([*(one.contribution for one in raising(explained).values()), untold(explained)])
+
+
+def untold(explained: Explained) -> float:
+    """What raises the score beyond the facts that can be told."""
+    return max(0.0, explained.rest) if explained.rest_raises is None else explained.rest_raises
 
 
 def tellable_share(explained: Explained, settings: RationaleSettings, n_items: int) -> float:

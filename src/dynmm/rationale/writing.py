@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dynmm.rationale.claims import Draft, chosen, drafts, raising, share_told
+from dynmm.rationale.claims import Draft, chosen, drafts, positive_part, raising, share_told
 from dynmm.rationale.clauses import claim_text
 from dynmm.rationale.grounds import claim_facts
 from dynmm.rationale.jsonvalues import same
@@ -61,7 +61,7 @@ def write(
 
 def carries_a_small_part(explained: Explained, share: float, settings: RationaleSettings) -> bool:
     """Whether facts that carry this share of the evidence carry little of all that raises the score."""
-    positive = math.fsum([*(one.contribution for one in raising(explained).values()), max(0.0, explained.rest)])
+    positive = positive_part(explained)
     others = math.fsum(max(0.0, part) for name, part in explained.contributions.items() if name != "evidence")
     return 0.0 < share * positive < settings.small_part * (positive + others)
 
