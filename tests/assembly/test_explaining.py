@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,12 @@ from tests.worlds import DAY, QUICK, circle_data
 
 from dynmm import Recommender
 from dynmm.assembly import FitOptions, explainer_of, rungs, store_of
+from dynmm.assembly.books import counted_in
 from dynmm.assembly.moving import Moving
 from dynmm.assembly.whole import as_fitted, whole_of
 from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
+from dynmm.evidence.neighbours import NeighbourTerms
+from dynmm.evidence.pairs import PairStatistics
 from dynmm.factids import FactId
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.rationale.writing import write
@@ -313,6 +317,30 @@ def test_the_papers_evidence_is_an_items_neighbours_all_alike(world: Path, optio
     run.save_pretrained(tmp_path / "run")
     again = Recommender.from_pretrained(tmp_path / "run", device="cpu")
     assert [one.score for one in again.recommend("u0", 5)] == [one.score for one in run.recommend("u0", 5)]
+
+
+def test_the_papers_neighbours_are_of_the_fit_whenever_they_are_read(
+    world: Path, options: FitOptions, tmp_path: Path
+) -> None:
+    config = {**BRIEF, "evidence": {"variant": "paper", "neighbours": 3, "strengths": [2.0]}}
+    fitted = Recommender.fit(world, config | {"adapter": {"variant": "off"}}, split="full", seed=3, options=options)
+    fitted.save_pretrained(tmp_path / "run")
+    now = fitted.now or 0
+    pairs = [(f"new{n}", item) for n in range(40) for item in ("i1", "i20")]
+    rows = [{"user_id": user, "item_id": item, "timestamp": now + n} for n, (user, item) in enumerate(pairs)]
+    with Recommender.from_pretrained(tmp_path / "run", device="cpu") as run:
+        run.learn(rows[:2])
+        run.recommend("new0", 5)
+        run.learn(rows[2:])
+        live = [(one.item, one.score) for one in run.recommend("new3", 30, exclude_history=False)]
+    again = Recommender.from_pretrained(tmp_path / "run", device="cpu")
+    assert [(one.item, one.score) for one in again.recommend("new3", 30, exclude_history=False)] == live
+    # A deletion makes the neighbours anew, of the events of the fit that are left.
+    again.forget("u0")
+    terms = whole_of(again).evidence.terms  # type: ignore[union-attr]
+    assert isinstance(terms, NeighbourTerms)
+    rest = NeighbourTerms.of(replace(terms, pairs=PairStatistics.of(counted_in(again.split))), 3)  # type: ignore[arg-type]
+    assert (terms.near != rest.near).nnz == 0
 
 
 def test_interactions_alone_give_evidence_too(options: FitOptions) -> None:

@@ -226,7 +226,7 @@ def test_likeness_is_a_cosine_and_absent_is_none() -> None:
 
 def test_the_papers_neighbours_are_those_of_most_people(data: Dataset) -> None:
     every = _terms(data)
-    paper = NeighbourTerms(every.pairs, every.items, every.attributes, ITEMS, 2)
+    paper = NeighbourTerms.of(every, 2)
     counts = every.pairs.between(np.arange(ITEMS), np.arange(ITEMS)).users
     np.fill_diagonal(counts, 0)
     query = Query(UserHistory(np.arange(ITEMS, dtype=np.int32)))

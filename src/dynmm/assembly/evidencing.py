@@ -59,10 +59,7 @@ def terms_of(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) 
 
 def neighbour_terms_of(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) -> NeighbourTerms:
     """The paper's facts, see `NeighbourTerms`."""
-    every = terms_of(dataset, joint, settings)
-    return NeighbourTerms(
-        every.pairs, every.items, every.attributes, every.n_items, settings.neighbours, every.likeness
-    )
+    return NeighbourTerms.of(terms_of(dataset, joint, settings), settings.neighbours)
 
 
 def read_terms(dataset: Dataset, joint: Joint | None, settings: EvidenceSettings) -> Terms | NeighbourTerms:
@@ -190,7 +187,7 @@ def load_evidence(
         own = Sequences(np.array(counted.offsets, np.int64), np.array(counted.events.items, np.int32))
         pairs = PairStatistics(pairs.settings, pairs.tables, own, ordered=pairs.ordered, fading=pairs.fading)
         items = items_of(counted, settings)
-    terms: Terms | NeighbourTerms = Terms(
+    every = Terms(
         pairs=pairs,
         items=items,
         likeness=() if joint is None else tuple(Likeness.of(one) for one in joint.joined.features),
@@ -199,8 +196,7 @@ def load_evidence(
         trend_days=settings.trend_days if any(one.fact == "trend" for one in weights.columns) else (),
         n_items=catalogue.n_items,
     )
-    if settings.variant == "paper":
-        terms = NeighbourTerms(pairs, items, terms.attributes, terms.n_items, settings.neighbours, terms.likeness)
+    terms = NeighbourTerms.of(every, settings.neighbours) if settings.variant == "paper" else every
     if terms.columns != weights.columns:
         raise ArtefactError(
             f"the evidence in {folder} does not fit the items of the run, or another version made it: copy the run "

@@ -17,6 +17,7 @@ from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Whole, known_events, set_moving, whole_of
 from dynmm.config import Config
 from dynmm.errors import UnknownIdError, UnsupportedByData
+from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.score import EvidenceScore
 from dynmm.interactions.dataset import Dataset
@@ -118,4 +119,8 @@ def _recounted(evidence: EvidenceScore, counted: Dataset, config: Config) -> Evi
     settings = config.evidence
     pairs = PairStatistics.of(counted, settings.pairs)
     items = items_of(counted, settings)
-    return replace(evidence, terms=replace(evidence.terms, pairs=pairs, items=items))
+    terms = replace(evidence.terms, pairs=pairs, items=items)
+    if isinstance(terms, NeighbourTerms):
+        # Neighbours are those of the fit, and must not remember who was in it.
+        terms = terms.anew(settings.neighbours)
+    return replace(evidence, terms=terms)

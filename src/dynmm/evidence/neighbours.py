@@ -6,7 +6,7 @@ B queries, C candidates, I items. One column: how many of an item's neighbours t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,24 +18,36 @@ from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.parts import Column, Part
+from dynmm.evidence.terms import Terms
 from dynmm.system import Query
 from dynmm.types import FloatArray, IntArray, UserHistory
 
 
 @dataclass(frozen=True, eq=False)
 class NeighbourTerms:
-    """Read in place of `Terms`. Neighbours are those at the first reading, as the paper's are of the day.
+    """Read in place of `Terms`. Neighbours are those of the fit, as the paper's are made beforehand: what is learned
+    since moves histories and counts, and no neighbour.
 
-    most: neighbours of an item, those with whom most people took it. Likeness, attributes and item statistics are
-    held for what a store looks up in them; they add nothing.
+    near: (I', I') of I' items at the fit, 1 where the row is a neighbour of the column. Pairs, likeness, attributes
+    and item statistics are held for what a store looks up in them; they add nothing.
     """
 
     pairs: PairStatistics
     items: ItemStatistics
     attributes: AttributeTable
     n_items: int
-    most: int
+    near: sp.csr_matrix
     likeness: tuple[Likeness, ...] = field(default=())
+
+    @classmethod
+    def of(cls, terms: Terms, most: int) -> NeighbourTerms:
+        """From the facts of a fit. most: neighbours of an item, those with whom most people took it."""
+        near = _nearest(terms.pairs, terms.n_items, most)
+        return cls(terms.pairs, terms.items, terms.attributes, terms.n_items, near, terms.likeness)
+
+    def anew(self, most: int) -> NeighbourTerms:
+        """The same with neighbours by the counts as they are now."""
+        return replace(self, near=_nearest(self.pairs, self.n_items, most))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -80,12 +92,18 @@ class NeighbourTerms:
 
     @cached_property
     def _to(self) -> sp.csr_matrix:
-        """(I, I), 1 where the row is a neighbour of the column."""
-        rows = self.pairs.rows(np.arange(self.n_items))
-        owners = np.repeat(np.arange(self.n_items), np.diff(rows.offsets))
-        # By item, the most people first, equals by number; then the place within the item.
-        order = np.lexsort((rows.items, -rows.users, owners))
-        place = np.arange(len(order)) - rows.offsets[owners[order]]
-        kept = order[(place < self.most) & (rows.users[order] > 0) & (rows.items[order] != owners[order])]
-        ones = np.ones(len(kept), np.float32)
-        return sp.csr_matrix((ones, (rows.items[kept], owners[kept])), shape=(self.n_items, self.n_items))
+        """(I, I): `near`, with items that came since, which have no neighbours."""
+        wide = self.near.copy()
+        wide.resize(self.n_items, self.n_items)
+        return wide
+
+
+def _nearest(pairs: PairStatistics, n_items: int, most: int) -> sp.csr_matrix:
+    rows = pairs.rows(np.arange(n_items))
+    owners = np.repeat(np.arange(n_items), np.diff(rows.offsets))
+    # By item, the most people first, equals by number; then the place within the item.
+    order = np.lexsort((rows.items, -rows.users, owners))
+    place = np.arange(len(order)) - rows.offsets[owners[order]]
+    kept = order[(place < most) & (rows.users[order] > 0) & (rows.items[order] != owners[order])]
+    ones = np.ones(len(kept), np.float32)
+    return sp.csr_matrix((ones, (rows.items[kept], owners[kept])), shape=(n_items, n_items))
