@@ -51,6 +51,13 @@ def every_command(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tu
             yield (*path, name), command
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_fences_stand_at_the_start_of_a_line_and_are_closed(page: Path) -> None:
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if "```" in line]
+    assert [line for line in lines if not line.lstrip("> ").startswith("```")] == []
+    assert len(lines) % 2 == 0
+
+
 def without_files(command: click.Command) -> click.Command:
     """The same command, with paths that need not exist."""
     loose = copy.copy(command)

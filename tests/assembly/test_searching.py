@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ import torch
 from tests.assembly.made import BRIEF, write_vectors, write_world
 
 from dynmm import Recommender
-from dynmm.assembly import FitOptions
+from dynmm.assembly import FitOptions, searching
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ConfigError, TamperedArtefact
 from dynmm.measurement import evaluate
 from dynmm.retrieval.exact import ExactIndex
+from dynmm.system import Query, Rankings
 from dynmm.testing import state_hash
+from dynmm.types import UserHistory
 
 pytest.importorskip("faiss", reason="the quantised index needs faiss")
 
@@ -70,6 +73,35 @@ def test_codes_rank_as_exact_search_does_to_half_precision(exact: Recommender, c
         assert not ours.keys() & set(coded.history(user))
     some = ["i3", "i9", "i21"]
     assert [one.item for one in coded.rank("u1", some)] == [one.item for one in exact.rank("u1", some)]
+
+
+class _Latent:
+    """A search that finds the first items alone, over vectors that set none above another."""
+
+    item_vectors = torch.zeros(30, 4)
+
+    def user_vectors(self, histories: Sequence[UserHistory]) -> torch.Tensor:
+        return torch.zeros(len(histories), 4)
+
+    def rank(self, _: object, queries: Sequence[Query], k: int) -> Rankings:
+        return Rankings(np.tile(np.arange(k, dtype=np.int32), (len(queries), 1)), np.zeros((len(queries), k)))
+
+
+class _Facts:
+    """Facts that point to the items of the end."""
+
+    def neighbours(self, _: Query, k: int) -> np.ndarray:
+        return np.arange(29, 29 - k, -1)
+
+    def on(self, _: Query, items: np.ndarray) -> np.ndarray:
+        return items.astype(np.float64)
+
+
+def test_facts_bring_candidates_that_the_index_does_not_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "_SHORTLIST", 3)
+    latent, query = _Latent(), Query(UserHistory(np.asarray([5], np.int32)), exclude=np.asarray([28], np.int32))
+    found = searching.rank_gathered(latent, latent, _Facts(), [query], 4)  # type: ignore[arg-type]
+    assert found.items.tolist() == [[29, 27, 3, 2]]
 
 
 def test_the_manifest_tells_of_the_index(coded: Recommender, run: Path) -> None:

@@ -73,6 +73,7 @@ def test_reasons_stand_under_their_item(run: Path, view: str, public: Json, oper
     below = lines[1 : lines.index(next(line for line in lines[1:] if not line.startswith("     ")))]
     assert below[0].startswith("     latent ")
     assert below[1] == "     " + first["rationale"]["text"]
+    assert below[0].endswith("; people from k = 5 on") == (view == "public")
     assert below[-1].endswith("the rest of the evidence")
     if view == "operator":
         assert [line.split()[1] for line in below[2:-1]] == [fact["id"] for fact in first["evidence"]]

@@ -57,9 +57,13 @@ class Reasons:
         return {"contributions": parts, "rationale": rationale, "evidence": evidence, "rest": self.explained.rest}
 
     def lines(self) -> Iterator[str]:
-        """The parts of the score, the sentences, and under them the facts with what each adds."""
+        """The parts of the score, the sentences, and under them the facts with what each adds.
+
+        Behind the public's parts stands from how many people on it is told of people.
+        """
         shown = (f"{part:+.4f}" if self.exact else _bar(Part(**part)) for part in self._parts().values())
-        yield ", ".join(f"{name} {part}" for name, part in zip(self._parts(), shown, strict=True))
+        parts = ", ".join(f"{name} {part}" for name, part in zip(self._parts(), shown, strict=True))
+        yield parts if self.exact else f"{parts}; people from k = {self.rationale.k} on"
         yield self.rationale.text
         yield from (f"  {line}" for line in (self._facts() if self.exact else self._claims()))
 

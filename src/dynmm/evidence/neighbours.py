@@ -93,9 +93,9 @@ class NeighbourTerms:
     @cached_property
     def _to(self) -> sp.csr_matrix:
         """(I, I): `near`, with items that came since, which have no neighbours."""
-        wide = self.near.copy()
-        wide.resize(self.n_items, self.n_items)
-        return wide
+        near, more = self.near, self.n_items - self.near.shape[0]
+        starts = np.pad(near.indptr, (0, more), mode="edge")
+        return sp.csr_matrix((near.data, near.indices, starts), shape=(self.n_items, self.n_items))
 
 
 def _nearest(pairs: PairStatistics, n_items: int, most: int) -> sp.csr_matrix:
