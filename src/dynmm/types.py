@@ -207,8 +207,14 @@ class WhatIf:
     after: Explained
 
     @property
+    def adds(self) -> float:
+        """What was taken away adds to the evidence. Of a fact it is its contribution."""
+        return self.before.contributions["evidence"] - self.after.contributions["evidence"]
+
+    @property
     def contributes(self) -> float:
-        """What was taken away adds to the score, all stages recomputed."""
+        """What the score loses without it, all stages recomputed: the latent too for a history item, and what a
+        re-ranker makes of the rest."""
         return self.before.score - self.after.score
 
     @property
@@ -219,11 +225,17 @@ class WhatIf:
     @property
     def text(self) -> str:
         """The difference in words."""
-        adds = "adds" if self.contributes >= 0 else "takes"
         where = (
             f"rank {self.before.rank} would be {self.after.rank}" if self.changes_rank else "the rank would not change"
         )
-        return f"it {adds} {abs(self.contributes):.4f} of {self.before.score:.4f}; without it {where}"
+        score = f"the score {self.before.score:.4f} would be {self.after.score:.4f}"
+        return f"{self.added}; without it {score}, and {where}"
+
+    @property
+    def added(self) -> str:
+        """What it adds to the evidence, in words."""
+        how = "adds {:.4f} to" if self.adds >= 0 else "takes {:.4f} from"
+        return f"it {how.format(abs(self.adds))} the evidence"
 
 
 @dataclass(frozen=True)

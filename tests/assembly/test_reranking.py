@@ -157,6 +157,22 @@ def test_without_a_fact_everything_is_recomputed(fitted: Recommender) -> None:
     assert moved, "the re-ranker reads facts"
 
 
+def test_what_a_fact_adds_is_one_number_whatever_the_re_ranker_makes_of_it(fitted: Recommender) -> None:
+    other = 0
+    for user in NAMES:
+        (one,) = fitted.recommend(user, 1, explain=True, view="operator")
+        assert one.explained is not None
+        if not one.explained.evidence:
+            continue
+        fact = one.explained.evidence[0]
+        found = fitted.explain(user, one.item, without=[fact.id], view="operator").what_if
+        assert found is not None
+        assert found.adds == pytest.approx(fact.contribution, abs=1e-5)
+        assert found.text.startswith(f"it adds {fact.contribution:.4f} to the evidence; without it the score ")
+        other += abs(found.contributes - fact.contribution) > 1e-4
+    assert other, "what the score loses is another number"
+
+
 def test_a_lever_of_the_user_changes_the_list(fitted: Recommender) -> None:
     user = NAMES[2]
     last = fitted.history(user)[-1]

@@ -104,15 +104,16 @@ def test_explain_prints_what_it_says_as_json(run: Path, operator: Json) -> None:
     assert all(told[name] == first[name] for name in set(first) - {"score"})
     assert told["as_of_offset"] == EVENTS
     assert f"{fact['contribution']:+.4f}  {fact['id']}" in shown
-    assert f"It contributes {fact['contribution']:.4f} of the score {told['score']:.4f}." in shown
+    assert f"It adds {fact['contribution']:.4f} to the evidence." in shown
+    assert f"Without it the score would be {told['what_if']['score']:.4f}, and the rank would " in shown
     coarse = asked(*call)
     assert "evidence" not in coarse
-    assert set(coarse["what_if"]["contributes"]) == {"word", "bar"}
+    assert set(coarse["what_if"]["adds"]) == {"word", "bar"}
     assert (coarse["what_if"]["score"], coarse["what_if"]["rank"]) == (None, told["what_if"]["rank"])
-    assert f"It contributes {coarse['what_if']['contributes']['word']} of the score." in dynmm(*call).stdout
+    assert f"It adds {coarse['what_if']['adds']['word']} of what raises the score." in dynmm(*call).stdout
     assert asked(*call[:6])["what_if"] is None
     nothing = dynmm(*call[:6], "--without", "together:i25>i26").stdout
-    assert "It contributes nothing to the score.\n  Without it the rank would not change: it stays 1." in nothing
+    assert "It adds nothing to the evidence.\n  Without it the rank would stay 1." in nothing
 
 
 def test_a_user_without_history_is_told_no_more_than_there_is(run: Path) -> None:

@@ -35,7 +35,7 @@ def explain(
 ) -> None:
     """Say why ITEM stands where it stands for one user of RUN: the parts of its score, facts, and sentences.
 
-    With --without everything is computed again: what a fact contributes, and whether the rank would be another.
+    With --without everything is computed again: what a fact adds, and what score and rank would be without it.
 
     \b
     Example:

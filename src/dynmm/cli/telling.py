@@ -97,10 +97,10 @@ def title_of(title: str | None) -> str:
 
 def what_if_json(found: WhatIf, reasons: Reasons) -> dict[str, Any]:
     """The score and the rank without some facts or history items; for the public no score, which is exact."""
-    adds = found.contributes if reasons.exact else vars(_taken_away(found, reasons.settings))
+    adds = found.adds if reasons.exact else vars(_added(found, reasons.settings))
     return {
         "without": list(found.without),
-        "contributes": adds,
+        "adds": adds,
         "changes_rank": found.changes_rank,
         "rank": found.after.rank,
         "score": found.after.score if reasons.exact else None,
@@ -109,34 +109,34 @@ def what_if_json(found: WhatIf, reasons: Reasons) -> dict[str, Any]:
 
 
 def what_if_lines(found: WhatIf, reasons: Reasons) -> Iterator[str]:
-    """What was taken away, what it contributes, and whether the rank would be another without it."""
+    """What was taken away, what it adds to the evidence, and where the item would stand without it."""
     yield f"without {visible(', '.join(found.without))}:"
     yield from (f"  {line}" for line in _what_if(found, reasons))
 
 
 def _what_if(found: WhatIf, reasons: Reasons) -> tuple[str, str]:
-    """Two sentences: what it contributes, and what would change."""
-    before, after = found.before, found.after
-    if not reasons.exact:
-        word = _taken_away(found, reasons.settings).word
-        contributes = f"It contributes {'nothing to' if word == 'none' else f'{word} of'} the score."
-    elif found.contributes >= 0:
-        contributes = f"It contributes {found.contributes:.4f} of the score {before.score:.4f}."
-    else:
-        contributes = (
-            f"It contributes nothing: the score would be {-found.contributes:.4f} more than {before.score:.4f}."
+    """Two sentences: what it adds, and what would be without it. A re-ranker may make more of it, or less."""
+    if reasons.exact:
+        return (
+            f"{found.added.capitalize()}.",
+            f"Without it the score would be {found.after.score:.4f}, and {_place(found)}.",
         )
-    if not before.rank:
-        return contributes, "The item has no rank with or without it."
-    if found.changes_rank:
-        return contributes, f"Without it the rank would change, from {before.rank} to {after.rank}."
-    return contributes, f"Without it the rank would not change: it stays {before.rank}."
+    word = _added(found, reasons.settings).word
+    adds = "nothing to the evidence" if word == "none" else f"{word} of what raises the score"
+    return f"It adds {adds}.", f"Without it {_place(found)}."
 
 
-def _taken_away(found: WhatIf, settings: RationaleSettings) -> Part:
+def _place(found: WhatIf) -> str:
+    before, after = found.before.rank, found.after.rank
+    if not before:
+        return "the item would still have no rank"
+    return f"the rank would change, from {before} to {after}" if found.changes_rank else f"the rank would stay {before}"
+
+
+def _added(found: WhatIf, settings: RationaleSettings) -> Part:
     """What was taken away as its share of all that raises the score."""
     whole = sum(max(0.0, part) for part in found.before.contributions.values())
-    return coarse({"it": found.contributes, "others": whole - found.contributes}, settings)["it"]
+    return coarse({"it": found.adds, "others": whole - found.adds}, settings)["it"]
 
 
 def _bar(part: Part) -> str:
