@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -161,6 +164,33 @@ def test_a_refiner_that_nobody_holds_leaves_no_thread() -> None:
     gc.collect()
     worker.join(10)
     assert not worker.is_alive()
+
+
+#: Ends while its question is still inside torch; the second way lets go of the refiner before that.
+_LATE = """
+import sys, torch
+from tests.language import slate_samples
+from dynmm.language.serving import Refiner
+
+def slow(slates, shelf):
+    zeros = torch.zeros(32, 32)
+    for _ in range(100_000):
+        zeros = zeros @ zeros
+    return slates.latent
+
+refiner = Refiner(slow, deadline_ms=1)
+assert refiner(slate_samples.slates(1), slate_samples.shelf()).degraded == "deadline"
+if sys.argv[1] == "let go":
+    del refiner
+print("answered")
+"""
+
+
+@pytest.mark.parametrize("way", ["held", "let go"])
+def test_a_process_that_ends_while_a_late_question_runs_ends_well(way: str) -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", _LATE, way], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("answered\n", "", 0)
 
 
 @pytest.mark.parametrize("deadline_ms", [None, 60_000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections import deque
@@ -16,6 +17,16 @@ from torch.nn.functional import pad
 
 from dynmm.language.contracts import Reranker
 from dynmm.language.slates import NOBODY, Shelf, Slates
+
+#: Batchers whose workers have not ended.
+_AT_WORK: set[MicroBatcher] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A thread that is inside torch when the interpreter goes takes the whole process down: each is waited for."""
+    for batcher in list(_AT_WORK):
+        batcher.close()
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +56,9 @@ class MicroBatcher:
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        # A daemon, for Python waits for other threads before it calls `_end_all`, which alone can end this one.
         self._worker = threading.Thread(target=self._work, name="dynmm-reranking", daemon=True)
+        _AT_WORK.add(self)
         self._worker.start()
 
     def __call__(self, slates: Slates, shelf: Shelf) -> Tensor:
@@ -66,7 +79,10 @@ class MicroBatcher:
         return waiting.answer
 
     def close(self, *, wait: bool = True) -> None:
-        """Answer what waits, and end the worker. A second call does nothing. wait: until it has ended."""
+        """Answer what waits, and end the worker. A second call does nothing. wait: until it has ended.
+
+        Where nobody calls it, the end of the process does.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -83,11 +99,14 @@ class MicroBatcher:
 
     def _work(self) -> None:
         # Whether gradients are kept is a thread's own matter: the caller's no_grad does not hold here.
-        with torch.no_grad():
-            while group := self._gather():
-                taken = [one for one in group if one.answer.set_running_or_notify_cancel()]
-                if taken:
-                    self._answer(taken)
+        try:
+            with torch.no_grad():
+                while group := self._gather():
+                    taken = [one for one in group if one.answer.set_running_or_notify_cancel()]
+                    if taken:
+                        self._answer(taken)
+        finally:
+            _AT_WORK.discard(self)
 
     def _gather(self) -> list[_Waiting]:
         """The next questions to answer, oldest first; none where the batcher was closed and all is answered."""
