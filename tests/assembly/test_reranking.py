@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from tests.assembly.made import BRIEF
+from tests.assembly.walks import ITEMS, NAMES, USERS, serve, walk_config, walks, world
 from tests.language.tiny import tiny_folder
 from tests.language.vllm_stand_in import serving
-from tests.worlds import DAY, START
 
-from dynmm import Dataset, DatasetInfo, Recommender
+from dynmm import Recommender
 from dynmm.assembly import FitOptions, controls, explainer_of, rungs
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
@@ -23,52 +22,10 @@ from dynmm.errors import ConfigError, ModelError, TamperedArtefact
 from dynmm.interactions.splits.cut import cut_last
 from dynmm.language.causal import CausalModel
 from dynmm.language.loading import open_model
-from dynmm.randomness import generator
 from dynmm.system import Query
 from dynmm.types import UserHistory
 
 pytestmark = pytest.mark.slow
-
-ITEMS, USERS = 40, 200
-NAMES = [f"u{user:03d}" for user in range(0, USERS, 23)]
-
-
-def _rows(walkers: int) -> list[tuple[str, str, int]]:
-    """Each user walks the circle by one step or two, now and then by chance."""
-    draws = generator(0, "walks")
-    rows = []
-    for user in range(walkers):
-        item = int(draws.integers(ITEMS))
-        for place in range(8):
-            rows.append((f"u{user:03d}", f"i{item:02d}", START + DAY * (user + 10 * place)))
-            item = (item + 1 + user % 2) % ITEMS if draws.random() < 0.8 else int(draws.integers(ITEMS))
-    return rows
-
-
-def _world() -> Dataset:
-    frame = pl.DataFrame(_rows(USERS), schema=["user_id", "item_id", "timestamp"], orient="row")
-    table = pl.DataFrame(
-        {
-            "item_id": [f"i{item:02d}" for item in range(ITEMS)],
-            "title": [f"Walk {item // 4} number {item % 3}" for item in range(ITEMS)],
-        }
-    )
-    return Dataset.from_frames(frame, table, info=DatasetInfo("walks", time_resolution="second"))
-
-
-def _config(**changes: Any) -> dict[str, Any]:
-    asked = {
-        "least_users": 20,
-        "candidates": 20,
-        "epochs": 6,
-        "batch": 16,
-        "hidden": 16,
-        "rank": 4,
-        "gammas": [1.0],
-        "learning_rate": 0.05,
-    }
-    encoders = {"text": "hashed-words", "image": "off", "audio": "off"}
-    return BRIEF | {"encoders": encoders, "reranking": asked, "evidence": {"strengths": [1.0]}} | changes
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +41,9 @@ def language(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def fitted(language: dict[str, Any], options: FitOptions) -> Recommender:
-    config = _config(rerank="auto", language=language)
-    made = Recommender.fit(_world(), config, split="full", seed=1, options=options)
-    # Whatever validation prefers in a world this small: the perceptron is to serve.
-    reranked = whole_of(made).reranked
-    assert reranked is not None
-    object.__setattr__(reranked, "chosen", "mlp")
+    config = walk_config(rerank="auto", language=language)
+    made = Recommender.fit(world(), config, split="full", seed=1, options=options)
+    serve(made, "mlp")
     return made
 
 
@@ -208,7 +162,7 @@ def test_a_language_model_that_is_another_is_refused(fitted: Recommender, tmp_pa
 def test_learning_is_seen_by_what_re_ranks(fitted: Recommender, tmp_path: Path) -> None:
     fitted.save_pretrained(tmp_path / "run")
     loaded = Recommender.from_pretrained(tmp_path / "run")
-    newest = max(one for _, _, one in _rows(USERS))
+    newest = max(one for _, _, one in walks(USERS))
     loaded.learn([{"user_id": f"n{n}", "item_id": f"i{n % 3:02d}", "timestamp": newest + n} for n in range(60)])
     again = Recommender.from_pretrained(tmp_path / "run")
     assert again.recommend(NAMES[0], 10) == loaded.recommend(NAMES[0], 10)
@@ -238,7 +192,7 @@ def test_only_the_cut_is_learned_from(options: FitOptions, monkeypatch: pytest.M
         return apart(questions, share, seed)
 
     monkeypatch.setattr("dynmm.assembly.reranking.apart", watched)
-    made = Recommender.fit(_world(), _config(rerank="mlp"), split="full", seed=2, options=options)
+    made = Recommender.fit(world(), walk_config(rerank="mlp"), split="full", seed=2, options=options)
     assert made.split is not None
     train = made.split.train
     asked = cut_last(train).asked
@@ -254,19 +208,19 @@ def test_only_the_cut_is_learned_from(options: FitOptions, monkeypatch: pytest.M
 
 
 def test_none_leaves_the_stages_below(options: FitOptions) -> None:
-    made = Recommender.fit(_world(), _config(rerank="none"), split="full", seed=1, options=options)
+    made = Recommender.fit(world(), walk_config(rerank="none"), split="full", seed=1, options=options)
     assert made.facts["rerank"] is None
     assert list(rungs(made))[-1] == "dynmm/evidence"
 
 
 def test_too_few_answers_teach_nothing(options: FitOptions) -> None:
-    config = _config(rerank="mlp", reranking={"least_users": 5_000})
-    assert Recommender.fit(_world(), config, split="full", seed=1, options=options).facts["rerank"] is None
+    config = walk_config(rerank="mlp", reranking={"least_users": 5_000})
+    assert Recommender.fit(world(), config, split="full", seed=1, options=options).facts["rerank"] is None
 
 
 def test_a_compact_model_is_pretrained_and_travels_with_the_run(tmp_path: Path) -> None:
-    config = _config(rerank="language", language={"pretrain_seconds": 2.0, "epochs": 1})
-    made = Recommender.fit(_world(), config, split="full", seed=1, options=FitOptions("cpu", cache=tmp_path / "cache"))
+    config = walk_config(rerank="language", language={"pretrain_seconds": 2.0, "epochs": 1})
+    made = Recommender.fit(world(), config, split="full", seed=1, options=FitOptions("cpu", cache=tmp_path / "cache"))
     told = made.facts["rerank"]["kinds"]["language"]["model"]
     assert told["name"] == "compact"
     assert told["perplexity"] > 1
@@ -278,14 +232,14 @@ def test_a_compact_model_is_pretrained_and_travels_with_the_run(tmp_path: Path) 
 
 def test_words_that_verify_teach_the_language_model(language: dict[str, Any], options: FitOptions) -> None:
     taught = Recommender.fit(
-        _world(),
-        _config(rerank="language", language={**language, "wording": 0.5}),
+        world(),
+        walk_config(rerank="language", language={**language, "wording": 0.5}),
         split="full",
         seed=1,
         options=options,
     )
     plain = Recommender.fit(
-        _world(), _config(rerank="language", language=language), split="full", seed=1, options=options
+        world(), walk_config(rerank="language", language=language), split="full", seed=1, options=options
     )
     told, other = (one.facts["rerank"]["kinds"]["language"] for one in (taught, plain))
     assert 0 < told["worded"] <= taught.facts["rerank"]["learned_from"]
@@ -305,22 +259,22 @@ def test_words_that_verify_teach_the_language_model(language: dict[str, Any], op
 def test_explanations_that_came_with_the_data_are_the_words(
     language: dict[str, Any], options: FitOptions, tmp_path: Path
 ) -> None:
-    data = _world()
+    data = world()
     rows = [(f"u{user:03d}", f"i{item:02d}") for user in range(USERS) for item in range(0, ITEMS, 2)]
     frame = pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row")
     frame.with_columns(text=pl.lit("It goes on from there."), source=pl.lit("made")).write_parquet(
         tmp_path / "explanations.parquet"
     )
-    config = _config(rerank="language", language={**language, "wording": 0.5})
+    config = walk_config(rerank="language", language={**language, "wording": 0.5})
     made = Recommender.fit(replace(data, folder=tmp_path), config, split="full", seed=1, options=options)
     assert made.facts["rerank"]["kinds"]["language"]["worded"] == len(rows)
 
 
 def test_an_encoder_cannot_be_taught_by_words(options: FitOptions, tmp_path: Path) -> None:
     folder = tiny_folder("bert", tmp_path / "model")
-    config = _config(rerank="language", language={"model": str(folder), "epochs": 1, "wording": 0.5})
+    config = walk_config(rerank="language", language={"model": str(folder), "epochs": 1, "wording": 0.5})
     with pytest.raises(ConfigError, match=r"language\.wording teaches by words"):
-        Recommender.fit(_world(), config, split="full", seed=1, options=options)
+        Recommender.fit(world(), config, split="full", seed=1, options=options)
 
 
 def test_a_server_ranks_in_place_of_this_process_and_its_absence_is_told(
@@ -329,12 +283,12 @@ def test_a_server_ranks_in_place_of_this_process_and_its_absence_is_told(
     model = open_model(language["model"], precision="float32")
     assert isinstance(model, CausalModel)
     with serving(model) as stand_in:
-        served = {**language, "server": stand_in.url, "served_as": "tiny"}
-        config = _config(rerank="language", language=served, reranking={**_config()["reranking"], "candidates": 5})
-        made = Recommender.fit(_world(), config, split="full", seed=1, options=options)
-        reranked = whole_of(made).reranked
-        assert reranked is not None
-        object.__setattr__(reranked, "chosen", "language")
+        served, asked = {**language, "server": stand_in.url, "served_as": "tiny"}, walk_config()["reranking"]
+        config = walk_config(
+            rerank="language", language=served, reranking={**walk_config()["reranking"], "candidates": 5}
+        )
+        made = Recommender.fit(world(), config, split="full", seed=1, options=options)
+        serve(made, "language")
         requests, asked = len(stand_in.requests), made.reranked["asked"]
         ranked = made.recommend(NAMES[0], 5)
         assert len(stand_in.requests) > requests

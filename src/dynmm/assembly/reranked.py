@@ -13,7 +13,7 @@ import polars as pl
 import torch
 
 from dynmm.assembly.rankers import Kept
-from dynmm.assembly.slating import SlateMaker
+from dynmm.assembly.slating import NewestShelf, SlateMaker
 from dynmm.backbone.system import Backbone
 from dynmm.catalogue.features import Features
 from dynmm.evidence.parts import Part
@@ -38,7 +38,8 @@ class Reranked:
     """What was fitted above the evidence score.
 
     fitted: every kind that was trained. chosen: the one that ranks, `NONE` for none. reader: the space in whose
-    coordinates they were trained, see `SlateMaker`. titles: (I,). history: L. facts: for the manifest.
+    coordinates they were trained, see `SlateMaker`. titles: (I,). history: L. facts: for the manifest. shelves: keeps
+    the newest one.
     """
 
     fitted: Mapping[str, Kept]
@@ -47,6 +48,7 @@ class Reranked:
     titles: Sequence[str]
     history: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+    shelves: NewestShelf = field(init=False, default_factory=NewestShelf)
 
     def with_items(self, features: Sequence[Features], items: pl.DataFrame) -> Reranked:
         """The same with items behind the others. See `Joint.with_items`."""
@@ -80,7 +82,8 @@ class StagesBelow:
         evidence = whole.evidence
         assert evidence is not None, "a re-ranker stands on evidence"
         self._whole = whole
-        self._maker = SlateMaker(whole.space, evidence, reranked.reader, reranked.titles, reranked.history)
+        kept = (reranked.reader, reranked.titles, reranked.history, reranked.shelves)
+        self._maker = SlateMaker(whole.space, evidence, *kept)
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """The best k items by latent and evidence."""

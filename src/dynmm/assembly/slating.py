@@ -5,20 +5,49 @@ B queries, C candidates, I items.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import torch
 
+from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.parts import Part
 from dynmm.evidence.reading import FactReader
 from dynmm.evidence.score import EvidenceScore
+from dynmm.evidence.terms import Terms
 from dynmm.language.slates import NOBODY, Shelf, Slates
 from dynmm.protocols import VectorSpace
 from dynmm.system import PADDING, Query, Rankings
 from dynmm.types import UserHistory
+
+
+class NewestShelf:
+    """The shelf as it was last, until a count or an item changes: questions are grouped by the very shelf."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: tuple[ItemStatistics, VectorSpace | None, Sequence[str], int, Shelf] | None = None
+
+    def of(self, terms: Terms, reader: VectorSpace | None, titles: Sequence[str]) -> Shelf:
+        """What is known of the items. terms: whose counts are read, as they are now. reader, titles: see `SlateMaker`.
+
+        Safe to use from any thread.
+        """
+        with self._lock:
+            if self._held is not None:
+                items, read, named, appended, shelf = self._held
+                same = items is terms.items and read is reader and named is titles
+                if same and appended == items.appended and len(shelf.taken) == terms.n_items:
+                    return shelf
+            appended = terms.items.appended
+            taken = torch.from_numpy(terms.taken().astype(np.float32))
+            vectors = torch.zeros(terms.n_items, 0) if reader is None else reader.item_vectors.detach().cpu()
+            shelf = Shelf(vectors, taken, titles)
+            self._held = (terms.items, reader, titles, appended, shelf)
+            return shelf
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +57,7 @@ class SlateMaker:
     space: whose inner products are the latent scores. evidence: what is added to them. reader: the space in whose
     coordinates re-rankers were trained, that of the fit before the cut: two fits of the same events agree in their
     scores, but not in their coordinates. None where no re-ranker reads vectors. titles: (I,), empty where there is
-    none. history: L.
+    none. history: L. shelves: where the shelf is kept from one maker to the next.
     """
 
     space: VectorSpace
@@ -36,18 +65,12 @@ class SlateMaker:
     reader: VectorSpace | None
     titles: Sequence[str]
     history: int
+    shelves: NewestShelf = field(default_factory=NewestShelf)
 
     @property
     def shelf(self) -> Shelf:
-        """What is known of the items themselves, with counts as they are now."""
-        taken = torch.from_numpy(self.facts.terms.taken().astype(np.float32))
-        return Shelf(self._vectors, taken, self.titles)
-
-    @cached_property
-    def _vectors(self) -> torch.Tensor:
-        if self.reader is None:
-            return torch.zeros(self.facts.terms.n_items, 0)
-        return self.reader.item_vectors.detach().cpu()
+        """What is known of the items themselves, with counts as they are now; the same object while they stand."""
+        return self.shelves.of(self.facts.terms, self.reader, self.titles)
 
     @cached_property
     def facts(self) -> FactReader:

@@ -27,6 +27,8 @@ class ItemStatistics:
         """For `of` and `load`. events, users: (I,)."""
         self._events, self._users, self._seen, self.trend = events, users, seen, trend
         self._tail = Tail("item statistics", timed=False)
+        #: Events appended since this object was made: while the number stands, so do the counts.
+        self.appended = 0
 
     @classmethod
     def of(cls, dataset: Dataset, settings: TrendSettings | None = None) -> ItemStatistics:
@@ -77,6 +79,7 @@ class ItemStatistics:
         if self.trend is not None:
             self.trend.append(events)
         self._tail.add(events)
+        self.appended += len(events)
         if len(self._tail) >= _TAIL:
             self._settle()
 

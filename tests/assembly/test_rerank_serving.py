@@ -1,0 +1,73 @@
+"""A run whose language model serves: many threads at once, deadlines, and what is said of answers without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.assembly.walks import NAMES, serve, walk_config, walks, world
+from tests.language.tiny import tiny_folder
+
+from dynmm import Recommender
+from dynmm.assembly import FitOptions
+from dynmm.assembly.whole import whole_of
+from dynmm.language.batching import MicroBatcher
+from dynmm.language.system import Reranking
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a disk in which a tiny language model was trained."""
+    folder = tiny_folder("llama", tmp_path_factory.mktemp("model"))
+    language = {"model": str(folder), "epochs": 1, "precision": "float32", "questions": 40}
+    options = FitOptions("cpu", cache=tmp_path_factory.mktemp("cache"))
+    config = walk_config(rerank="language", language=language)
+    made = Recommender.fit(world(), config, split="full", seed=1, options=options)
+    run = tmp_path_factory.mktemp("runs") / "run"
+    made.save_pretrained(run)
+    return run
+
+
+def served(run: Path, **changes: Any) -> tuple[Recommender, Reranking]:
+    """The run from its folder, its language model ranking under these options of `Reranking`."""
+    recommender = Recommender.from_pretrained(run)
+    reranking = serve(recommender, "language").fitted["language"].reranking
+    for name, value in changes.items():
+        object.__setattr__(reranking, name, value)
+    return recommender, reranking
+
+
+def test_questions_of_several_threads_are_read_together(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    answer = MicroBatcher._answer
+
+    def watched(self: MicroBatcher, group: Sequence[Any]) -> None:
+        sizes.append(len(group))
+        answer(self, group)
+
+    monkeypatch.setattr(MicroBatcher, "_answer", watched)
+    together, _ = served(run, batch_wait_ms=2_000.0)
+    with ThreadPoolExecutor(8) as callers:
+        found = list(callers.map(lambda user: together.recommend(user, 5), NAMES[:8]))
+    assert max(sizes) > 1, sizes
+    assert sum(sizes) == 8
+    alone, _ = served(run)
+    for user, items in zip(NAMES, found, strict=False):
+        scores = {one.item: one.score for one in alone.recommend(user, 20)}
+        assert [one.score for one in items] == pytest.approx([scores[one.item] for one in items], abs=1e-4)
+
+
+def test_the_shelf_is_one_until_events_are_counted(run: Path) -> None:
+    recommender, _ = served(run)
+    shelf = whole_of(recommender).below().shelf
+    assert whole_of(recommender).below().shelf is shelf
+    newest = max(one for _, _, one in walks(200))
+    recommender.learn([{"user_id": "u001", "item_id": "i07", "timestamp": newest + 1}])
+    after = whole_of(recommender).below().shelf
+    assert float(after.taken[7] - shelf.taken[7]) == 1
+    assert whole_of(recommender).below().shelf is after
