@@ -23,8 +23,7 @@ import numpy as np
 import torch
 
 from dynmm import Dataset
-from dynmm.assembly import FitOptions, Fitted, fit
-from dynmm.assembly.whole import Whole, whole_of
+from dynmm.assembly import FitOptions, Fitted, Whole, as_fitted, fit
 from dynmm.config import read_config
 from dynmm.evaluation import protocols
 from dynmm.evaluation.comparisons import compare
@@ -102,7 +101,7 @@ def _measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
             if given.row and row not in given.row:
                 continue
             last = _fit(data, kind, changes, given.set, seed, given.device)
-            whole = whole_of(last.recommender)
+            whole = as_fitted(last.recommender)
             if whole.reranked is None or kind not in whole.reranked.fitted:
                 print(f"{folder.name} seed {seed} {row}: too little to learn from", file=sys.stderr)
                 continue

@@ -12,14 +12,13 @@ from dynmm import baselines
 from dynmm.assembly import (
     WHOLE,
     Frozen,
+    Questions,
     alone,
     as_fitted,
-    controls,
     known_events,
     known_features,
     lower_rungs,
     retrained_backbone,
-    rungs,
     with_adapter,
     with_features,
 )
@@ -98,17 +97,20 @@ def evaluate(
     """
     split = _split_of(recommender)
     asked = _exams(split, protocol, candidates)
-    *lower, top = rungs(recommender).items()
-    lineup: dict[str, Iterable[System]] = {WHOLE: [as_fitted(recommender)]}
+    questions = Questions()
+    whole = questions.watch(WHOLE, as_fitted(recommender))
+    questions.watch_controls(whole)
+    *lower, top = whole.rungs().items()
+    lineup: dict[str, Iterable[System]] = {WHOLE: [whole]}
     lineup |= {name: [rung] for name, rung in lower}
-    lineup |= {name: [control] for name, control in controls(recommender).items()}
-    features = features or known_features(recommender)
+    lineup |= {name: [control] for name, control in whole.controls().items()}
+    features = features or whole.features
     names = systems or comparison_names(split.train, cold=split.name == "cold", features=features)
     lineup |= {name: _fitted(name, split.train, told, features) for name in names}
     report = None if told is None else lambda name, *_: told(f"measuring {name}")
     outcome = run_all(asked, lineup, data_sha256=_sha256(recommender), progress=report).to_json()
     outcome["beside"] = [_with_rung(one, top[0]) for one in outcome.get("beside", ())]
-    return _described(_with_rung(outcome, top[0]), recommender, split)
+    return _described(_with_rung(outcome, top[0]), recommender, split, questions)
 
 
 def robustness(
@@ -128,16 +130,20 @@ def robustness(
     """
     split = _split_of(recommender)
     exam, *_ = _exams(split, protocol, candidates)
-    systems = {one: _under(recommender, one, seed, told) for one in asked}
+    questions = Questions()
+    systems = {one: _under(recommender, one, seed, told, questions) for one in asked}
     outcome = run_robustness(exam, systems, data_sha256=_sha256(recommender))
-    return _described(outcome.to_json(), recommender, split)
+    return _described(outcome.to_json(), recommender, split, questions)
 
 
-def _under(recommender: Recommender, condition: Condition, seed: int, told: Told | None) -> Iterator[System]:
+def _under(
+    recommender: Recommender, condition: Condition, seed: int, told: Told | None, questions: Questions
+) -> Iterator[System]:
     """The run under one condition, made when its turn comes."""
     if told is not None:
         told(f"measuring {condition.name}")
-    yield with_features(recommender, condition.applied(known_features(recommender), seed))
+    changed = with_features(recommender, condition.applied(known_features(recommender), seed))
+    yield questions.watch(condition.name, changed)
 
 
 def stream(
@@ -162,10 +168,11 @@ def stream(
     base = known_events(split)
     window = window or usual_window(base)
     lower, top = lower_rungs(recommender)
+    questions = Questions()
     ours: dict[str, Callable[[], System]] = {
-        WHOLE: lambda: with_adapter(recommender, window),
-        STATIC: lambda: alone(recommender),
-        FROZEN: lambda: Frozen(alone(recommender)),
+        WHOLE: lambda: questions.watch(WHOLE, with_adapter(recommender, window)),
+        STATIC: lambda: questions.watch(STATIC, alone(recommender)),
+        FROZEN: lambda: Frozen(questions.watch(FROZEN, alone(recommender))),
         **(lower if ladder else {}),
     }
     lineup: dict[str, Iterator[System]] = {name: _made(make) for name, make in ours.items()}
@@ -181,7 +188,7 @@ def stream(
     ).to_json()
     outcome["notes"] += _on_refits(split.stream) if RETRAINED in lineup else []
     outcome["notes"].append(f"{STATIC} is {top} with counts that advance: nothing but the adapter is built above it.")
-    return _described(outcome, recommender, split)
+    return _described(outcome, recommender, split, questions)
 
 
 def _made(make: Callable[[], System]) -> Iterator[System]:
@@ -255,8 +262,10 @@ def _under_both(value: Any, rung: str) -> Any:
     return {WHOLE: told[WHOLE], rung: told[WHOLE], **told} if WHOLE in told else told
 
 
-def _described(result: dict[str, Any], recommender: Recommender, split: Split) -> dict[str, Any]:
+def _described(result: dict[str, Any], recommender: Recommender, split: Split, questions: Questions) -> dict[str, Any]:
     return result | {
+        "notes": [*result["notes"], *questions.notes()],
+        "served": questions.as_json(),
         "data": split.source.info.name,
         "split": {
             "name": split.name,

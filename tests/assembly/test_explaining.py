@@ -14,8 +14,9 @@ from tests.worlds import DAY, QUICK, circle_data
 from dynmm import Recommender
 from dynmm.assembly import FitOptions, explainer_of, rungs, store_of
 from dynmm.assembly.books import counted_in
+from dynmm.assembly.measured import as_fitted
 from dynmm.assembly.moving import Moving
-from dynmm.assembly.whole import as_fitted, whole_of
+from dynmm.assembly.whole import whole_of
 from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
 from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.pairs import PairStatistics

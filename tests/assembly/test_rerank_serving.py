@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import torch
 from tests.assembly.walks import NAMES, serve, walk_config, walks, world
 from tests.language.tiny import tiny_folder
 
@@ -15,7 +16,9 @@ from dynmm import Recommender
 from dynmm.assembly import FitOptions
 from dynmm.assembly.whole import whole_of
 from dynmm.language.batching import MicroBatcher
+from dynmm.language.serving import Reason
 from dynmm.language.system import Reranking
+from dynmm.measurement import evaluate
 
 pytestmark = pytest.mark.slow
 
@@ -71,3 +74,27 @@ def test_the_shelf_is_one_until_events_are_counted(run: Path) -> None:
     after = whole_of(recommender).below().shelf
     assert float(after.taken[7] - shelf.taken[7]) == 1
     assert whole_of(recommender).below().shelf is after
+
+
+def test_an_evaluation_knows_no_deadline(run: Path) -> None:
+    """Or what is measured would hang on the clock, and be the stages below without a word."""
+    hurried, reranking = served(run, deadline_ms=0.001)
+    result = evaluate(hurried, systems=["popularity"])
+    assert reranking.deadline_ms is not None
+    patient, _ = served(run)
+    assert result["systems"] == evaluate(patient, systems=["popularity"])["systems"]
+    assert result["served"]["dynmm"] == {"asked": result["cases"], **dict.fromkeys(get_args(Reason), 0)}
+    assert not [note for note in result["notes"] if "re-ranked" in note]
+
+
+def test_an_evaluation_says_what_was_not_re_ranked(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recommender, reranking = served(run)
+    monkeypatch.setattr(type(reranking.ranker), "forward", lambda self, slates, shelf: slates.latent * torch.nan)
+    object.__setattr__(reranking, "prefixes", 0)
+    result = evaluate(recommender, systems=["popularity"])
+    cases = result["cases"]
+    assert result["served"]["dynmm"]["not_finite"] == cases
+    assert [note for note in result["notes"] if "re-ranked" in note] == [
+        f"dynmm: {cases} of {cases} questions were not re-ranked (not_finite {cases}); they are measured in the order "
+        "of the stages below."
+    ]

@@ -12,7 +12,8 @@ from tests.assembly.made import BRIEF, write_vectors, write_world
 
 from dynmm import Dataset, Recommender
 from dynmm.assembly import FitOptions, fit, known_features, rungs, with_features
-from dynmm.assembly.whole import as_fitted, whole_of
+from dynmm.assembly.measured import as_fitted
+from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.corruption import drop
 from dynmm.errors import ConfigError, TamperedArtefact, UnsupportedByData
 from dynmm.fusion.joint import Joint

@@ -20,22 +20,11 @@ from dynmm.assembly.intake import Learned, learn_events
 from dynmm.assembly.live import Live, roll_back
 from dynmm.assembly.loading import load
 from dynmm.assembly.logkeeping import close_live
+from dynmm.assembly.measured import Questions, as_fitted, controls, known_features, rungs, with_features
 from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.streamed import Frozen, alone, lower_rungs, with_adapter
 from dynmm.assembly.travel import Moved, Moves, moves_between
-from dynmm.assembly.whole import (
-    WHOLE,
-    Whole,
-    as_fitted,
-    controls,
-    known_events,
-    known_features,
-    pick_device,
-    retrained_backbone,
-    rungs,
-    served,
-    with_features,
-)
+from dynmm.assembly.whole import WHOLE, Whole, known_events, pick_device, retrained_backbone, served
 
 __all__ = [
     "WHOLE",
@@ -47,6 +36,7 @@ __all__ = [
     "Live",
     "Moved",
     "Moves",
+    "Questions",
     "Whole",
     "add_items",
     "alone",

@@ -21,6 +21,7 @@ from dynmm.assembly.evidencing import (
     strengthened,
     terms_of,
 )
+from dynmm.assembly.measured import Questions
 from dynmm.assembly.questioning import BeforeCut, Training
 from dynmm.assembly.rankers import open_frozen
 from dynmm.assembly.reranked import Reranked, titles_of
@@ -58,7 +59,6 @@ from dynmm.language.corpus import catalogue_corpus
 from dynmm.protocols import VectorSpace
 from dynmm.recommender import Recommender
 from dynmm.stages import StageCache
-from dynmm.system import System
 from dynmm.training.reports import EpochReport
 
 
@@ -326,10 +326,12 @@ def _facts(parts: Split, used: Config, seed: int, selected: Whole, final: Whole)
         stage: [[one.epoch, one.loss, one.validation, one.seconds] for one in curve]
         for stage, curve in _curves(selected).items()
     }
+    # Of the selected fit: a refit has trained on the very answers.
+    validation, lost = _validate(selected, parts)
     return {
         "data": {"name": parts.source.info.name, "sha256": data_sha256(parts.source), "counts": parts.counts},
         "split": {"name": parts.name, "variant": parts.variant, "description": parts.description},
-        "notes": [*parts.notes, *_order_note(parts.source)],
+        "notes": [*parts.notes, *_order_note(parts.source), *lost],
         "left_out": dict(parts.source.left_out),
         "joint": None if final.joint is None else diagnose(final.joint),
         "evidence": facts_of(final.evidence),
@@ -339,8 +341,7 @@ def _facts(parts: Split, used: Config, seed: int, selected: Whole, final: Whole)
         "seeds": [seed],
         "curve": curves.pop("backbone"),
         "curves": curves,
-        # Of the selected fit: a refit has trained on the very answers.
-        "validation": _validate(selected, parts),
+        "validation": validation,
         "refitted": final is not selected,
         "packages": _packages(),
         "dynmm": importlib.metadata.version("dynmm"),
@@ -354,12 +355,17 @@ def _order_note(source: Dataset) -> list[str]:
     return ["the order of a user's events is not known: they train in the order of the rows, which may mean nothing"]
 
 
-def _validate(system: System, split: Split) -> dict[str, Any]:
-    """What selection saw, with intervals. It chose the epoch, so it flatters: the test part is what counts."""
+def _validate(whole: Whole, split: Split) -> tuple[dict[str, Any], list[str]]:
+    """What selection saw, with intervals, and notes. It chose the epoch, so it flatters: the test part is what counts.
+
+    The re-ranker is waited for: what a manifest tells must not hang on the clock.
+    """
     if not len(split.validation):
-        return {}
-    exam = protocols.full(split.train, split.validation)
-    return dict(protocols.run(exam, {WHOLE: [system]}).to_json()["systems"][WHOLE])
+        return {}, []
+    exam, questions = protocols.full(split.train, split.validation), Questions()
+    system = questions.watch(WHOLE, whole.unhurried())
+    measured = dict(protocols.run(exam, {WHOLE: [system]}).to_json()["systems"][WHOLE])
+    return measured, questions.notes()
 
 
 def _packages() -> dict[str, str]:

@@ -60,6 +60,10 @@ class Reranked:
         reader = self.reader.with_features(features) if isinstance(self.reader, Joint) else self.reader
         return replace(self, reader=reader)
 
+    def unhurried(self) -> Reranked:
+        """The same re-rankers, waited for as long as they take, each question by itself, counting anew."""
+        return replace(self, fitted={kind: _unhurried(kept) for kind, kept in self.fitted.items()})
+
     def clear(self) -> None:
         """Forget what is kept of the users who were asked about last."""
         if isinstance(self.reader, Joint | Backbone):
@@ -73,6 +77,10 @@ class Reranked:
         if isinstance(reader, Joint) and reader.added:
             reader = Joint(reader.joined, device=reader.device)
         return replace(self, reader=reader, titles=self.titles[:n_items])
+
+
+def _unhurried(kept: Kept) -> Kept:
+    return replace(kept, reranking=replace(kept.reranking, deadline_ms=None, batch_wait_ms=None))
 
 
 class StagesBelow:

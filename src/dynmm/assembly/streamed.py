@@ -8,8 +8,9 @@ from functools import partial
 from typing import ClassVar
 
 from dynmm.assembly.books import Books
+from dynmm.assembly.measured import as_fitted
 from dynmm.assembly.moving import moving_of
-from dynmm.assembly.whole import Whole, as_fitted
+from dynmm.assembly.whole import Whole
 from dynmm.config import Config
 from dynmm.evaluation.ladder import FROZEN
 from dynmm.interactions.dataset import Dataset

@@ -108,10 +108,13 @@ class Whole:
 
     def controls(self) -> Mapping[str, System]:
         """Re-rankers with the same inputs and candidates that were fitted but do not rank, by the names of tables."""
+        return {name: self._reranks(reranking, name) for name, reranking in self.beside().items()}
+
+    def beside(self) -> Mapping[str, Reranking]:
+        """What `controls` ranks with."""
         fitted = {} if self.reranked is None else self.reranked.fitted
         chosen = None if self.reranked is None else self.reranked.chosen
-        names = {kind: f"{RUNGS[3]}-{kind}" for kind in fitted if kind != chosen}
-        return {name: self._reranks(fitted[kind].reranking, name) for kind, name in names.items()}
+        return {f"{RUNGS[3]}-{kind}": fitted[kind].reranking for kind in fitted if kind != chosen}
 
     @property
     def reranking(self) -> Reranking | None:
@@ -239,6 +242,12 @@ class Whole:
         fitted.voice = self.voice
         return fitted
 
+    def unhurried(self) -> Whole:
+        """The same, whose re-rankers are waited for and count their questions anew."""
+        twin = copy.copy(self)
+        twin.reranked = self.reranked and self.reranked.unhurried()
+        return twin
+
     def clear(self) -> None:
         """Forget what is kept of the users who were asked about last: vectors and prefixes, all in memory alone."""
         self.backbone.recent.clear()
@@ -307,43 +316,10 @@ def set_moving(recommender: Recommender) -> None:
     whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed)
 
 
-def as_fitted(recommender: Recommender) -> Whole:
-    """What is measured: a split asks about the items of the fit, and added ones would only stand in the way."""
-    return whole_of(recommender).as_fitted()
-
-
-def rungs(recommender: Recommender) -> Mapping[str, System]:
-    """See `Whole.rungs`. Over the items of the fit, as all that is measured."""
-    return as_fitted(recommender).rungs()
-
-
-def controls(recommender: Recommender) -> Mapping[str, System]:
-    """See `Whole.controls`."""
-    return as_fitted(recommender).controls()
-
-
 def served(recommender: Recommender) -> dict[str, int]:
     """What became of questions to the re-ranker, see `Recommender.reranked`."""
     chosen = whole_of(recommender).reranking
     return {} if chosen is None else chosen.refiner.served.read()
-
-
-def known_features(recommender: Recommender) -> Sequence[Features]:
-    """What the run knows of the items of its fit besides interactions; none without a joint stage."""
-    return as_fitted(recommender).features
-
-
-def with_features(recommender: Recommender, features: Sequence[Features]) -> System:
-    """The system as it would rank if this were known of the items of the fit.
-
-    Raises UnsupportedByData without a joint stage.
-    """
-    whole = as_fitted(recommender)
-    if whole.joint is None:
-        raise UnsupportedByData(
-            "this run knows items by their interactions alone: there is no modality to drop or to corrupt"
-        )
-    return whole.with_features(features)
 
 
 def retrained_backbone(recommender: Recommender, split: Split, name: str, every_days: float) -> System:

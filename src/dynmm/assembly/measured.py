@@ -1,0 +1,85 @@
+"""What is measured: a run as fitted whose re-ranker is waited for, and what became of the questions to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dynmm.assembly.whole import Whole, whole_of
+from dynmm.catalogue.features import Features
+from dynmm.errors import UnsupportedByData
+from dynmm.language.serving import Served
+from dynmm.recommender import Recommender
+from dynmm.system import System
+
+
+def as_fitted(recommender: Recommender) -> Whole:
+    """What is measured: a split asks about the items of the fit, and added ones would only stand in the way.
+
+    Its re-rankers know no deadline, for results must not hang on the clock, and count their questions from 0.
+    """
+    return whole_of(recommender).as_fitted().unhurried()
+
+
+def rungs(recommender: Recommender) -> Mapping[str, System]:
+    """See `Whole.rungs`. Over the items of the fit, as all that is measured."""
+    return as_fitted(recommender).rungs()
+
+
+def controls(recommender: Recommender) -> Mapping[str, System]:
+    """See `Whole.controls`."""
+    return as_fitted(recommender).controls()
+
+
+def known_features(recommender: Recommender) -> Sequence[Features]:
+    """What the run knows of the items of its fit besides interactions; none without a joint stage."""
+    return as_fitted(recommender).features
+
+
+def with_features(recommender: Recommender, features: Sequence[Features]) -> Whole:
+    """The system as it would rank if this were known of the items of the fit.
+
+    Raises UnsupportedByData without a joint stage.
+    """
+    whole = as_fitted(recommender)
+    if whole.joint is None:
+        raise UnsupportedByData(
+            "this run knows items by their interactions alone: there is no modality to drop or to corrupt"
+        )
+    return whole.with_features(features)
+
+
+class Questions:
+    """What became of the questions that measured systems put to their re-rankers."""
+
+    def __init__(self) -> None:
+        self._served: dict[str, Served] = {}
+
+    def watch(self, name: str, whole: Whole) -> Whole:
+        """Follow the re-ranker that ranks in a whole, if one does, under the name of a table. Returns the whole."""
+        if whole.reranking is not None:
+            self._served[name] = whole.reranking.refiner.served
+        return whole
+
+    def watch_controls(self, whole: Whole) -> None:
+        """Follow those that were fitted and do not rank, too."""
+        for name, reranking in whole.beside().items():
+            self._served[name] = reranking.refiner.served
+
+    def as_json(self) -> dict[str, dict[str, int]]:
+        """By system: ``asked``, and by reason those that the re-ranker did not answer. See `Served.read`."""
+        return {name: served.read() for name, served in self._served.items()}
+
+    def notes(self) -> list[str]:
+        """A sentence for each system whose re-ranker left a question open."""
+        return [note for name, counts in self.as_json().items() if (note := _note(name, counts))]
+
+
+def _note(name: str, counts: Mapping[str, int]) -> str:
+    lost = {reason: count for reason, count in counts.items() if reason != "asked" and count}
+    if not lost:
+        return ""
+    why = ", ".join(f"{reason} {count:,}" for reason, count in lost.items())
+    return (
+        f"{name}: {sum(lost.values()):,} of {counts['asked']:,} questions were not re-ranked ({why}); they are "
+        "measured in the order of the stages below."
+    )
