@@ -165,7 +165,7 @@ def _ratio_interval(ours: FloatArray, theirs: FloatArray, users: Any, by: str) -
 def _adapter_facts(runs: Sequence[Recommender], result: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "evidence": [run.facts["evidence"] for run in runs],
-        "rerank": [None if run.facts["rerank"] is None else run.facts["rerank"]["chosen"] for run in runs],
+        "rerank": [run.facts["rerank"]["chosen"] for run in runs],
         "update_seconds": {name: result["update_seconds"][name] for name in (WHOLE, STATIC)},
     }
 

@@ -20,6 +20,7 @@ def card(facts: Mapping[str, Any], catalogue: Dataset) -> str:
         f"- Data: {data['name']}, sha256 `{data['sha256']}`. Licence of the data: {licence}.",
         f"- Split: {split['name']} ({split['description']}).",
         f"- Model: SASRec, {width} wide; dynmm {facts['dynmm']}; seed {facts['seeds'][0]}.",
+        f"- Re-ranker: {_reranker(facts['rerank'])}.",
         f"- Fitted: {facts['created']}.",
         *[f"- Note: {note}." for note in facts["notes"]],
         "",
@@ -50,3 +51,11 @@ def card(facts: Mapping[str, Any], catalogue: Dataset) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _reranker(told: Mapping[str, Any] | None) -> str:
+    if told is None:  # a run of an earlier version
+        return "none"
+    if told["why"]:
+        return f"none ({told['why']})"
+    return f"{told['chosen']}, gamma {told['gamma']:g}"

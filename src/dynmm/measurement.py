@@ -19,6 +19,7 @@ from dynmm.assembly import (
     known_features,
     lower_rungs,
     retrained_backbone,
+    whole_of,
     with_adapter,
     with_features,
 )
@@ -205,6 +206,12 @@ def _on_refits(events: Events) -> list[str]:
     return [f"{RETRAINED} is trained every {days / MAX_REFITS:.1f} days here: at most {MAX_REFITS} times in a stream."]
 
 
+def _reranker(recommender: Recommender) -> dict[str, Any]:
+    """The kind that ranks, ``none`` without; and why none does, None where one does."""
+    chosen, told = whole_of(recommender).reranking, recommender.facts["rerank"] or {}  # null in earlier versions
+    return {"kind": "none", "why": told.get("why")} if chosen is None else {"kind": chosen.kind, "why": None}
+
+
 def _split_of(recommender: Recommender) -> Split:
     if recommender.split is None:
         raise ProtocolMismatch("this is a published model without events; evaluate the run that it came from")
@@ -266,6 +273,7 @@ def _described(result: dict[str, Any], recommender: Recommender, split: Split, q
     return result | {
         "notes": [*result["notes"], *questions.notes()],
         "served": questions.as_json(),
+        "reranker": _reranker(recommender),
         "data": split.source.info.name,
         "split": {
             "name": split.name,

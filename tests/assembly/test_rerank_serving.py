@@ -83,6 +83,7 @@ def test_an_evaluation_knows_no_deadline(run: Path) -> None:
     assert reranking.deadline_ms is not None
     patient, _ = served(run)
     assert result["systems"] == evaluate(patient, systems=["popularity"])["systems"]
+    assert result["reranker"] == {"kind": "language", "why": None}
     assert result["served"]["dynmm"] == {"asked": result["cases"], **dict.fromkeys(get_args(Reason), 0)}
     assert not [note for note in result["notes"] if "re-ranked" in note]
 

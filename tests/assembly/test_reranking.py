@@ -209,13 +209,15 @@ def test_only_the_cut_is_learned_from(options: FitOptions, monkeypatch: pytest.M
 
 def test_none_leaves_the_stages_below(options: FitOptions) -> None:
     made = Recommender.fit(world(), walk_config(rerank="none"), split="full", seed=1, options=options)
-    assert made.facts["rerank"] is None
+    assert (made.facts["rerank"]["chosen"], made.facts["rerank"]["why"]) == (NONE, "rerank=none")
     assert list(rungs(made))[-1] == "dynmm/evidence"
 
 
 def test_too_few_answers_teach_nothing(options: FitOptions) -> None:
     config = walk_config(rerank="mlp", reranking={"least_users": 5_000})
-    assert Recommender.fit(world(), config, split="full", seed=1, options=options).facts["rerank"] is None
+    told = Recommender.fit(world(), config, split="full", seed=1, options=options).facts["rerank"]
+    assert (told["chosen"], told["kinds"]) == (NONE, {})
+    assert told["why"].startswith("fewer than 5,000 training questions")
 
 
 def test_a_compact_model_is_pretrained_and_travels_with_the_run(tmp_path: Path) -> None:

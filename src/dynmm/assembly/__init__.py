@@ -24,7 +24,7 @@ from dynmm.assembly.measured import Questions, as_fitted, controls, known_featur
 from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.streamed import Frozen, alone, lower_rungs, with_adapter
 from dynmm.assembly.travel import Moved, Moves, moves_between
-from dynmm.assembly.whole import WHOLE, Whole, known_events, pick_device, retrained_backbone, served
+from dynmm.assembly.whole import WHOLE, Whole, known_events, pick_device, retrained_backbone, served, whole_of
 
 __all__ = [
     "WHOLE",
@@ -70,6 +70,7 @@ __all__ = [
     "similar_to",
     "store_of",
     "verified",
+    "whole_of",
     "with_adapter",
     "with_features",
 ]

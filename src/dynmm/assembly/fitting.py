@@ -29,6 +29,7 @@ from dynmm.assembly.reranking import fit_rerankers
 from dynmm.assembly.searching import Search, check_index, index_of
 from dynmm.assembly.voicing import Voice
 from dynmm.assembly.whole import WHOLE, Whole, base_of, known_events, pick_device, set_moving
+from dynmm.assembly.whyrerank import check_rerank, rerank_facts
 from dynmm.backbone.settings import DataShape, resolve
 from dynmm.backbone.system import Backbone, fit_backbone
 from dynmm.catalogue.catalogue import Catalogue
@@ -113,6 +114,7 @@ def fit(
 ) -> Fitted:
     """Split the data, fit every stage, measure on validation. See `Recommender.fit`."""
     chosen, options = _named(Config.of(config), split), options or FitOptions()
+    check_rerank(chosen)
     parts = make_split(_dataset(data, chosen), chosen.split, seed)
     # The index comes last: what it lacks is said before anything is encoded and trained for it.
     check_index(parts.train.n_items, chosen.retrieval)
@@ -335,7 +337,7 @@ def _facts(parts: Split, used: Config, seed: int, selected: Whole, final: Whole)
         "left_out": dict(parts.source.left_out),
         "joint": None if final.joint is None else diagnose(final.joint),
         "evidence": facts_of(final.evidence),
-        "rerank": None if final.reranked is None else dict(final.reranked.facts),
+        "rerank": rerank_facts(used, final),
         "index": {"kind": "exact"} if final.search is None else final.search.index.facts,
         "config": used.model_dump(mode="json"),
         "seeds": [seed],

@@ -100,6 +100,7 @@ def _lines(fitted: Fitted) -> Iterator[str]:
         for line in as_lines(facts["joint"]):
             yield f"joint: {line}"
     yield from _evidence(facts)
+    yield _reranking(facts["rerank"])
     for name in ("hit@10", "ndcg@10"):
         if name in facts["validation"]:
             cell = facts["validation"][name]
@@ -113,3 +114,12 @@ def _evidence(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"evidence: worth of facts learned from {told['learned_from']:,} users, strength {told['strength']}"
     elif settings["variant"] != "off":
         yield f"evidence: none; fewer than {settings['least_users']:,} users have events to learn its worth from"
+
+
+def _reranking(told: Mapping[str, Any]) -> str:
+    """What ranks the best candidates, or why nothing does, and what was trained to. told: of the manifest."""
+    what = f"none; {told['why']}" if told["why"] else f"{told['chosen']} ranks, gamma {told['gamma']:g}"
+    trained = [kind for kind in told["kinds"] if kind != "none"]
+    if not trained:
+        return f"re-ranking: {what}"
+    return f"re-ranking: {what}; trained on {told['learned_from']:,} questions: {', '.join(trained)}"
