@@ -40,8 +40,10 @@ class RerankSettings(Settings):
     validated: int = Field(
         5_000, ge=1, description="Most validation questions that choose among the re-rankers, drawn by seed."
     )
-    gammas: tuple[float, ...] = Field(
-        (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5), description="Weights of the re-ranker that held-back users choose from."
+    gammas: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5),
+        min_length=1,
+        description="Weights of the re-ranker that held-back users choose from.",
     )
 
 
