@@ -279,6 +279,16 @@ def test_an_encoder_cannot_be_taught_by_words(options: FitOptions, tmp_path: Pat
         Recommender.fit(world(), config, split="full", seed=1, options=options)
 
 
+def test_a_model_that_reads_too_little_at_once_is_told_before_training(
+    options: FitOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tiny_folder("llama", tmp_path / "model", max_position_embeddings=40)
+    config = walk_config(rerank="language", language={"model": str(folder), "epochs": 1})
+    with pytest.raises(ModelError, match="the model reads 40: choose a model with a longer context"):
+        Recommender.fit(world(), config, split="full", seed=1, options=options)
+    assert "questions at a time" not in caplog.text
+
+
 def test_a_server_ranks_in_place_of_this_process_and_its_absence_is_told(
     language: dict[str, Any], options: FitOptions
 ) -> None:

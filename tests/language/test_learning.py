@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from dynmm.language.gamma import ndcg
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.learning import Lessons, RerankTrainer, learn, put_weights, raw_scores
 from dynmm.language.listwise import Listwise, answer_chances, answers_loss, tempered
+from dynmm.language.memory import OutOfMemory
 from dynmm.language.mlp import Perceptron
 from dynmm.language.questions import Questions, apart, drawn, questions_of
 from dynmm.language.table import make
@@ -137,7 +139,7 @@ class _Tight:
     def __call__(self, questions: Questions) -> Tensor:
         self.tried.append(len(questions))
         if len(questions) > self.most:
-            raise ModelError("no memory left")
+            raise OutOfMemory("no memory left")
         return self.inner(questions)
 
 
@@ -164,6 +166,59 @@ def test_what_memory_never_holds_is_an_error_with_a_way_out() -> None:
     with pytest.raises(ModelError, match="one question at a time: no memory left"):
         learn(model, tight, training, None, ITEMS, LESSONS, 0)
     assert tight.tried == [16, 8, 4, 2, 1]
+
+
+class _Backward(torch.autograd.Function):
+    """Gives an error in the backward pass, as torch does where memory runs out there."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, says: str) -> Tensor:
+        ctx.says = says
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        if ctx.says:
+            raise RuntimeError(ctx.says)
+        return gradients[0], None
+
+
+class _Heavy(_Tight):
+    """The same, where what is too much shows in the backward pass, on a processor."""
+
+    says = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: error code 12"
+
+    def __call__(self, questions: Questions) -> Tensor:
+        self.tried.append(len(questions))
+        says = self.says if len(questions) > self.most else ""
+        loss: Tensor = _Backward.apply(self.inner(questions), says)  # type: ignore[no-untyped-call]
+        return loss
+
+
+def test_memory_that_runs_out_in_the_backward_pass_of_a_processor_is_shared_out() -> None:
+    training = _questions(16)
+    model = _model(training)
+    heavy = _Heavy(Listwise(model, ITEMS), 4)
+    RerankTrainer(model, heavy, training, LESSONS, 0).epoch(1)
+    assert heavy.tried == [16, 8, 4, 4, 4, 4]
+
+
+def test_an_error_that_is_not_about_memory_is_not_taken_for_one() -> None:
+    training = _questions(16)
+    model = _model(training)
+    asked: list[int] = []
+
+    def refused(questions: Questions) -> Tensor:
+        asked.append(len(questions))
+        raise ModelError("the prompt is longer than the 40 positions of the model")
+
+    with pytest.raises(ModelError, match=r"^the prompt is longer"):
+        RerankTrainer(model, refused, training, LESSONS, 0).epoch(1)
+    heavy = _Heavy(Listwise(model, ITEMS), 0)
+    heavy.says = "shapes do not fit"
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        RerankTrainer(model, heavy, training, LESSONS, 0).epoch(1)
+    assert (asked, heavy.tried) == ([16], [16])
 
 
 def test_what_is_frozen_is_neither_moved_nor_kept() -> None:

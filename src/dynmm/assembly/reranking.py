@@ -181,8 +181,11 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         code_version=_TRAINING_VERSION + entry_of(kind).revision,
     )
     if (found := how.cache.get(entry)) is None:
-        training, held, shelf = asked.parts
         ranker = new_ranker(kind, asked.shape, how.settings, how.language, how.seed, frozen).to(how.device)
+        if isinstance(ranker, LanguageRanker):
+            # A prompt that does not fit is told now: reading what it is to learn from takes long.
+            ranker.fitted(min(how.settings.candidates, asked.before.terms.n_items))
+        training, held, shelf = asked.parts
         standardise(ranker, training.slates, shelf)
         with how.cache.work(entry) as work:
             facts = _trained(kind, ranker, training, held, shelf, Checkpoints(work, entry), how, asked)

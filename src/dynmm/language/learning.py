@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dynmm.errors import ModelError, TrainingDiverged
 from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import choose_gamma
+from dynmm.language.memory import ran_out
 from dynmm.language.questions import Questions, drawn
 from dynmm.language.slates import Shelf, Slates
 from dynmm.precision import autocast
@@ -128,7 +129,9 @@ class RerankTrainer:
             self.optimizer.zero_grad()
             try:
                 return self._pieces(questions)
-            except (ModelError, torch.OutOfMemoryError) as error:
+            except (MemoryError, RuntimeError, ModelError) as error:
+                if not ran_out(error):
+                    raise
                 if self._piece == 1:
                     raise ModelError(
                         f"a re-ranker cannot be trained even with one question at a time: {error}; lower "
