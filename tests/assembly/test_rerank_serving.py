@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +14,10 @@ from tests.assembly.walks import NAMES, serve, walk_config, walks, world
 from tests.language.tiny import tiny_folder
 
 from dynmm import Recommender
-from dynmm.assembly import FitOptions
+from dynmm.assembly import FitOptions, controls
+from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
+from dynmm.errors import MissingExtraError
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.serving import Reason
 from dynmm.language.system import Reranking
@@ -99,3 +102,28 @@ def test_an_evaluation_says_what_was_not_re_ranked(run: Path, monkeypatch: pytes
         f"dynmm: {cases} of {cases} questions were not re-ranked (not_finite {cases}); they are measured in the order "
         "of the stages below."
     ]
+
+
+def test_a_run_serves_without_a_language_model_that_it_does_not_use(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is saved anew; whoever asks for the model is told what is missing."""
+    patient, _ = served(run)
+    expected = patient.recommend(NAMES[0], 5)
+    below = serve(patient, NONE)
+    patient.save_pretrained(tmp_path / "plain")
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "transformers", None)
+        plain = Recommender.from_pretrained(tmp_path / "plain")
+        assert plain.recommend(NAMES[0], 5)
+        plain.save_pretrained(tmp_path / "again")
+        with pytest.raises(MissingExtraError, match="transformers"):
+            controls(plain)
+        serve(patient, "language")
+        patient.save_pretrained(tmp_path / "served")
+        with pytest.raises(MissingExtraError, match="transformers"):
+            Recommender.from_pretrained(tmp_path / "served")
+    assert list(below.fitted) == ["language"]
+    again = Recommender.from_pretrained(tmp_path / "again")
+    serve(again, "language")
+    assert again.recommend(NAMES[0], 5) == expected

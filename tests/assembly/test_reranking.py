@@ -153,8 +153,9 @@ def test_a_language_model_that_is_another_is_refused(fitted: Recommender, tmp_pa
     kept = (folder / "model.safetensors").read_bytes()
     try:
         tiny_folder("llama", folder, seed=9)
+        loaded = Recommender.from_pretrained(tmp_path / "run")
         with pytest.raises(ModelError, match="does not hold the model"):
-            Recommender.from_pretrained(tmp_path / "run")
+            controls(loaded)
     finally:
         (folder / "model.safetensors").write_bytes(kept)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import torch
 
+from dynmm.assembly.kinds import changed, opened
 from dynmm.assembly.rankers import Kept
 from dynmm.assembly.slating import NewestShelf, SlateMaker
 from dynmm.backbone.system import Backbone
@@ -37,9 +38,9 @@ NONE = "none"
 class Reranked:
     """What was fitted above the evidence score.
 
-    fitted: every kind that was trained. chosen: the one that ranks, `NONE` for none. reader: the space in whose
-    coordinates they were trained, see `SlateMaker`. titles: (I,). history: L. facts: for the manifest. shelves: keeps
-    the newest one.
+    fitted: every kind that was trained, of a run from a disk a `Kinds`. chosen: the one that ranks, `NONE` for none.
+    reader: the space in whose coordinates they were trained, see `SlateMaker`. titles: (I,). history: L. facts: for the
+    manifest. shelves: keeps the newest one.
     """
 
     fitted: Mapping[str, Kept]
@@ -62,13 +63,13 @@ class Reranked:
 
     def unhurried(self) -> Reranked:
         """The same re-rankers, waited for as long as they take, each question by itself, counting anew."""
-        return replace(self, fitted={kind: _unhurried(kept) for kind, kept in self.fitted.items()})
+        return replace(self, fitted=changed(self.fitted, _unhurried))
 
     def clear(self) -> None:
         """Forget what is kept of the users who were asked about last."""
         if isinstance(self.reader, Joint | Backbone):
             self.reader.recent.clear()
-        for kept in self.fitted.values():
+        for kept in opened(self.fitted).values():
             kept.reranking.clear()
 
     def as_fitted(self, n_items: int) -> Reranked:

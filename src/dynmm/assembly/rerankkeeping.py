@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from dynmm.assembly.rankers import COMPACT, MODEL_DIR, Frozen, copy_model, load_ranker, reopen_frozen, save_ranker
-from dynmm.assembly.reranked import Reranked
+from dynmm.assembly.kinds import Kinds, opened
+from dynmm.assembly.rankers import (
+    COMPACT,
+    MODEL_DIR,
+    Frozen,
+    Kept,
+    copy_model,
+    load_ranker,
+    reopen_frozen,
+    save_ranker,
+)
+from dynmm.assembly.reranked import NONE, Reranked
 from dynmm.assembly.whole import Whole
 from dynmm.backbone.system import Backbone
 from dynmm.errors import ArtefactError
@@ -24,15 +36,17 @@ _CARD, _JOINT, _BACKBONE = "rerank.json", "reader-joint", "reader-backbone"
 
 
 def save_reranked(whole: Whole, folder: Path) -> None:
-    """Write every fitted kind. Raises StorageError."""
+    """Write every fitted kind; those that were not opened are copied as they lie. Raises StorageError."""
     reranked = whole.reranked
     assert reranked is not None
     with named_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for kind, kept in reranked.fitted.items():
-        save_ranker(kept, folder / kind)
-        if kept.frozen is not None and kept.frozen.folder is not None:
-            copy_model(kept.frozen.folder, folder / MODEL_DIR)
+    for kind in reranked.fitted:
+        if kind in opened(reranked.fitted):
+            _save(reranked.fitted[kind], kind, folder)
+        else:
+            assert isinstance(reranked.fitted, Kinds), "what was fitted here is in memory"
+            _copy(reranked.fitted.folders[kind], kind, folder)
     if isinstance(reranked.reader, Joint):
         save_joint(reranked.reader, folder / _JOINT)
     elif isinstance(reranked.reader, Backbone):
@@ -41,15 +55,34 @@ def save_reranked(whole: Whole, folder: Path) -> None:
     write_json(folder / _CARD, {**card, "facts": dict(reranked.facts)})
 
 
+def _save(kept: Kept, kind: str, folder: Path) -> None:
+    save_ranker(kept, folder / kind)
+    if kept.frozen is not None and kept.frozen.folder is not None:
+        copy_model(kept.frozen.folder, folder / MODEL_DIR)
+
+
+def _copy(source: Path, kind: str, folder: Path) -> None:
+    with named_disk_errors(source):
+        shutil.copytree(source, folder / kind)
+    if kind == "language" and (source.parent / MODEL_DIR).is_dir():
+        copy_model(source.parent / MODEL_DIR, folder / MODEL_DIR)
+
+
 def load_reranked(folder: Path, backbone: Backbone, titles: Sequence[str], device: torch.device) -> Reranked:
-    """Read what `save_reranked` wrote. Raises ArtefactError, and ModelError for a language model that is not there."""
+    """Read what `save_reranked` wrote: the kind that ranks now, the others when they are asked for.
+
+    Raises ArtefactError, and ModelError for a language model that ranks and is not there. See `Kinds`.
+    """
     try:
         card = json.loads((folder / _CARD).read_bytes())
         kinds, chosen, history = list(card["kinds"]), str(card["chosen"]), int(card["history"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"the re-rankers in {folder} cannot be read: {error}; copy the run again") from error
-    opened = _opener(folder, device)
-    fitted = {kind: load_ranker(folder / kind, device, opened) for kind in kinds}
+    found = _opener(folder, device)
+    folders = {kind: folder / kind for kind in kinds}
+    fitted = Kinds({kind: partial(load_ranker, one, device, found) for kind, one in folders.items()}, folders)
+    if chosen != NONE:
+        fitted[chosen]  # what cannot serve is told now rather than at the first question
     return Reranked(fitted, chosen, _reader(folder, backbone, device), titles, history, card["facts"])
 
 
@@ -60,8 +93,8 @@ def _reader(folder: Path, backbone: Backbone, device: torch.device) -> VectorSpa
 
 
 def _opener(folder: Path, device: torch.device) -> Callable[[LanguageSettings, str, int], Frozen]:
-    def opened(language: LanguageSettings, identity: str, seed: int) -> Frozen:
+    def found(language: LanguageSettings, identity: str, seed: int) -> Frozen:
         source = folder / MODEL_DIR if language.model == COMPACT else language.model
         return reopen_frozen(source, language, identity, seed, device)
 
-    return opened
+    return found
