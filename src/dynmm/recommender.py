@@ -153,17 +153,19 @@ class Recommender:
         exact in both. Raises UnknownIdError for a user, an item or a fact that this run has never seen, and
         UnsupportedByData for a fact that the view may not name, or where a published model is to explain.
         """
-        from dynmm.assembly import explained_items, need_log, ranked_without
+        from dynmm.assembly import explained_items, need_log, one_request, ranked_without
 
         if explain:
             need_log(self)
         query, unused = self._query(user, exclude, exclude_history), _names(without)
-        depth = self._depth(k)
-        found = self._dress(
-            ranked_without(self, query, depth, unused, str(user), view) if unused else self.system.rank([query], depth),
-            0,
+        depth, asked = self._depth(k), one_request(self) if explain else self
+        ranked = (
+            ranked_without(asked, query, depth, unused, str(user), view)
+            if unused
+            else asked.system.rank([query], depth)
         )
-        return explained_items(self, query, found, str(user), unused, view) if explain else found
+        found = self._dress(ranked, 0)
+        return explained_items(asked, query, found, str(user), unused, view) if explain else found
 
     def explain(
         self, user: str | int, item: str | int, *, without: Iterable[str | int] = (), view: str | None = None
@@ -394,7 +396,7 @@ class Recommender:
 
     def _dress(self, rankings: Rankings, row: int) -> list[Recommendation]:
         return [
-            Recommendation(self.items.decode(item), score, self._titles[item])
+            Recommendation(self.items.decode(item), score, self._titles[item], degraded=rankings.why(row))
             for item, score in zip(rankings.items[row].tolist(), rankings.scores[row].tolist(), strict=True)
             if item != PADDING
         ]

@@ -44,14 +44,20 @@ class Rankings:
     """The best k items of each query, best first.
 
     items: (B, k) int32, `PADDING` behind the last candidate. scores: (B, k) float32, non-increasing in
-    each row, -inf at padding. Equal scores are ordered by item id.
+    each row, -inf at padding. Equal scores are ordered by item id. degraded: for each query why its re-ranker did not
+    answer, see `Served`, None where it did; empty where none was asked.
     """
 
     items: NDArray[np.int32]
     scores: NDArray[np.float32]
+    degraded: Sequence[str | None] = ()
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def why(self, row: int) -> str | None:
+        """Why one query was not re-ranked, None where it was, or where nothing re-ranks."""
+        return self.degraded[row] if self.degraded else None
 
 
 @runtime_checkable

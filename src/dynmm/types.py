@@ -69,7 +69,9 @@ class Events:
 class Recommendation:
     """One recommended item, with ids as the outside world writes them.
 
-    explained, rationale: where they were asked for, the parts of the score and why the item is recommended.
+    explained, rationale: where they were asked for, the parts of the score and why the item is recommended. degraded:
+    why the re-ranker did not answer (deadline, memory, model or not_finite), so that the order is that of the stages
+    below it; None where it did, or where there is none.
     """
 
     item: str
@@ -77,6 +79,7 @@ class Recommendation:
     title: str | None = None
     explained: Explained | None = None
     rationale: Rationale | None = None
+    degraded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ class Explained:
     the evidence term that can be told, strongest first. rest: what the evidence term holds beyond them. rank: 1 is
     best, 0 where the item is no candidate. as_of_offset: events in the log when this was computed. rest_raises: what
     of the rest raises the score, more than the rest where some of it lowers the score; None where nobody asked.
+    degraded: why the re-ranker did not answer, see `Recommendation`; then `rerank` is 0.
     """
 
     item: str
@@ -136,6 +140,7 @@ class Explained:
     rest: float
     as_of_offset: int
     rest_raises: float | None = None
+    degraded: str | None = None
 
 
 @dataclass(frozen=True)

@@ -127,3 +127,39 @@ def test_a_run_serves_without_a_language_model_that_it_does_not_use(
     again = Recommender.from_pretrained(tmp_path / "again")
     serve(again, "language")
     assert again.recommend(NAMES[0], 5) == expected
+
+
+def test_a_list_and_its_reasons_are_one_answer(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the clock does: what answers the first time and never again would contradict itself."""
+    recommender, reranking = served(run, deadline_ms=60_000.0, prefixes=0)
+    forward = vars(type(reranking.ranker))["forward"]
+    asked: list[int] = []
+
+    def once(self: Any, slates: Any, shelf: Any) -> Any:
+        asked.append(len(slates))
+        return forward(self, slates, shelf) * (1.0 if len(asked) == 1 else torch.nan)
+
+    monkeypatch.setattr(type(reranking.ranker), "forward", once)
+    found = recommender.recommend(NAMES[0], 5, explain=True)
+    assert asked == [1]
+    assert recommender.reranked["asked"] == 1
+    for place, one in enumerate(found, start=1):
+        assert one.explained is not None
+        assert (one.degraded, one.explained.degraded, one.explained.rank) == (None, None, place)
+        assert one.explained.score == pytest.approx(one.score, abs=1e-4)
+
+
+def test_each_answer_says_whether_it_was_re_ranked(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recommender, reranking = served(run, prefixes=0)
+    assert {one.degraded for one in recommender.recommend(NAMES[0], 5)} == {None}
+    with monkeypatch.context() as patched:
+        patched.setattr(type(reranking.ranker), "forward", lambda self, slates, shelf: slates.latent * torch.nan)
+        lost = recommender.recommend(NAMES[1], 5, explain=True)
+        many = recommender.recommend_many(NAMES[:2], 3).by_user
+        left_out = recommender.recommend(NAMES[1], 5, without=[recommender.history(NAMES[1])[-1]])
+    for one in lost:
+        assert one.explained is not None
+        assert (one.degraded, one.explained.degraded) == ("not_finite", "not_finite")
+        assert one.explained.contributions["rerank"] == 0
+    assert {one.degraded for one in (*left_out, *many[NAMES[0]])} == {"not_finite"}
+    assert {one.degraded for one in recommender.recommend(NAMES[0], 5)} == {None}, "the next answer is not marked"

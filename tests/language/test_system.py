@@ -32,7 +32,7 @@ class Counted:
 def _asked_by_threads(reranking: Reranking, slates: Slates) -> list[Tensor]:
     rows = [slates.take(slice(row, row + 1)) for row in range(len(slates))]
     with ThreadPoolExecutor(len(rows)) as threads:
-        return list(threads.map(lambda one: reranking.terms(one, SHELF), rows))
+        return list(threads.map(lambda one: reranking.terms(one, SHELF).values, rows))
 
 
 def test_threads_share_a_run_and_each_gets_its_own() -> None:
@@ -41,7 +41,7 @@ def test_threads_share_a_run_and_each_gets_its_own() -> None:
     reranking = Reranking("language", counted, 0.5, 5, batch_wait_ms=60_000.0)
     found = _asked_by_threads(reranking, asked)
     assert counted.rows == [BATCH_ROWS]
-    alone = Reranking("language", Counted(), 0.5, 5).terms(asked, SHELF)
+    alone = Reranking("language", Counted(), 0.5, 5).terms(asked, SHELF).values
     assert torch.equal(torch.cat(found), alone)
     assert reranking.refiner.served.read()["asked"] == BATCH_ROWS
 
@@ -51,7 +51,7 @@ def test_a_language_model_in_company_gives_what_it_gives_alone() -> None:
     asked, made = slate_samples.slates(BATCH_ROWS), ranker()
     together = Reranking("language", made, 1.0, 5, prefixes=4, batch_wait_ms=60_000.0)
     found = torch.cat(_asked_by_threads(together, asked))
-    alone = Reranking("language", made, 1.0, 5).terms(asked, SHELF)
+    alone = Reranking("language", made, 1.0, 5).terms(asked, SHELF).values
     assert float((found - alone).abs().max()) < 1e-5
     assert float(alone.abs().max()) > 0
 

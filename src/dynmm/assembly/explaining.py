@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -60,15 +61,16 @@ class Explainer:
 
     def rank_without(self, query: Query, k: int, without: Without) -> Rankings:
         """The best k items of one query as if some of its facts and history items were not there."""
-        return Rankings(*best(self.scores(query, without), k))
+        scores, reason = self._final(query, self._below(query, without), without)
+        return Rankings(*best(scores, k), degraded=[reason])
 
     def scores(self, query: Query, without: Without) -> torch.Tensor:
         """(1, I) by all stages as if some facts and history items were not there; -inf for what is no candidate."""
-        return self._final(query, self._below(query, without), without)
+        return self._final(query, self._below(query, without), without)[0]
 
     def _explained(self, query: Query, item: int, user: str | None, without: Without) -> Explained:
         below = self._below(query, without)
-        scores = self._final(query, below, without)[0]
+        (scores,), reason = self._final(query, below, without)
         rest = _less(query, without.sources)
         as_of = self.store.offset
         if self.rationale.view == "public":
@@ -95,6 +97,7 @@ class Explainer:
             rest=remainder,
             as_of_offset=as_of,
             rest_raises=raises,
+            degraded=reason,
         )
 
     def _below(self, query: Query, without: Without) -> torch.Tensor:
@@ -107,11 +110,11 @@ class Explainer:
                 scores[0, item] -= sum(part.amount for part in parts)
         return mask(scores, [query])
 
-    def _final(self, query: Query, below: torch.Tensor, without: Without) -> torch.Tensor:
-        """(1, I) with what re-ranking adds."""
+    def _final(self, query: Query, below: torch.Tensor, without: Without) -> tuple[torch.Tensor, str | None]:
+        """(1, I) with what re-ranking adds, and why it adds nothing where it was asked and did not answer."""
         chosen = self.whole.reranking
         if chosen is None:
-            return below
+            return below, None
         rest = _less(query, without.sources)
         return self.whole.below().refined(chosen, rest, below, self._hidden(rest, without))
 
@@ -172,6 +175,13 @@ def offset_of(recommender: Recommender) -> int | None:
     """Events in the log now; None for a published model, which has none."""
     books = whole_of(recommender).books
     return None if books is None else books.ledger.offset
+
+
+def one_request(recommender: Recommender) -> Recommender:
+    """The same for one request, in which the re-ranker is asked each question once. See `Whole.for_one_request`."""
+    twin = copy.copy(recommender)
+    twin.system = whole_of(recommender).for_one_request()
+    return twin
 
 
 def explained_items(

@@ -49,7 +49,7 @@ class Reranked:
     titles: Sequence[str]
     history: int
     facts: Mapping[str, Any] = field(default_factory=dict)
-    shelves: NewestShelf = field(init=False, default_factory=NewestShelf)
+    shelves: NewestShelf = field(default_factory=NewestShelf)
 
     def with_items(self, features: Sequence[Features], items: pl.DataFrame) -> Reranked:
         """The same with items behind the others. See `Joint.with_items`."""
@@ -64,6 +64,13 @@ class Reranked:
     def unhurried(self) -> Reranked:
         """The same re-rankers, waited for as long as they take, each question by itself, counting anew."""
         return replace(self, fitted=changed(self.fitted, _unhurried))
+
+    def for_one_request(self) -> Reranked:
+        """The same, whose ranking kind asks a question once. The others are left out: they do not answer requests."""
+        if self.chosen == NONE:
+            return self
+        kept = self.fitted[self.chosen]
+        return replace(self, fitted={self.chosen: replace(kept, reranking=kept.reranking.for_one_request())})
 
     def clear(self) -> None:
         """Forget what is kept of the users who were asked about last."""
@@ -113,8 +120,8 @@ class StagesBelow:
 
     def refined(
         self, reranking: Reranking, query: Query, scores: torch.Tensor, hidden: Mapping[int, list[Part]]
-    ) -> torch.Tensor:
-        """(1, I) scores of one query with what re-ranking adds to the best C of them.
+    ) -> tuple[torch.Tensor, str | None]:
+        """(1, I) scores of one query with what re-ranking adds to the best C of them; and why it adds nothing, if so.
 
         scores: (1, I) of latent and evidence, -inf where an item is no candidate. hidden: facts that are not read.
         """
@@ -122,8 +129,9 @@ class StagesBelow:
         added = reranking.terms(self._maker.of([query], found, [hidden]), self.shelf)
         refined = scores.clone()
         places = found.items[0] != PADDING
-        refined[0, torch.from_numpy(found.items[0][places].astype("int64"))] += added[0][torch.from_numpy(places)]
-        return refined
+        own = torch.from_numpy(found.items[0][places].astype("int64"))
+        refined[0, own] += added.values[0][torch.from_numpy(places)]
+        return refined, added.reasons[0]
 
 
 def titles_of(items: pl.DataFrame) -> list[str]:

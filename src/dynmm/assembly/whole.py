@@ -248,6 +248,12 @@ class Whole:
         twin.reranked = self.reranked and self.reranked.unhurried()
         return twin
 
+    def for_one_request(self) -> Whole:
+        """The same, whose re-ranker is asked each question once: a list and the reasons for it must agree."""
+        twin = copy.copy(self)
+        twin.reranked = self.reranked and self.reranked.for_one_request()
+        return twin
+
     def clear(self) -> None:
         """Forget what is kept of the users who were asked about last: vectors and prefixes, all in memory alone."""
         self.backbone.recent.clear()

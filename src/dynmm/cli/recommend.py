@@ -69,18 +69,18 @@ def recommend(
     if as_json:
         listed = [_as_json(one, recommender, scored=scored) for one in items]
         told: dict[str, Any] = {"user": user, "as_of_offset": offset_of(recommender)}
-        told |= {"degraded": _degraded(recommender), "without": list(without)}
+        told |= {"degraded": _degraded(items), "without": list(without)}
         print_json({**told, "items": listed})
         return
-    if (why := _degraded(recommender)) is not None:
+    if (why := _degraded(items)) is not None:
         note(f"the order is that of the stages below the re-ranker ({why})")
     for line in _lines(items, recommender, scored=scored):
         click.echo(line)
 
 
-def _degraded(recommender: Recommender) -> str | None:
+def _degraded(items: Sequence[Recommendation]) -> str | None:
     """Why the re-ranker did not answer, None where it did or where there is none."""
-    return next((why for why, count in recommender.reranked.items() if why != "asked" and count), None)
+    return next((one.degraded for one in items if one.degraded is not None), None)
 
 
 def _reads_exactly(recommender: Recommender, view: str | None) -> bool:

@@ -133,6 +133,34 @@ class Refiner:
             raise
 
 
+class Remembered:
+    """A refiner that asks the same question once: within one request, a list and the reasons for it must agree.
+
+    With a deadline a second asking may end otherwise than the first. Questions are the same where candidates, history
+    and facts are; the order of the candidates is that of scores that may differ in their last bits. For one thread.
+    """
+
+    def __init__(self, refiner: Refiner) -> None:
+        self.refiner = refiner
+        self._answers: dict[bytes, tuple[Tensor | None, Reason | None]] = {}
+
+    def __call__(self, slates: Slates, shelf: Shelf) -> Refined:
+        """What became of one question, (1, C), now or before. Raises as `Refiner` does."""
+        (own,) = slates.present[0].nonzero(as_tuple=True)
+        own = own[slates.items[0, own].argsort()]
+        asked = (slates.items[0, own], slates.history[0], slates.facts[0, own])
+        key = b"|".join(one.cpu().numpy().tobytes() for one in asked)
+        if key not in self._answers:
+            refined = self.refiner(slates, shelf)
+            self._answers[key] = (None if refined.raw is None else refined.raw[0, own], refined.reasons[0])
+        found, reason = self._answers[key]
+        if found is None:
+            return Refined(None, (reason,))
+        raw = torch.zeros(slates.items.shape, device=found.device)
+        raw[0, own] = found
+        return Refined(raw, (reason,))
+
+
 def _sound(raw: Tensor, slates: Slates) -> tuple[Tensor, list[Reason | None]]:
     """Rows with a score that is no finite number are emptied and named; padding is emptied."""
     present = slates.present

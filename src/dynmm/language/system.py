@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -19,7 +19,7 @@ from dynmm.interactions.dataset import Dataset
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import term
-from dynmm.language.serving import Refiner
+from dynmm.language.serving import Reason, Refiner, Remembered
 from dynmm.language.slates import Shelf, Slates
 from dynmm.system import PADDING, Query, Rankings
 from dynmm.types import Events
@@ -53,11 +53,20 @@ class Below(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Added:
+    """What re-ranking adds to B questions. values: (B, C). reasons: why one was not re-ranked, None where it was."""
+
+    values: Tensor
+    reasons: tuple[Reason | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Reranking:
     """A fitted re-ranker. kind: see `RerankSettings`. gamma: its weight. candidates: C, what it is asked about.
 
     deadline_ms, prefixes: see `LanguageSettings`; prefixes are states of users that are kept. server: address and name
-    of a vLLM server that reads the model in place of this process. batch_wait_ms: see `LanguageSettings`.
+    of a vLLM server that reads the model in place of this process. batch_wait_ms: see `LanguageSettings`. remembered:
+    within one request, what has been asked; see `for_one_request`.
     """
 
     kind: str
@@ -68,10 +77,17 @@ class Reranking:
     prefixes: int = 0
     server: tuple[str, str] | None = None
     batch_wait_ms: float | None = None
+    remembered: Remembered | None = None
+
+    def for_one_request(self) -> Reranking:
+        """The same with the same counts, which asks a question once. See `Remembered`."""
+        return replace(self, remembered=Remembered(self.refiner))
 
     @cached_property
     def refiner(self) -> Refiner:
         """Asks it in time and gives on nothing unsound; its `served` counts."""
+        if self.remembered is not None:
+            return self.remembered.refiner
         asked: Reranker = self.ranker
         if self.kind == "language" and self.server is not None:
             from dynmm.language.ranker import LanguageRanker
@@ -103,18 +119,21 @@ class Reranking:
             self._heads.clear()
 
     @torch.no_grad()
-    def terms(self, slates: Slates, shelf: Shelf) -> Tensor:
+    def terms(self, slates: Slates, shelf: Shelf) -> Added:
         """(B, C): what re-ranking adds to each score, never negative, each row the same whichever others come along.
 
         So what was looked at never falls behind what was not. Zeros where the re-ranker was too late or unsound.
         """
         # One by one: another number of rows could mean another kernel, and other bits.
-        rows = [slates.take(slice(row, row + 1)) for row in range(len(slates))]
-        return torch.cat([torch.zeros(0, slates.items.shape[1]), *(self._row(row, shelf) for row in rows)])
+        rows = [self._row(slates.take(slice(row, row + 1)), shelf) for row in range(len(slates))]
+        values = torch.cat([torch.zeros(0, slates.items.shape[1]), *(row.values for row in rows)])
+        return Added(values, tuple(reason for row in rows for reason in row.reasons))
 
-    def _row(self, slates: Slates, shelf: Shelf) -> Tensor:
-        raw = self.refiner(slates, shelf).raw
-        return torch.zeros_like(slates.latent) if raw is None else term(raw.float().cpu(), slates, self.gamma).values
+    def _row(self, slates: Slates, shelf: Shelf) -> Added:
+        refined = (self.remembered or self.refiner)(slates, shelf)
+        if refined.raw is None:
+            return Added(torch.zeros_like(slates.latent), refined.reasons)
+        return Added(term(refined.raw.float().cpu(), slates, self.gamma).values, refined.reasons)
 
 
 class RerankSystem:
@@ -155,15 +174,17 @@ def refined(below: Below, reranking: Reranking, queries: Sequence[Query], found:
     """A ranking of the stages below with its first C places in a better order, cut to k."""
     width = min(reranking.candidates, found.items.shape[1])
     items, scores = found.items.copy(), found.scores.copy()
+    reasons: list[Reason | None] = []
     for at in range(0, len(queries), _ROWS):
         rows = slice(at, at + _ROWS)
         top = Rankings(items[rows, :width], scores[rows, :width])
-        added = reranking.terms(below.slates(queries[rows], top), below.shelf).numpy()
-        worth = np.where(top.items == PADDING, -np.inf, top.scores + added).astype(np.float32)
+        added = reranking.terms(below.slates(queries[rows], top), below.shelf)
+        reasons += added.reasons
+        worth = np.where(top.items == PADDING, -np.inf, top.scores + added.values.numpy()).astype(np.float32)
         order = np.lexsort((top.items, -worth), axis=1)
         items[rows, :width] = np.take_along_axis(top.items, order, axis=1)
         scores[rows, :width] = np.take_along_axis(worth, order, axis=1)
-    return Rankings(items[:, :k], scores[:, :k])
+    return Rankings(items[:, :k], scores[:, :k], reasons)
 
 
 #: Queries whose slates are held at once.
