@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from dynmm import Dataset
-from dynmm.assembly import FitOptions, fit, known_features, with_features
+from dynmm.assembly import FitOptions, as_fitted, fit, known_features, of_kind, with_features
 from dynmm.catalogue.corruption import Condition
 from dynmm.config import Config
 from dynmm.evaluation import protocols
@@ -58,15 +58,20 @@ def main() -> None:
 
 
 def _systems(data: Dataset, row: Mapping[str, Any], seeds: Sequence[int], device: str) -> Iterator[System]:
-    """The row's system, once for each seed, made when its turn comes."""
+    """The row's system, once for each seed, made when its turn comes.
+
+    Where the row names a re-ranker, that one ranks: validation might prefer the stages below, and then rows that differ
+    in their re-ranker would be compared by what they have in common.
+    """
+    kind = row["config"].get("rerank", "auto")
     for seed in seeds:
         recommender = fit(data, row["config"], split="full", seed=seed, options=FitOptions(device)).recommender
-        if "condition" not in row:
-            yield recommender.system
-            continue
-        asked = row["condition"]
-        condition = Condition(asked["kind"], tuple(asked["modalities"]), asked.get("rate", 1.0))
-        yield with_features(recommender, condition.applied(known_features(recommender), seed))
+        whole = as_fitted(recommender)
+        if "condition" in row:
+            asked = row["condition"]
+            condition = Condition(asked["kind"], tuple(asked["modalities"]), asked.get("rate", 1.0))
+            whole = with_features(recommender, condition.applied(known_features(recommender), seed))
+        yield whole if kind in ("auto", "none") else of_kind(whole, kind)
 
 
 def _losses(outcome: Evaluation) -> list[dict[str, Any]]:

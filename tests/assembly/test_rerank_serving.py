@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -17,7 +19,7 @@ from dynmm import Recommender
 from dynmm.assembly import FitOptions, controls
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
-from dynmm.errors import MissingExtraError
+from dynmm.errors import MissingExtraError, UnsupportedByData
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.serving import Reason
 from dynmm.language.system import Reranking
@@ -163,3 +165,26 @@ def test_each_answer_says_whether_it_was_re_ranked(run: Path, monkeypatch: pytes
         assert one.explained.contributions["rerank"] == 0
     assert {one.degraded for one in (*left_out, *many[NAMES[0]])} == {"not_finite"}
     assert {one.degraded for one in recommender.recommend(NAMES[0], 5)} == {None}, "the next answer is not marked"
+
+
+def test_a_row_of_an_experiment_is_measured_with_the_kind_that_it_names(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where validation prefers the stages below, or the rows would all be those."""
+    spec = importlib.util.spec_from_file_location("experiment", Path("experiments/run.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    experiment = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(experiment)
+    recommender, _ = served(run)
+    query = recommender.query_of(NAMES[0])
+    ranked = recommender.system.rank([query], 9)
+    serve(recommender, NONE)
+    below = recommender.system.rank([query], 9)
+    monkeypatch.setattr(experiment, "fit", lambda *_, **__: SimpleNamespace(recommender=recommender))
+    for kind, expected in (("language", ranked), ("none", below)):
+        (system,) = experiment._systems(None, {"config": {"rerank": kind}}, [0], "cpu")
+        assert system.rank([query], 9).scores.tolist() == expected.scores.tolist()
+    assert ranked.scores.tolist() != below.scores.tolist()
+    with pytest.raises(UnsupportedByData, match="no re-ranker of the kind mlp was fitted"):
+        next(experiment._systems(None, {"config": {"rerank": "mlp"}}, [0], "cpu"))

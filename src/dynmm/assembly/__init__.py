@@ -21,7 +21,7 @@ from dynmm.assembly.intake import Learned, learn_events
 from dynmm.assembly.live import Live, roll_back
 from dynmm.assembly.loading import load
 from dynmm.assembly.logkeeping import close_live
-from dynmm.assembly.measured import Questions, as_fitted, controls, known_features, rungs, with_features
+from dynmm.assembly.measured import Questions, as_fitted, controls, known_features, of_kind, rungs, with_features
 from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.streamed import Frozen, alone, lower_rungs, with_adapter
 from dynmm.assembly.travel import Moved, Moves, moves_between
@@ -59,6 +59,7 @@ __all__ = [
     "lower_rungs",
     "moves_between",
     "need_log",
+    "of_kind",
     "offset_of",
     "one_request",
     "pick_device",

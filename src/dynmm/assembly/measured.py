@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dynmm.assembly.whole import Whole, whole_of
+from dynmm.assembly.whole import RUNGS, Whole, whole_of
 from dynmm.catalogue.features import Features
 from dynmm.errors import UnsupportedByData
 from dynmm.language.serving import Served
@@ -46,6 +46,20 @@ def with_features(recommender: Recommender, features: Sequence[Features]) -> Who
             "this run knows items by their interactions alone: there is no modality to drop or to corrupt"
         )
     return whole.with_features(features)
+
+
+def of_kind(whole: Whole, kind: str) -> System:
+    """The stages below with a kind of re-ranker on top, whether or not validation lets it rank.
+
+    For comparisons of kinds: where validation prefers the stages below, the whole is those. Raises UnsupportedByData
+    where the kind was not fitted.
+    """
+    if whole.reranking is not None and whole.reranking.kind == kind:
+        return whole
+    found = whole.controls().get(f"{RUNGS[3]}-{kind}")
+    if found is None:
+        raise UnsupportedByData(f"no re-ranker of the kind {kind} was fitted: take rerank={kind}, and enough users")
+    return found
 
 
 class Questions:
