@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from dynmm.config import Config
 from dynmm.language.serving import Reason
+from dynmm.language.table import TABLE
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "guides" / "language.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
@@ -55,3 +57,35 @@ def test_every_value_in_the_guide_is_accepted() -> None:
 def test_every_reason_to_fall_back_is_told() -> None:
     (line,) = (line for line in GUIDE.splitlines() if line.startswith("refined.degraded"))
     assert all(reason in line for reason in get_args(Reason))
+
+
+def test_what_the_kinds_learn_from_is_told_as_it_is() -> None:
+    config = Config()
+    asked = (
+        f"up to `reranking.epochs` passes ({config.reranking.epochs})",
+        f"at most `language.questions` ({config.language.questions:,})",
+        f"`language.drawn` candidates ({config.language.drawn})",
+        f"`language.epochs` ({config.language.epochs})",
+    )
+    assert [one for one in asked if one not in GUIDE] == []
+    assert {kind: entry.relative for kind, entry in TABLE.items()} == {
+        "language": False,
+        "mlp": True,
+        "transformer": True,
+    }
+    assert "the same inputs" not in GUIDE
+
+
+def test_figures_of_injections_are_those_of_the_file() -> None:
+    (told,) = json.loads(Path("benchmarks/results/injections.json").read_bytes())["data"].values()
+    listwise, branch, items = (*(told["candidates"][one] for one in ("listwise", "branch")), told["items"])
+    moved = listwise["others"]
+    for text in (
+        f"{told['texts']:,} injected titles and descriptions",
+        f"in `branch` no other candidate moved ({branch['others']['compared']:,} compared)",
+        f"{moved['moved']:,} of {moved['compared']:,} moved, by up to {moved['largest_shift']} ranks",
+        f"no other item moved ({items['others']['compared']:,} compared)",
+        f"{told['sentences']['accepted']} were the model's",
+    ):
+        assert text in GUIDE
+    assert branch["others"]["moved"] == items["others"]["moved"] == 0

@@ -107,7 +107,7 @@ class Whole:
         return rungs
 
     def controls(self) -> Mapping[str, System]:
-        """Re-rankers with the same inputs and candidates that were fitted but do not rank, by the names of tables."""
+        """Re-rankers over the same candidates that were fitted but do not rank, by the names of tables."""
         return {name: self._reranks(reranking, name) for name, reranking in self.beside().items()}
 
     def beside(self) -> Mapping[str, Reranking]:

@@ -1,4 +1,7 @@
-"""What is known of each candidate in numbers: the same inputs for every re-ranker.
+"""What is known of each candidate in numbers: the same facts for every re-ranker.
+
+The controls also read how a candidate compares with the others of its slate (``relative``), more than twice as many
+numbers; the language model does not, so that order cannot matter.
 
 B questions, C candidates, F facts, F' features.
 """

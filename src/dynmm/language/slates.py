@@ -17,7 +17,7 @@ NOBODY = -1
 
 @dataclass(frozen=True, eq=False)
 class Slates:
-    """B questions with C candidates each, the same inputs for every re-ranker.
+    """B questions with C candidates each, the same for every re-ranker.
 
     users: (B, D) float32 vectors of the stage of vectors. history: (B, L) int64 dense items, oldest first, padded on
     the left with `NOBODY`. items: (B, C) int64 dense candidates, best first by the stages below, padded on the right
