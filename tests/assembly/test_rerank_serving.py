@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from dynmm import Recommender
 from dynmm.assembly import FitOptions, controls
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
-from dynmm.errors import MissingExtraError, UnsupportedByData
+from dynmm.errors import MissingExtraError, ModelError, UnsupportedByData
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.serving import Reason
 from dynmm.language.system import Reranking
@@ -188,3 +189,24 @@ def test_a_row_of_an_experiment_is_measured_with_the_kind_that_it_names(
     assert ranked.scores.tolist() != below.scores.tolist()
     with pytest.raises(UnsupportedByData, match="no re-ranker of the kind mlp was fitted"):
         next(experiment._systems(None, {"config": {"rerank": "mlp"}}, [0], "cpu"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_model_that_would_read_otherwise_is_refused_by_the_name_of_its_file(run: Path, name: str) -> None:
+    """Its weights are the same: only the hashes of these files tell."""
+    recommender, _ = served(run)
+    path = Path(recommender.facts["config"]["language"]["model"]) / name
+    kept = path.read_bytes()
+    told = json.loads(kept)
+    if name == "config.json":
+        told["rms_norm_eps"] = 0.5
+    else:
+        words = list(told["model"]["vocab"].items())[-2:]
+        told["model"]["vocab"].update({words[0][0]: words[1][1], words[1][0]: words[0][1]})
+    try:
+        path.write_text(json.dumps(told))
+        with pytest.raises(ModelError, match=rf"{name} is not the file that the run was fitted with"):
+            served(run)
+    finally:
+        path.write_bytes(kept)
+    served(run)

@@ -42,12 +42,17 @@ CODE_VERSION = 2
 @dataclass(frozen=True, eq=False)
 class Frozen:
     """A language model as a run holds it. name: as configured. folder: of the compact one, which a run keeps a copy
-    of. facts: of its pretraining."""
+    of. facts: of its pretraining. files: sha256 of what decides how it reads, see `reading_files`."""
 
     name: str
     model: FrozenModel
     folder: Path | None
     facts: Mapping[str, Any]
+    files: Mapping[str, str]
+
+
+#: Finds a frozen model under its settings by its identity, its files and the seed of the fit. See `reopen_frozen`.
+Opener = Callable[[LanguageSettings, str, Mapping[str, str], int], Frozen]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,21 +135,36 @@ def open_frozen(
 
     Raises ModelError, MissingExtraError, and UnsupportedByData for a catalogue without a text.
     """
+    from dynmm.language.folders import reading_files
+
     if language.model != COMPACT:
-        return _drawn(_opened(language.model, language, device), language, None, {"name": language.model}, seed)
+        model = _opened(language.model, language, device)
+        return _drawn(model, language, None, {"name": language.model}, seed, reading_files(language.model))
     found = _compact(language, texts, seed, device, cache, on_progress)
     facts = {"name": COMPACT, **json.loads((found / "report.json").read_bytes())}
-    return _drawn(_opened(found / MODEL_DIR, language, device), language, found / MODEL_DIR, facts, seed)
+    model, files = _opened(found / MODEL_DIR, language, device), reading_files(found / MODEL_DIR)
+    return _drawn(model, language, found / MODEL_DIR, facts, seed, files)
 
 
 def reopen_frozen(
-    source: str | Path, language: LanguageSettings, identity: str, seed: int, device: torch.device
+    source: str | Path,
+    language: LanguageSettings,
+    identity: str,
+    files: Mapping[str, str],
+    seed: int,
+    device: torch.device,
 ) -> Frozen:
-    """The model that a re-ranker was trained with. source: its folder or name. Raises ModelError for another."""
+    """The model that a re-ranker was trained with. source: its folder or name. identity, files: of that model.
+
+    Raises ModelError for another, and where its configuration or its tokenizer is another, naming the file.
+    """
+    from dynmm.language.folders import check_reading_files
+
+    check_reading_files(source, files)
     folder = Path(source) if language.model == COMPACT else None
     pretrained = language.weights == "pretrained"
     model = _opened(source, language, device, identity if pretrained else None)
-    found = _drawn(model, language, folder, {"name": language.model}, seed)
+    found = _drawn(model, language, folder, {"name": language.model}, seed, files)
     if found.model.identity != identity:
         raise ModelError(
             f"{source} does not give the random weights that the re-ranker was trained with; put the model's files back"
@@ -159,13 +179,18 @@ def _opened(source: str | Path, language: LanguageSettings, device: torch.device
 
 
 def _drawn(
-    model: FrozenModel, language: LanguageSettings, folder: Path | None, facts: Mapping[str, Any], seed: int
+    model: FrozenModel,
+    language: LanguageSettings,
+    folder: Path | None,
+    facts: Mapping[str, Any],
+    seed: int,
+    files: Mapping[str, str],
 ) -> Frozen:
     if language.weights == "random":
         from dynmm.language.twin import random_twin
 
         model = random_twin(model, seed)  # type: ignore[arg-type]
-    return Frozen(language.model, model, folder, {**facts, "weights": language.weights})
+    return Frozen(language.model, model, folder, {**facts, "weights": language.weights}, files)
 
 
 def _compact(
@@ -216,12 +241,13 @@ def save_ranker(kept: Kept, folder: Path) -> None:
         "language": kept.language.model_dump(mode="json"),
         "seed": kept.seed,
         "identity": None if kept.frozen is None else kept.frozen.model.identity,
+        "files": None if kept.frozen is None else dict(kept.frozen.files),
     }
     write_json(folder / CARD_FILE, card)
 
 
-def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSettings, str, int], Frozen]) -> Kept:
-    """Read what `save_ranker` wrote. opened: finds a frozen model of an identity. Raises ArtefactError, ModelError."""
+def load_ranker(folder: Path, device: torch.device, opened: Opener) -> Kept:
+    """Read what `save_ranker` wrote. opened: finds the frozen model. Raises ArtefactError, ModelError."""
     try:
         card = json.loads((folder / CARD_FILE).read_bytes())
         settings, language = (
@@ -229,7 +255,9 @@ def load_ranker(folder: Path, device: torch.device, opened: Callable[[LanguageSe
             LanguageSettings.model_validate(card["language"]),
         )
         shape = (int(card["shape"][0]), int(card["shape"][1]))
-        frozen = None if card["identity"] is None else opened(language, card["identity"], int(card["seed"]))
+        frozen = None
+        if card["identity"] is not None:
+            frozen = opened(language, card["identity"], card["files"], int(card["seed"]))
         ranker = new_ranker(card["kind"], shape, settings, language, int(card["seed"]), frozen).to(device)
         ranker.load_state_dict(load_file(folder / WEIGHTS_FILE))
         ranker.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from dynmm.assembly.rankers import (
     MODEL_DIR,
     Frozen,
     Kept,
+    Opener,
     copy_model,
     load_ranker,
     reopen_frozen,
@@ -92,9 +93,9 @@ def _reader(folder: Path, backbone: Backbone, device: torch.device) -> VectorSpa
     return Backbone.load(folder / _BACKBONE, device) if (folder / _BACKBONE).is_dir() else None
 
 
-def _opener(folder: Path, device: torch.device) -> Callable[[LanguageSettings, str, int], Frozen]:
-    def found(language: LanguageSettings, identity: str, seed: int) -> Frozen:
+def _opener(folder: Path, device: torch.device) -> Opener:
+    def found(language: LanguageSettings, identity: str, files: Mapping[str, str], seed: int) -> Frozen:
         source = folder / MODEL_DIR if language.model == COMPACT else language.model
-        return reopen_frozen(source, language, identity, seed, device)
+        return reopen_frozen(source, language, identity, files, seed, device)
 
     return found

@@ -77,6 +77,7 @@ def save_voice(voice: Voice, folder: Path) -> None:
         copy_model(voice.frozen.folder, folder / MODEL_DIR)
     card: Mapping[str, Any] = {
         "identity": voice.frozen.model.identity,
+        "files": dict(voice.frozen.files),
         "language": voice.language.model_dump(mode="json"),
         "seed": voice.seed,
     }
@@ -88,8 +89,8 @@ def load_voice(folder: Path, device: torch.device) -> Voice:
     try:
         card = json.loads((folder / _CARD).read_bytes())
         language, seed = LanguageSettings.model_validate(card["language"]), int(card["seed"])
-        identity = str(card["identity"])
+        identity, files = str(card["identity"]), dict(card["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"the voice in {folder} cannot be read: {error}; copy the run again") from error
     source = folder / MODEL_DIR if language.model == COMPACT else language.model
-    return Voice(reopen_frozen(source, language, identity, seed, device), language, seed)
+    return Voice(reopen_frozen(source, language, identity, files, seed, device), language, seed)

