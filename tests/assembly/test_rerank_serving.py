@@ -210,3 +210,16 @@ def test_a_model_that_would_read_otherwise_is_refused_by_the_name_of_its_file(ru
     finally:
         path.write_bytes(kept)
     served(run)
+
+
+def test_a_fit_that_serves_otherwise_finds_what_was_trained(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recommender, _ = served(run)
+    named = ("model", "epochs", "precision", "questions")
+    language = {name: recommender.facts["config"]["language"][name] for name in named}
+    trained: list[str] = []
+    monkeypatch.setattr("dynmm.assembly.reranking._trained", lambda kind, *_: trained.append(kind))
+    changed = walk_config(rerank="language", language={**language, "deadline_ms": 77.0, "cache_prefixes": 3})
+    cache = run.parent.parent / "cache0"
+    again = Recommender.fit(world(), changed, split="full", seed=1, options=FitOptions("cpu", cache=cache))
+    reranking = serve(again, "language").fitted["language"].reranking
+    assert (trained, reranking.deadline_ms, reranking.prefixes) == ([], 77.0, 3)

@@ -246,13 +246,16 @@ def save_ranker(kept: Kept, folder: Path) -> None:
     write_json(folder / CARD_FILE, card)
 
 
-def load_ranker(folder: Path, device: torch.device, opened: Opener) -> Kept:
-    """Read what `save_ranker` wrote. opened: finds the frozen model. Raises ArtefactError, ModelError."""
+def load_ranker(folder: Path, device: torch.device, opened: Opener, serving: LanguageSettings | None = None) -> Kept:
+    """Read what `save_ranker` wrote. opened: finds the frozen model. serving: settings to serve under, None as saved.
+
+    Raises ArtefactError, ModelError.
+    """
     try:
         card = json.loads((folder / CARD_FILE).read_bytes())
         settings, language = (
             RerankSettings.model_validate(card["rerank"]),
-            LanguageSettings.model_validate(card["language"]),
+            serving or LanguageSettings.model_validate(card["language"]),
         )
         shape = (int(card["shape"][0]), int(card["shape"][1]))
         frozen = None

@@ -163,7 +163,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
             logger.warning("no language model re-ranks: %s", error)
             return None
     how.stage(f"re-ranker: {kind}")
-    chain = [how.settings, how.config.evidence, *([how.language] if kind == "language" else [])]
+    chain = [how.settings, how.config.evidence, *([how.language.taught()] if kind == "language" else [])]
     reads = "" if frozen is None else f"{frozen.model.identity}/{json.dumps(dict(frozen.files), sort_keys=True)}"
     if frozen is not None and how.language.wording:
         if not frozen.model.caches:
@@ -197,7 +197,8 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
     facts = json.loads((found / "facts.json").read_bytes())
     if frozen is not None:
         facts["model"] = dict(frozen.facts)
-    return load_ranker(found, how.device, lambda *_: _there(frozen)), facts
+    # What was trained under another deadline or for a server elsewhere is the same: it serves as configured now.
+    return load_ranker(found, how.device, lambda *_: _there(frozen), how.language), facts
 
 
 def _worded(objective: Any, ranker: nn.Module, training: Questions, shelf: Shelf, asked: _Asked) -> tuple[Any, int]:

@@ -22,6 +22,7 @@ from dynmm.language.remote_protocol import (
     text_of,
     writing_request,
 )
+from dynmm.language.settings import is_address
 
 #: No answer that is asked for here comes near to so many bytes.
 _MOST_BYTES = 64 * 2**20
@@ -44,9 +45,9 @@ class VllmServer:
 
         Raises ConfigError for an address that is not of http or https.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_address(url):
             raise ConfigError(f"{url!r} is no address of a server: write it as http://127.0.0.1:8000")
+        parts = urlsplit(url)
         self.url, self.model = url.rstrip("/"), model
         self._parts, self._key, self._timeout, self._at_once = parts, key, timeout_s, at_once
 

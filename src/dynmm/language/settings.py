@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dynmm.configuration import Settings
 
@@ -14,6 +15,19 @@ RerankChoice = Literal["auto", "language", "mlp", "transformer", "none"]
 
 #: (history items, evidence tokens) by preset: about 128, 256 and 384 tokens with 20 candidates of two tokens each.
 PRESETS: dict[str, tuple[int, int]] = {"short": (20, 8), "medium": (50, 16), "long": (80, 32)}
+
+
+#: Keys of `LanguageSettings` that change nothing of what is trained.
+_SERVING = ("served_as", "deadline_ms", "cache_prefixes", "batch_wait_ms", "writes")
+
+
+def is_address(url: str) -> bool:
+    """Whether a text names a server by http or https and a host, and a port that is one where it names any."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 class RerankSettings(Settings):
@@ -127,6 +141,21 @@ class LanguageSettings(Settings):
     deadline_ms: float | None = Field(
         None, gt=0, description="Longest wait for the re-ranker; behind it the score stands as it is, and says so."
     )
+
+    def taught(self) -> LanguageSettings:
+        """The same without what serving alone reads, for the keys of what was trained.
+
+        Of the server only whether there is one is left: its read-out is trained, its address is not.
+        """
+        told = {name: type(self).model_fields[name].default for name in _SERVING}
+        return self.model_copy(update=told | {"server": None if self.server is None else "a server"})
+
+    @field_validator("server")
+    @classmethod
+    def _an_address(cls, server: str | None) -> str | None:
+        if server is not None and not is_address(server):
+            raise ValueError(f"{server!r} is no address of a server: write it as http://127.0.0.1:8000")
+        return server
 
     @model_validator(mode="after")
     def _a_server_batches_by_itself(self) -> LanguageSettings:
