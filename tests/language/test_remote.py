@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from dynmm.language.answering import AnswerReadOut, answer_token
 from dynmm.language.causal import CausalModel
 from dynmm.language.layout import Layout
 from dynmm.language.ranker import LanguageRanker
-from dynmm.language.remote import VllmServer
+from dynmm.language.remote import PAUSES_S, VllmServer
 from dynmm.language.remote_protocol import Form, packed, scores_of
 from dynmm.language.remote_ranker import RemoteRanker
 from dynmm.language.serving import Refiner
@@ -142,7 +143,7 @@ def test_a_server_that_is_down_late_or_of_another_model(stand_in: StandIn) -> No
 def test_the_key_is_sent_and_its_lack_named() -> None:
     with serving(causal(), key="secret") as server:
         VllmServer(server.url, "tiny", key="secret").check()
-        with pytest.raises(ModelError, match=r"401.*pass the key") as refused:
+        with pytest.raises(ModelError, match=r"401.*DYNMM_SERVER_KEY") as refused:
             VllmServer(server.url, "tiny", key="wrong").check()
         assert "wrong" not in str(refused.value)
 
@@ -277,3 +278,49 @@ def test_a_slow_server_meets_the_deadline(stand_in: StandIn) -> None:
     assert refiner(slate_samples.slates(1, 4), slate_samples.shelf()).degraded == "deadline"
     stand_in.hold.set()
     refiner.close()
+
+
+def test_a_silent_server_is_left_alone_for_longer_each_time(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or every request would wait for it anew."""
+    now = [100.0]
+    monkeypatch.setattr("dynmm.language.remote.time", SimpleNamespace(monotonic=lambda: now[0]))
+    server, exchanged = VllmServer(stand_in.url, "tiny"), list[str]()
+
+    def silent(method: str, path: str, body: object) -> tuple[int, bytes]:
+        exchanged.append(path)
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server, "_exchange", silent)
+        for at, asked in ((100.0, 1), (104.9, 1), (105.1, 2), (115.0, 2), (115.2, 3)):
+            now[0] = at
+            with pytest.raises(ModelError, match="did not answer within 30 s"):
+                server.check()
+            assert len(exchanged) == asked, at
+    now[0] = 1_000.0
+    server.check()
+    assert server._pause == PAUSES_S[0], "what answers is trusted again"
+
+
+def test_the_key_comes_from_the_environment(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in.key = "secret"
+    with pytest.raises(ModelError, match="in the environment variable DYNMM_SERVER_KEY"):
+        VllmServer(stand_in.url, "tiny").check()
+    monkeypatch.setenv("DYNMM_SERVER_KEY", "secret")
+    VllmServer(stand_in.url, "tiny").check()
+
+
+def test_a_server_that_changes_its_model_is_noticed_while_it_serves(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, shelf = slate_samples.slates(1, 4), slate_samples.shelf()
+    served = RemoteRanker(ranker(causal()), VllmServer(stand_in.url, "tiny")).checked()
+    first = served(questions, shelf)
+    looked = len(stand_in.requests)
+    assert torch.equal(served(questions, shelf), first)
+    assert len(stand_in.requests) == looked + 1, "one look is enough for a while"
+    stand_in.model = causal("qwen2")
+    monkeypatch.setattr("dynmm.language.remote_ranker.time", SimpleNamespace(monotonic=lambda: float("inf")))
+    for _ in range(2):
+        with pytest.raises(ModelError, match="not the same model"):
+            served(questions, shelf)

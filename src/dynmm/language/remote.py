@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +26,13 @@ from dynmm.language.remote_protocol import (
 )
 from dynmm.language.settings import is_address
 
+#: Holds the key of a server that was started with ``--api-key``, so that it stands in no configuration and in no run.
+KEY_VARIABLE = "DYNMM_SERVER_KEY"
+
+#: How long a server that did not answer in time is left alone: at first, and at most; twice as long each time. Else
+#: every request would wait for it anew.
+PAUSES_S = (5.0, 120.0)
+
 #: No answer that is asked for here comes near to so many bytes.
 _MOST_BYTES = 64 * 2**20
 
@@ -41,7 +50,8 @@ class VllmServer:
         self, url: str, model: str, *, key: str | None = None, timeout_s: float = 30.0, at_once: int = 64
     ) -> None:
         """url: of the server, e.g. ``http://127.0.0.1:8000``. model: the name under which it serves. key: where it was
-        started with ``--api-key``. timeout_s: for each step of a call. at_once: most prompts in one call.
+        started with ``--api-key``; None takes that of the environment variable `KEY_VARIABLE`, if there is one.
+        timeout_s: for each step of a call. at_once: most prompts in one call.
 
         Raises ConfigError for an address that is not of http or https.
         """
@@ -49,7 +59,10 @@ class VllmServer:
             raise ConfigError(f"{url!r} is no address of a server: write it as http://127.0.0.1:8000")
         parts = urlsplit(url)
         self.url, self.model = url.rstrip("/"), model
-        self._parts, self._key, self._timeout, self._at_once = parts, key, timeout_s, at_once
+        self._parts, self._timeout, self._at_once = parts, timeout_s, at_once
+        self._key = key if key is not None else os.environ.get(KEY_VARIABLE) or None
+        #: When it may be asked again, in seconds of the monotonic clock, and how long it is left alone after that.
+        self._again, self._pause = 0.0, PAUSES_S[0]
 
     def check(self) -> None:
         """Raise ModelError where the server does not answer, or serves other models."""
@@ -74,15 +87,21 @@ class VllmServer:
         return text_of(self._call("POST", "/v1/completions", request))
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        silent = f"the vLLM server at {self.url} did not answer within {self._timeout:g} s"
+        if time.monotonic() < self._again:
+            raise ModelError(f"{silent}, and is left alone for a while; look into its log")
         try:
             status, content = self._exchange(method, path, body)
         except TimeoutError as error:
-            raise ModelError(f"the vLLM server at {self.url} did not answer within {self._timeout:g} s") from error
+            self._again = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, PAUSES_S[1])
+            raise ModelError(silent) from error
         except (OSError, http.client.HTTPException) as error:
             raise ModelError(
                 f"no vLLM server answers at {self.url} ({type(error).__name__}: {error}); start it as "
                 f"vllm serve {self.model} --enable-prompt-embeds"
             ) from error
+        self._pause = PAUSES_S[0]
         answered = _parsed(content)
         if status != 200:
             raise ModelError(self._refusal(status, error_in(answered)))
@@ -116,7 +135,7 @@ class VllmServer:
     def _refusal(self, status: int, said: str) -> str:
         what = f"the vLLM server at {self.url} refused with {status}" + (f": {said}" if said else "")
         if status in (401, 403):
-            return f"{what}; pass the key that it was started with"
+            return f"{what}; give the key that it was started with in the environment variable {KEY_VARIABLE}"
         if status == 404:
             return f"{what}; is {self.model} the name that it serves under?"
         if 400 <= status < 500:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import torch
 from torch import Tensor
 
@@ -13,6 +16,12 @@ from dynmm.language.slates import Shelf, Slates
 
 #: Largest difference of a log-probability that another precision or other kernels explain.
 TOLERANCE = 0.25
+
+#: Seconds after which a server is looked at again: another model may stand behind the same name at any time.
+LOOK_EVERY_S = 300.0
+
+#: Candidates that are read in process for that.
+_LOOKED_AT = 2
 
 
 class RemoteRanker:
@@ -58,6 +67,10 @@ class RemoteRanker:
                 "log-probability: they are not the same model"
             )
 
+    def checked(self) -> Checked:
+        """The same, which looks now and then whether the server still serves this model."""
+        return Checked(self)
+
     def _prompts(self, slates: Slates, shelf: Shelf) -> list[Tensor]:
         """The prompt (N, T) of each candidate that is there, row by row."""
         candidates = slates.items.shape[1]
@@ -72,3 +85,19 @@ class RemoteRanker:
             before = head.tokens[row][head.real[row]]
             prompts.append(torch.cat([before, blocks[row, column][real[row, column]].to(before.dtype)]))
         return prompts
+
+
+class Checked:
+    """A `RemoteRanker` that checks the server before the first question, and again every `LOOK_EVERY_S` seconds."""
+
+    def __init__(self, remote: RemoteRanker) -> None:
+        self._remote, self._lock, self._due = remote, threading.Lock(), 0.0
+
+    def __call__(self, slates: Slates, shelf: Shelf) -> Tensor:
+        """(B, C) float32 raw scores, 0 at padding. Raises ModelError where the server fails or serves another model."""
+        with self._lock:
+            if time.monotonic() >= self._due and len(slates):
+                columns = torch.arange(min(_LOOKED_AT, slates.items.shape[1]), device=slates.items.device)
+                self._remote.check(slates.take(slice(0, 1)).places(columns[None]), shelf)
+                self._due = time.monotonic() + LOOK_EVERY_S
+        return self._remote(slates, shelf)

@@ -135,7 +135,8 @@ class LanguageSettings(Settings):
     server: str | None = Field(
         None,
         description="Address of a vLLM server that serves this very model, e.g. http://127.0.0.1:8000: it ranks and "
-        "words in place of this process; null: in process. Takes a causal model and the layout branch.",
+        "words in place of this process; null: in process. Takes a causal model and the layout branch. Its key, if it "
+        "wants one, stands in the environment variable DYNMM_SERVER_KEY.",
     )
     served_as: str = Field("model", description="The name under which the server serves it.")
     deadline_ms: float | None = Field(

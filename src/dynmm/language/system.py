@@ -95,7 +95,7 @@ class Reranking:
             from dynmm.language.remote_ranker import RemoteRanker
 
             assert isinstance(self.ranker, LanguageRanker)
-            asked = RemoteRanker(self.ranker, VllmServer(*self.server))
+            asked = RemoteRanker(self.ranker, VllmServer(*self.server)).checked()
         elif self.kind == "language" and self.prefixes:
             asked = self._heads
         if self.kind != "language" or self.batch_wait_ms is None:
