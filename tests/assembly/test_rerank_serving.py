@@ -34,12 +34,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on a disk in which a tiny language model was trained."""
     folder = tiny_folder("llama", tmp_path_factory.mktemp("model"))
     language = {"model": str(folder), "epochs": 1, "precision": "float32", "questions": 40}
-    options = FitOptions("cpu", cache=tmp_path_factory.mktemp("cache"))
+    runs = tmp_path_factory.mktemp("runs")
+    options = FitOptions("cpu", cache=runs / "cache")
     config = walk_config(rerank="language", language=language)
     made = Recommender.fit(world(), config, split="full", seed=1, options=options)
-    run = tmp_path_factory.mktemp("runs") / "run"
-    made.save_pretrained(run)
-    return run
+    made.save_pretrained(runs / "run")
+    return runs / "run"
 
 
 def served(run: Path, **changes: Any) -> tuple[Recommender, Reranking]:
@@ -219,7 +219,7 @@ def test_a_fit_that_serves_otherwise_finds_what_was_trained(run: Path, monkeypat
     trained: list[str] = []
     monkeypatch.setattr("dynmm.assembly.reranking._trained", lambda kind, *_: trained.append(kind))
     changed = walk_config(rerank="language", language={**language, "deadline_ms": 77.0, "cache_prefixes": 3})
-    cache = run.parent.parent / "cache0"
-    again = Recommender.fit(world(), changed, split="full", seed=1, options=FitOptions("cpu", cache=cache))
+    options = FitOptions("cpu", cache=run.parent / "cache")
+    again = Recommender.fit(world(), changed, split="full", seed=1, options=options)
     reranking = serve(again, "language").fitted["language"].reranking
     assert (trained, reranking.deadline_ms, reranking.prefixes) == ([], 77.0, 3)
