@@ -138,11 +138,12 @@ def open_frozen(
     from dynmm.language.folders import reading_files
 
     if language.model != COMPACT:
-        model = _opened(language.model, language, device)
+        model = _opened(language.model, language, device, recompute=language.recompute)
         return _drawn(model, language, None, {"name": language.model}, seed, reading_files(language.model))
     found = _compact(language, texts, seed, device, cache, on_progress)
     facts = {"name": COMPACT, **json.loads((found / "report.json").read_bytes())}
-    model, files = _opened(found / MODEL_DIR, language, device), reading_files(found / MODEL_DIR)
+    model = _opened(found / MODEL_DIR, language, device, recompute=language.recompute)
+    files = reading_files(found / MODEL_DIR)
     return _drawn(model, language, found / MODEL_DIR, facts, seed, files)
 
 
@@ -172,10 +173,19 @@ def reopen_frozen(
     return found
 
 
-def _opened(source: str | Path, language: LanguageSettings, device: torch.device, expected: str | None = None) -> Any:
+def _opened(
+    source: str | Path,
+    language: LanguageSettings,
+    device: torch.device,
+    expected: str | None = None,
+    *,
+    recompute: bool = False,
+) -> Any:
     from dynmm.language.loading import open_model
 
-    return open_model(source, device=str(device), precision=language.precision, expected=expected)
+    return open_model(
+        source, device=str(device), precision=language.precision, expected=expected, checkpointing=recompute
+    )
 
 
 def _drawn(
@@ -189,7 +199,7 @@ def _drawn(
     if language.weights == "random":
         from dynmm.language.twin import random_twin
 
-        model = random_twin(model, seed)  # type: ignore[arg-type]
+        model = random_twin(model, seed, checkpointing=language.recompute)  # type: ignore[arg-type]
     return Frozen(language.model, model, folder, {**facts, "weights": language.weights}, files)
 
 

@@ -94,6 +94,11 @@ class LanguageSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Of the frozen model; auto is bfloat16 where the device computes in it."
     )
+    recompute: bool = Field(
+        False,
+        description="Whether training computes the states within each layer of the model again in the backward pass "
+        "instead of keeping them: less memory, a third more time.",
+    )
     epochs: int = Field(3, ge=1, description="Passes over the training questions.")
     questions: int = Field(
         2_000,
