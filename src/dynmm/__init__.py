@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from dynmm import errors as errors
     from dynmm.config import Config
     from dynmm.interactions.dataset import Dataset, DatasetInfo
-    from dynmm.recommender import Recommendations, Recommender
+    from dynmm.recommendations import Recommendations
+    from dynmm.recommender import Recommender
     from dynmm.system import Query, Rankings, System
     from dynmm.types import Claim, Events, Evidence, Explanation, Rationale, Recommendation, SimilarItem, UserHistory
 
@@ -28,7 +29,7 @@ _HOMES = {
     "Rankings": "dynmm.system",
     "Rationale": "dynmm.types",
     "Recommendation": "dynmm.types",
-    "Recommendations": "dynmm.recommender",
+    "Recommendations": "dynmm.recommendations",
     "Recommender": "dynmm.recommender",
     "SimilarItem": "dynmm.types",
     "System": "dynmm.system",

@@ -14,9 +14,10 @@ import polars as pl
 
 from dynmm.errors import ConfigError
 from dynmm.interactions.dataset import Dataset
-from dynmm.interactions.fields import ITEM, TITLE, USER
+from dynmm.interactions.fields import ITEM, TITLE
 from dynmm.interactions.histories import Histories
 from dynmm.interactions.vocabulary import OpenVocabulary
+from dynmm.recommendations import Recommendations
 from dynmm.system import PADDING, Query, Rankings, System
 from dynmm.types import (
     NO_TIME,
@@ -37,23 +38,6 @@ if TYPE_CHECKING:
     from dynmm.config import Config
     from dynmm.interactions.splits import Split
     from dynmm.rationale.verification import Verification
-
-
-@dataclass(frozen=True)
-class Recommendations:
-    """Ranked items of several users, best first."""
-
-    by_user: dict[str, list[Recommendation]]
-
-    def to_frame(self) -> pl.DataFrame:
-        """Columns user_id, rank (1 first), item_id, score, title."""
-        rows = [
-            (user, rank, one.item, one.score, one.title)
-            for user, items in self.by_user.items()
-            for rank, one in enumerate(items, start=1)
-        ]
-        schema = {USER: pl.String, "rank": pl.Int32, ITEM: pl.String, "score": pl.Float32, TITLE: pl.String}
-        return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 @dataclass(repr=False, eq=False)

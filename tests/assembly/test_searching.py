@@ -84,7 +84,9 @@ class _Latent:
         return torch.zeros(len(histories), 4)
 
     def rank(self, _: object, queries: Sequence[Query], k: int) -> Rankings:
-        return Rankings(np.tile(np.arange(k, dtype=np.int32), (len(queries), 1)), np.zeros((len(queries), k)))
+        return Rankings(
+            np.tile(np.arange(k, dtype=np.int32), (len(queries), 1)), np.zeros((len(queries), k), np.float32)
+        )
 
 
 class _Facts:

@@ -79,7 +79,7 @@ def test_the_public_names_no_fact_that_it_may_not_be_told(run: Path) -> None:
     """The same words whether one person stands behind it or nobody, and whichever command is asked."""
     recommender = Recommender.from_pretrained(run)
     store, source = store_of(recommender), recommender.history("u3")[-1]
-    people = {}
+    people: dict[int, str] = {}
     for item in recommender.items.ids:
         fact = store.fact(FactId("together", item, (source,)), store.offset, "u3")
         people.setdefault(0 if fact is None else fact["users"], item)
