@@ -272,6 +272,27 @@ def test_one_user_cannot_flood_a_window() -> None:
     assert adapter.counted == 50
 
 
+def _taught(adapter: OnlineAdapter) -> int:
+    return adapter.learned + sum(len(one) for one in (*adapter._waiting, *adapter._gathered))
+
+
+def test_a_flood_that_ends_batches_has_no_more_say_in_its_window() -> None:
+    adapter = _adapter(user_events=4, batch=10)
+    driver = Driver(adapter).feed([(0, 7, n) for n in range(200)])
+    assert len(adapter.boundaries) == 19
+    assert _taught(adapter) == 4
+    driver.feed([(0, 7, _HOUR + n) for n in range(200)])
+    assert _taught(adapter) == 8
+
+
+def test_a_late_event_at_the_end_of_a_batch_moves_no_window_back() -> None:
+    adapter = _adapter(batch=10)
+    events = [(n % 12, n % 3, 100 * _HOUR + n) for n in range(30)]
+    events[10] = (1, 1, 5 * _HOUR)
+    Driver(adapter).feed(events)
+    assert adapter.boundaries == [10, 20]
+
+
 def test_a_share_is_drawn_by_place_and_seed() -> None:
     some, same = _adapter(share=0.3, user_events=10_000), _adapter(share=0.3, user_events=10_000)
     wanted = [some.wants(position, 0) for position in range(2_000)]

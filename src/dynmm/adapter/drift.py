@@ -24,10 +24,11 @@ class Drift:
         if watch:
             self._detector = _detector()
 
-    @property
-    def watches(self) -> bool:
-        """Whether changes are looked for."""
-        return self._detector is not None
+    def copy(self) -> Drift:
+        """One that goes on from here by itself."""
+        twin = Drift(watch=self._detector is not None)
+        twin.restore(self.state())
+        return twin
 
     def add(self, loss: float) -> bool:
         """The mean loss of a window; True where it has changed from what it was."""

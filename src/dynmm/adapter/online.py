@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from dynmm.adapter.drift import Drift
 from dynmm.adapter.guard import Guard
 from dynmm.adapter.learning import Rule, Weights, gained, losses, scores, shifts, step
 from dynmm.adapter.lessons import Asked, Lesson, Reservoir, slate
@@ -30,6 +29,7 @@ from dynmm.adapter.model import Shape
 from dynmm.adapter.settings import AdapterSettings
 from dynmm.adapter.space import MovedSpace
 from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, principal, user_activity, user_features
+from dynmm.adapter.windows import Windows
 from dynmm.protocols import VectorSpace
 from dynmm.randomness import derive_seed, generator, uniform
 from dynmm.training.scales import FACTORS
@@ -59,7 +59,7 @@ class OnlineAdapter:
     ) -> None:
         """collaborative: (I, D) what is known of items from interactions, guessed for those without. window_ms: of a
         window as configured; None where the events have no time."""
-        self.settings, self._seed, self._window_ms = settings, seed, window_ms
+        self.settings, self._seed = settings, seed
         paper = settings.variant == "paper"
         width = base.width
         self._projection = principal(base.item_vectors.cpu(), settings.dims)
@@ -70,7 +70,7 @@ class OnlineAdapter:
         self.summaries = ItemSummaries(len(base.item_vectors), self._projection.shape[1], settings.half_life)
         self.reservoir = Reservoir(settings.replay)
         self.guard = Guard(settings.guard_events)
-        self.drift = Drift(watch=settings.drift and not paper)
+        self.windows = Windows(settings, window_ms, watch=settings.drift and not paper)
         self.trial = MovedSpace(base, *self._known(base, collaborative), self._shape, settings)
         #: Weights by version, the newest few. Version 0 is the base as it is.
         self.kept: dict[int, Tensor] = {}
@@ -86,9 +86,6 @@ class OnlineAdapter:
         #: Of the window that is open; and of earlier ones, which tested what served, but have taught nothing yet.
         self._waiting: list[Lesson] = []
         self._gathered: list[Lesson] = []
-        self._by_user: dict[int, int] = {}
-        self._window: int | None = None
-        self._since = 0
         if paper:
             self._serve(1, start)
 
@@ -97,9 +94,8 @@ class OnlineAdapter:
         twin = copy.copy(self)
         twin.weights, twin.kept, twin.boundaries = self.weights.copy(), dict(self.kept), list(self.boundaries)
         twin.reservoir, twin.guard = copy.deepcopy(self.reservoir), copy.deepcopy(self.guard)
-        twin.drift = Drift(watch=self.drift.watches)
-        twin.drift.restore(self.drift.state())
-        twin._waiting, twin._gathered, twin._by_user = [*self._waiting], [*self._gathered], {**self._by_user}
+        twin.windows = self.windows.copy()
+        twin._waiting, twin._gathered = [*self._waiting], [*self._gathered]
         twin._meetings, twin._tried = list(self._meetings), self._tried.copy()
         twin.summaries = copy.deepcopy(self.summaries)
         twin._widen(base, collaborative)
@@ -133,15 +129,11 @@ class OnlineAdapter:
 
         moment: ms UTC. ahead: events before it that are not counted yet.
         """
-        if self._since + ahead >= self.settings.batch:
-            return True
-        if self._window_ms is None or moment is None or self._window is None:
-            return False
-        return moment >= self._window + self.drift.length(self._window_ms)
+        return self.windows.due(moment, ahead)
 
     def wants(self, position: int, user: int) -> bool:
         """Whether the event at this place of the stream is to be observed."""
-        if self._by_user.get(user, 0) >= self.settings.user_events:
+        if not self.windows.room_for(user):
             return False
         share = self.settings.share
         return share >= 1.0 or uniform(self._share_seed, position) < share
@@ -181,7 +173,7 @@ class OnlineAdapter:
             standing=torch.from_numpy(standing.astype(np.float32))[None],
         )
         self._waiting.append(lesson)
-        self._by_user[user] = self._by_user.get(user, 0) + 1
+        self.windows.observe(user)
         if settings.variant != "paper":
             self._meetings.append((item, context))
 
@@ -191,11 +183,9 @@ class OnlineAdapter:
             self.summaries.meet(item, context)
         self._meetings = []
         self.summaries.advance(items)
-        self._since += len(items)
+        self.windows.count(len(items), moment)
         if moment is not None:
             self.trial.now = max(moment, self.trial.now or moment)
-            if self._window is None and self._window_ms is not None:
-                self._window = moment // self._window_ms * self._window_ms
 
     def boundary(self, moment: int | None) -> None:
         """A window has ended: prove the candidate on it, serve what has proved itself, and learn if enough is gathered.
@@ -203,11 +193,9 @@ class OnlineAdapter:
         moment: of the event that begins the next window, ms UTC.
         """
         self.boundaries.append(self.counted)
-        lessons, self._waiting, self._by_user, self._since = self._waiting, [], {}, 0
+        lessons, self._waiting = self._waiting, []
         tested = self.candidate
-        if moment is not None and self._window_ms is not None:
-            length = self.drift.length(self._window_ms)
-            self._window = moment // length * length
+        self.windows.end(moment)
         if lessons:
             window = Lesson.joined(lessons)
             self._prove(window)
@@ -241,7 +229,7 @@ class OnlineAdapter:
             base = scores(*still, window, vectors)
             reached = [float(losses(base, window, factor).sum()) for factor in FACTORS]
             self._tried = _FACTOR_MEMORY * self._tried + np.asarray(reached)
-            self.drift.add(float(losses(base, window, self.factor).mean()))
+            self.windows.drift.add(float(losses(base, window, self.factor).mean()))
             if not self.candidate:
                 return
             own = scores(*shifts(self._shape, self.kept[self.candidate], window, self._read(window)), window, vectors)
@@ -353,11 +341,8 @@ class OnlineAdapter:
             "refused": self.refused,
             "met": self.reservoir.met,
             "guard": self.guard.state(),
-            "drift": self.drift.state(),
-            "window": self._window,
-            "since": self._since,
             "now": self.trial.now,
-            "by_user": sorted(self._by_user.items()),
+            "windows": self.windows.state(),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]], card: Mapping[str, Any]) -> None:
@@ -381,9 +366,7 @@ class OnlineAdapter:
         self.version, self.candidate = int(card["version"]), int(card["candidate"])
         self.learned, self.refused = int(card["learned"]), int(card["refused"])
         self.guard.restore(dict(card["guard"]))
-        self.drift.restore(dict(card["drift"]))
-        self._window, self._since = card["window"], int(card["since"])
-        self._by_user = {int(user): int(count) for user, count in card["by_user"]}
+        self.windows.restore(dict(card["windows"]))
         self.trial.now = card["now"]
         self.on_trial = int(card["on_trial"])
         self.trial.serve(self.kept.get(self.on_trial), np.array(arrays["hot"], dtype=np.int64), tensor("moved"))

@@ -147,14 +147,18 @@ def test_a_late_event_counts_and_turns_no_clock_back(run: Path) -> None:
         assert recommender.recommend("u3", 3)
 
 
-def test_a_flood_from_one_user_is_counted_and_teaches_little(run: Path) -> None:
+def test_a_flood_from_one_user_is_counted_and_teaches_little(tmp_path: Path) -> None:
+    # Ten minutes apart, so that six come in each window of an hour.
     flood = [{**one, "user_id": "u1"} for one in events_of(200)]
-    with Recommender.from_pretrained(run) as recommender:
+    recommender = _fitted(tmp_path, adapter={**ADAPTER, "user_events": 2, "batch": 3})
+    with recommender:
         recommender.learn(flood)
         assert recommender.counted == 200
         moving = whole_of(recommender).moving
         assert moving is not None
-        assert moving.adapter.learned <= 200
+        windows = len({one["timestamp"] // 3_600_000 for one in flood})
+        assert len(moving.adapter.boundaries) > windows
+        assert 0 < moving.adapter.learned <= 2 * windows
 
 
 def test_two_who_learn_in_turn_take_no_event_for_the_others(run: Path) -> None:
