@@ -66,9 +66,8 @@ def main() -> None:
 
 def _systems(data: Dataset, row: Mapping[str, Any], seeds: Sequence[int], window: str) -> Iterator[System]:
     """The row's system, once for each seed, made when its turn comes."""
-    named = row["config"].get("adapter", {}).get("window", window)
     for seed in seeds:
-        yield with_adapter(_fitted(data, row, seed), named)
+        yield with_adapter(_fitted(data, row, seed), window)
 
 
 def _fitted(data: Dataset, row: Mapping[str, Any], seed: int) -> Recommender:

@@ -11,7 +11,7 @@ import pytest
 from tests.worlds import DAY, QUICK, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
-from dynmm.assembly import FitOptions, alone, fit, known_events
+from dynmm.assembly import FitOptions, alone, fit, known_events, with_adapter
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.content import Modality
 from dynmm.catalogue.features import Features
@@ -93,6 +93,17 @@ def test_each_rung_counts_the_stream_once(options: FitOptions) -> None:
         2 * len(run.split.stream),
         len(run.split.stream),
     ]
+
+
+@pytest.mark.parametrize(("configured", "hours"), [("auto", 2), ("6h", 6)])
+def test_a_configured_window_of_the_adapter_holds_along_a_stream(
+    options: FitOptions, configured: str, hours: int
+) -> None:
+    config = {**QUICK, "split": {"name": "stream"}, "adapter": {"window": configured}}
+    moving = with_adapter(fit(_with_a_surprise(), config, seed=3, options=options).recommender, "2h").moving
+    assert moving is not None
+    moving.adapter.count(np.asarray([0]), 0)
+    assert [moving.adapter.due(hours * 3_600_000 - early) for early in (1, 0)] == [False, True]
 
 
 def test_without_an_adapter_the_whole_is_what_is_static(options: FitOptions) -> None:

@@ -158,8 +158,9 @@ def stream(
 ) -> dict[str, Any]:
     """The last part of a stream run replayed, scored before it is learned, as the JSON of `dynmm stream`.
 
-    window: its length; empty means an hour where timestamps are exact and a day where they are days. ladder: replay
-    the lower rungs, too. Raises ProtocolMismatch where the run was fitted for another split.
+    window: its length; empty means an hour where timestamps are exact and a day where they are days. The adapter has
+    the same, unless the run's `adapter.window` names another. ladder: replay the lower rungs, too.
+    Raises ProtocolMismatch where the run was fitted for another split.
     """
     split = _split_of(recommender)
     if split.stream is None:

@@ -17,6 +17,8 @@ from dynmm.adapter.learning import Weights, gained
 from dynmm.adapter.lessons import Lesson, slate
 from dynmm.adapter.online import OnlineAdapter
 from dynmm.adapter.settings import AdapterSettings
+from dynmm.config import Config
+from dynmm.errors import ConfigError
 from dynmm.protocols import VectorSpace
 from dynmm.system import Query
 from dynmm.types import FloatArray, IntArray, UserHistory
@@ -309,6 +311,11 @@ def test_items_that_come_can_be_learned_about() -> None:
     driver.feed([(user, _ITEMS + 2, time + 20 * _HOUR) for user, _, time in _stream(200)])
     assert _ITEMS + 2 in adapter.summaries.hot().tolist()
     assert len(adapter.space.item_vectors) == _ITEMS + 5
+
+
+def test_a_window_that_is_no_duration_is_refused_before_any_fit() -> None:
+    with pytest.raises(ConfigError, match=r"adapter.window.*'banana' is no duration.*or auto"):
+        Config.of({"adapter": {"window": "banana"}})
 
 
 def test_an_empty_window_and_a_window_of_one_event_are_windows() -> None:

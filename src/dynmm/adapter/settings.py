@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dynmm.configuration import Settings
+from dynmm.errors import ConfigError
+from dynmm.interactions.windows import parse_duration
 
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -20,7 +22,9 @@ class AdapterSettings(Settings):
         "that is half open from the start, summaries that hold the event itself, no guard. off: only counts move.",
     )
     window: str = Field(
-        "auto", description="Length of a window, after which the adapter learns: 1h, 1d; auto: 1h, 1d on daily data."
+        "auto",
+        description="Length of a window, after which the adapter learns: 1h, 1d; auto: 1h, 1d on daily data, and in "
+        "`dynmm stream` the stream's own.",
     )
     batch: int = Field(1_024, ge=1, description="Events after which it learns, even within a window.")
     share: Share = Field(
@@ -61,6 +65,16 @@ class AdapterSettings(Settings):
     guard_events: int = Field(200, ge=1, description="Fewest events on which versions must have proved themselves.")
     drift: bool = Field(True, description="Whether ADWIN shortens the window on a change (needs dynmm[online]).")
     versions: int = Field(5, ge=1, description="Versions that are kept to go back to.")
+
+    @field_validator("window")
+    @classmethod
+    def _a_duration(cls, window: str) -> str:
+        if window != "auto":
+            try:
+                parse_duration(window)
+            except ConfigError as error:
+                raise ValueError(f"{error}, or auto") from None
+        return window
 
     @property
     def lifted(self) -> int:

@@ -134,17 +134,16 @@ def moving_of(
     settings: AdapterSettings,
     seed: int,
     *,
-    window: str | None = None,
     together: bool = False,
 ) -> Moving | None:
     """A fresh adapter over a fitted stage of vectors. None where it is off, or nothing is known to move from.
 
-    known: the events that are the users' histories. window: in place of the configured one. together: see `Moving`.
+    known: the events that are the users' histories. together: see `Moving`.
     """
     if settings.variant == "off" or not len(space.item_vectors):
         return None
-    named = settings.window if window is None else window
-    window_ms = parse_duration(usual_window(known) if named == "auto" else named) if known.has_time else None
+    window = usual_window(known) if settings.window == "auto" else settings.window
+    window_ms = parse_duration(window) if known.has_time else None
     adapter = OnlineAdapter(space, collaborative_of(space), settings, seed, window_ms=window_ms)
     return Moving(adapter, known, together=together)
 

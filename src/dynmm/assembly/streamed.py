@@ -49,10 +49,14 @@ def alone(recommender: Recommender) -> Whole:
 
 
 def with_adapter(recommender: Recommender, window: str) -> Whole:
-    """What is measured on a stream: the run as fitted, with an adapter that has learned nothing yet. window: as 1h."""
-    twin, config = alone(recommender), Config.of(recommender.facts.get("config"))
+    """What is measured on a stream: the run as fitted, with an adapter that has learned nothing yet.
+
+    window: of the stream, as 1h; the adapter's own holds where the run's `adapter.window` names one.
+    """
+    twin, adapter = alone(recommender), Config.of(recommender.facts.get("config")).adapter
     seed = int(recommender.facts["seeds"][0])
-    twin.moving = moving_of(twin.frozen_space, recommender.known, config.adapter, seed, window=window, together=True)
+    settings = adapter.model_copy(update={"window": window}) if adapter.window == "auto" else adapter
+    twin.moving = moving_of(twin.frozen_space, recommender.known, settings, seed, together=True)
     return twin
 
 

@@ -12,7 +12,12 @@ from dynmm.cli.progress import CountBar
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--window", default="", help="Length of a window: 1h, 1d, 30m; by default 1h, or 1d on daily data.")
+@click.option(
+    "--window",
+    default="",
+    help="Length of a window: 1h, 1d, 30m; by default 1h, or 1d on daily data. It is the adapter's, too, unless the "
+    "run was fitted with an adapter.window.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["event", "window"]),
