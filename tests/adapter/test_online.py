@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,104 +10,28 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.adapter.made import HOUR, ITEMS, Circle, Driver, Products, adapter_of, events_of
 from torch import Tensor
 
 from dynmm.adapter.learning import Weights, gained
 from dynmm.adapter.lessons import Lesson, slate
 from dynmm.adapter.online import OnlineAdapter
-from dynmm.adapter.settings import AdapterSettings
 from dynmm.config import Config
 from dynmm.errors import ConfigError
-from dynmm.protocols import VectorSpace
 from dynmm.system import Query
-from dynmm.types import FloatArray, IntArray, UserHistory
-
-_ITEMS, _WIDTH, _HOUR = 40, 8, 3_600_000
-
-
-class Circle:
-    """A frozen space: items on random places, a user stands near their newest item."""
-
-    width = _WIDTH
-
-    def __init__(self, n_items: int = _ITEMS) -> None:
-        draws = torch.Generator().manual_seed(0)
-        self.item_vectors = torch.nn.functional.normalize(torch.randn(n_items, _WIDTH, generator=draws), dim=-1)
-
-    def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
-        rows = [self.item_vectors[int(one.items[-1])] if len(one) else torch.zeros(_WIDTH) for one in histories]
-        return 5 * torch.stack(rows)
-
-
-def _adapter(space: Circle | None = None, **changes: Any) -> OnlineAdapter:
-    space = space or Circle()
-    named = {
-        "half_life": 50,
-        "dims": 4,
-        "hidden": 16,
-        "near": 8,
-        "negatives": 12,
-        "guard_events": 20,
-        "step_events": 8,
-        "learning_rate": 0.01,
-    }
-    settings = AdapterSettings.model_validate({**named, "drift": False, **changes})
-    return OnlineAdapter(space, space.item_vectors, settings, 1, window_ms=_HOUR)
-
-
-def _stream(count: int, seed: int = 0) -> list[tuple[int, int, int]]:
-    """(user, item, time): whatever users had, they now take one of three items."""
-    draws = np.random.default_rng(seed)
-    return [(int(draws.integers(0, 12)), int(draws.integers(0, 3)), n * _HOUR // 10) for n in range(count)]
-
-
-class Products:
-    """A question to nothing but vectors."""
-
-    def __init__(self, query: Query) -> None:
-        self.query = query
-
-    def user(self, space: VectorSpace) -> Tensor:
-        return space.user_vectors([self.query.history])
-
-    def best(self, space: VectorSpace, k: int) -> IntArray:
-        scores = self.user(space)[0] @ space.item_vectors.t()
-        best: IntArray = scores.argsort(descending=True)[:k].numpy()
-        return best
-
-    def beside(self, items: IntArray) -> FloatArray:
-        return np.zeros(len(items))
-
-
-class Driver:
-    """Feeds an adapter as the assembly does."""
-
-    def __init__(self, adapter: OnlineAdapter) -> None:
-        self.adapter = adapter
-        self.histories = {user: [user % _ITEMS] for user in range(12)}
-
-    def feed(self, events: list[tuple[int, int, int]]) -> Driver:
-        for user, item, time in events:
-            if self.adapter.due(time):
-                self.adapter.boundary(time)
-            if self.adapter.wants(self.adapter.counted, user):
-                past = UserHistory(np.asarray(self.histories[user], np.int32))
-                self.adapter.observe(user, item, Products(Query(past, time)))
-            self.adapter.count(np.asarray([item]), time)
-            self.histories[user].append(item)
-        return self
+from dynmm.types import UserHistory
 
 
 def _users(space: Circle) -> Tensor:
-    return space.user_vectors([UserHistory(np.asarray([item], np.int32)) for item in range(_ITEMS)])
+    return space.user_vectors([UserHistory(np.asarray([item], np.int32)) for item in range(ITEMS)])
 
 
 def test_untrained_it_changes_nothing() -> None:
     space = Circle()
-    adapter = _adapter(space)
+    adapter = adapter_of(space)
     assert torch.equal(adapter.space.item_vectors, space.item_vectors)
-    Driver(adapter).feed(_stream(9))
-    adapter.boundary(_HOUR)
+    Driver(adapter).feed(events_of(9))
+    adapter.boundary(HOUR)
     histories = [UserHistory(np.asarray([1], np.int32))]
     assert torch.equal(adapter.space.user_vectors(histories), space.user_vectors(histories))
     assert adapter.version == 0
@@ -116,10 +39,10 @@ def test_untrained_it_changes_nothing() -> None:
 
 def test_it_learns_what_everybody_takes_now() -> None:
     space = Circle()
-    adapter = _adapter(space)
+    adapter = adapter_of(space)
     before = (_users(space) @ space.item_vectors.t()).softmax(1)[:, :3].sum(1).mean()
-    Driver(adapter).feed(_stream(600))
-    histories = [UserHistory(np.asarray([item], np.int32)) for item in range(_ITEMS)]
+    Driver(adapter).feed(events_of(600))
+    histories = [UserHistory(np.asarray([item], np.int32)) for item in range(ITEMS)]
     moved = adapter.space.user_vectors(histories) @ adapter.space.item_vectors.t()
     assert adapter.version > 0
     assert moved.softmax(1)[:, :3].sum(1).mean() > 1.2 * before
@@ -128,22 +51,22 @@ def test_it_learns_what_everybody_takes_now() -> None:
 def test_the_base_stays_as_it_is_to_the_bit() -> None:
     space = Circle()
     before = space.item_vectors.clone()
-    Driver(_adapter(space)).feed(_stream(300))
+    Driver(adapter_of(space)).feed(events_of(300))
     assert torch.equal(space.item_vectors, before)
 
 
 def test_items_without_events_stand_where_they_stood() -> None:
     space = Circle()
-    adapter = _adapter(space)
-    Driver(adapter).feed(_stream(400))
+    adapter = adapter_of(space)
+    Driver(adapter).feed(events_of(400))
     assert adapter.trial.hot.tolist() == [0, 1, 2]
     assert torch.equal(adapter.space.item_vectors[3:], space.item_vectors[3:])
     assert not torch.equal(adapter.space.item_vectors[:3], space.item_vectors[:3])
 
 
 def test_what_a_user_gets_does_not_hang_on_the_others() -> None:
-    adapter = _adapter()
-    Driver(adapter).feed(_stream(400))
+    adapter = adapter_of()
+    Driver(adapter).feed(events_of(400))
     histories = [UserHistory(np.asarray([item, item + 1], np.int32)) for item in range(20)]
     together = adapter.space.user_vectors(histories)
     alone = torch.cat([adapter.space.user_vectors([one]) for one in histories])
@@ -152,10 +75,10 @@ def test_what_a_user_gets_does_not_hang_on_the_others() -> None:
 
 @pytest.mark.parametrize("stop", [1, 57, 200, 333])
 def test_stopped_and_put_back_it_is_the_same_to_the_bit(stop: int) -> None:
-    events = _stream(400)
-    straight = Driver(_adapter()).feed(events)
-    first = Driver(_adapter()).feed(events[:stop])
-    second = Driver(_adapter())
+    events = events_of(400)
+    straight = Driver(adapter_of()).feed(events)
+    first = Driver(adapter_of()).feed(events[:stop])
+    second = Driver(adapter_of())
     second.histories = first.histories
     arrays = {name: np.array(array) for name, array in first.adapter.arrays().items()}
     second.adapter.restore(arrays, first.adapter.card())
@@ -182,10 +105,10 @@ def test_broken_updates_are_never_served(monkeypatch: pytest.MonkeyPatch, harm: 
 
     monkeypatch.setattr(online, "step", breaking)
     # Two steps at each boundary, so that a third of all steps breaks two thirds of the updates and no more.
-    adapter = _adapter(steps=2, step_events=10)
+    adapter = adapter_of(steps=2, step_events=10)
     driver = Driver(adapter)
     for start in range(0, 1_050, 10):
-        driver.feed(_stream(1_050)[start : start + 10])
+        driver.feed(events_of(1_050)[start : start + 10])
         vectors = adapter.space.user_vectors([UserHistory(np.asarray([5], np.int32))])
         assert torch.isfinite(vectors).all()
         assert torch.isfinite(adapter.space.item_vectors).all()
@@ -195,31 +118,31 @@ def test_broken_updates_are_never_served(monkeypatch: pytest.MonkeyPatch, harm: 
 
 
 def test_a_version_that_fails_on_the_next_window_does_not_serve() -> None:
-    adapter = _adapter(learning_rate=0.05, stability=0.0, ema=0.5)
-    driver = Driver(adapter).feed(_stream(400))
+    adapter = adapter_of(learning_rate=0.05, stability=0.0, ema=0.5)
+    driver = Driver(adapter).feed(events_of(400))
     assert adapter.version > 0
     # The world turns: what was taught is wrong from now on, until it is taught anew.
-    driver.feed([(user, 20 + user, time + 400 * _HOUR) for user, _, time in _stream(400)[:1]])
+    driver.feed([(user, 20 + user, time + 400 * HOUR) for user, _, time in events_of(400)[:1]])
     window = adapter._waiting[0]
     adapter.guard.add([-1.0] * 500)
     assert not adapter.guard.passes
-    driver.feed([(user, 20 + user, time + 500 * _HOUR) for user, _, time in _stream(2)])
+    driver.feed([(user, 20 + user, time + 500 * HOUR) for user, _, time in events_of(2)])
     assert adapter.version == 0
     assert len(window) == 1
 
 
 @pytest.mark.parametrize("serves", [True, False])
 def test_what_a_version_lifts_from_far_below_is_seen_whether_it_serves_or_not(serves: bool) -> None:
-    adapter = _adapter(near=4, negatives=1)
-    driver = Driver(adapter).feed(_stream(400))
+    adapter = adapter_of(near=4, negatives=1)
+    driver = Driver(adapter).feed(events_of(400))
     if not serves:
         adapter.guard.add([-1.0] * 5_000)
-        driver.feed([(user, item, time + 400 * _HOUR) for user, item, time in _stream(2)])
-        adapter.boundary(900 * _HOUR)
+        driver.feed([(user, item, time + 400 * HOUR) for user, item, time in events_of(2)])
+        adapter.boundary(900 * HOUR)
     assert (adapter.version > 0) == serves
     assert adapter.on_trial > 0
     from_below = 0
-    for newest in range(3, _ITEMS):
+    for newest in range(3, ITEMS):
         asked = Products(Query(UserHistory(np.asarray([newest], np.int32)), None))
         base, lifted = asked.best(adapter.trial.base, 4), asked.best(adapter.trial, 2)
         adapter.observe(5, 17, asked)
@@ -255,8 +178,8 @@ def _lesson(standing: NDArray[np.float64]) -> Lesson:
 
 
 def test_versions_are_kept_and_can_be_gone_back_to() -> None:
-    adapter = _adapter(versions=3)
-    Driver(adapter).feed(_stream(400))
+    adapter = adapter_of(versions=3)
+    Driver(adapter).feed(events_of(400))
     assert len(adapter.kept) <= 4
     wanted = min(adapter.kept)
     adapter.roll_back(wanted)
@@ -267,7 +190,7 @@ def test_versions_are_kept_and_can_be_gone_back_to() -> None:
 
 
 def test_one_user_cannot_flood_a_window() -> None:
-    adapter = _adapter(user_events=4)
+    adapter = adapter_of(user_events=4)
     flood = [(0, 7, n) for n in range(50)]
     Driver(adapter).feed(flood)
     assert sum(len(one) for one in adapter._waiting) == 4
@@ -279,38 +202,38 @@ def _taught(adapter: OnlineAdapter) -> int:
 
 
 def test_a_flood_that_ends_batches_has_no_more_say_in_its_window() -> None:
-    adapter = _adapter(user_events=4, batch=10)
+    adapter = adapter_of(user_events=4, batch=10)
     driver = Driver(adapter).feed([(0, 7, n) for n in range(200)])
     assert len(adapter.boundaries) == 19
     assert _taught(adapter) == 4
-    driver.feed([(0, 7, _HOUR + n) for n in range(200)])
+    driver.feed([(0, 7, HOUR + n) for n in range(200)])
     assert _taught(adapter) == 8
 
 
 def test_a_late_event_at_the_end_of_a_batch_moves_no_window_back() -> None:
-    adapter = _adapter(batch=10)
-    events = [(n % 12, n % 3, 100 * _HOUR + n) for n in range(30)]
-    events[10] = (1, 1, 5 * _HOUR)
+    adapter = adapter_of(batch=10)
+    events = [(n % 12, n % 3, 100 * HOUR + n) for n in range(30)]
+    events[10] = (1, 1, 5 * HOUR)
     Driver(adapter).feed(events)
     assert adapter.boundaries == [10, 20]
 
 
 def test_a_share_is_drawn_by_place_and_seed() -> None:
-    some, same = _adapter(share=0.3, user_events=10_000), _adapter(share=0.3, user_events=10_000)
+    some, same = adapter_of(share=0.3, user_events=10_000), adapter_of(share=0.3, user_events=10_000)
     wanted = [some.wants(position, 0) for position in range(2_000)]
     assert wanted == [same.wants(position, 0) for position in range(2_000)]
     assert 0.25 < np.mean(wanted) < 0.35
 
 
 def test_items_that_come_can_be_learned_about() -> None:
-    adapter = _adapter()
-    driver = Driver(adapter).feed(_stream(100))
-    wider = Circle(_ITEMS + 5)
-    wider.item_vectors[:_ITEMS] = adapter.trial.base.item_vectors
+    adapter = adapter_of()
+    driver = Driver(adapter).feed(events_of(100))
+    wider = Circle(ITEMS + 5)
+    wider.item_vectors[:ITEMS] = adapter.trial.base.item_vectors
     adapter = driver.adapter = adapter.with_items(wider, wider.item_vectors)
-    driver.feed([(user, _ITEMS + 2, time + 20 * _HOUR) for user, _, time in _stream(200)])
-    assert _ITEMS + 2 in adapter.summaries.hot().tolist()
-    assert len(adapter.space.item_vectors) == _ITEMS + 5
+    driver.feed([(user, ITEMS + 2, time + 20 * HOUR) for user, _, time in events_of(200)])
+    assert ITEMS + 2 in adapter.summaries.hot().tolist()
+    assert len(adapter.space.item_vectors) == ITEMS + 5
 
 
 def test_a_window_that_is_no_duration_is_refused_before_any_fit() -> None:
@@ -319,10 +242,10 @@ def test_a_window_that_is_no_duration_is_refused_before_any_fit() -> None:
 
 
 def test_an_empty_window_and_a_window_of_one_event_are_windows() -> None:
-    adapter = _adapter()
-    Driver(adapter).feed([(0, 1, 0), (1, 2, 50 * _HOUR), (2, 3, 90 * _HOUR)])
-    adapter.boundary(91 * _HOUR)
-    adapter.boundary(99 * _HOUR)
+    adapter = adapter_of()
+    Driver(adapter).feed([(0, 1, 0), (1, 2, 50 * HOUR), (2, 3, 90 * HOUR)])
+    adapter.boundary(91 * HOUR)
+    adapter.boundary(99 * HOUR)
     assert adapter.boundaries == [1, 2, 3, 3]
 
 
@@ -340,6 +263,6 @@ def test_an_empty_window_and_a_window_of_one_event_are_windows() -> None:
     ],
 )
 def test_every_ablation_runs_and_moves_otherwise(changes: dict[str, Any]) -> None:
-    plain, other = Driver(_adapter()).feed(_stream(200)), Driver(_adapter(**changes)).feed(_stream(200))
+    plain, other = Driver(adapter_of()).feed(events_of(200)), Driver(adapter_of(**changes)).feed(events_of(200))
     assert torch.isfinite(other.adapter.space.item_vectors).all()
     assert plain.adapter.sha256() != other.adapter.sha256()

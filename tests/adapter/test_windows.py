@@ -1,0 +1,86 @@
+"""Windows: as long as the loss asks for, cut by batches, and each part of a step does its part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tests.adapter.made import HOUR, Driver, adapter_of, events_of
+
+from dynmm.adapter.drift import Drift
+from dynmm.adapter.learning import _bounds
+
+
+def _quiet_then_loud(drift: Drift) -> list[int]:
+    """Milliseconds of a window of an hour, before anything, after quiet times, and after the loss has changed."""
+    lengths = [drift.length(HOUR)]
+    for _ in range(120):
+        drift.add(0.1)
+    lengths.append(drift.length(HOUR))
+    for _ in range(40):
+        drift.add(5.0)
+    return [*lengths, drift.length(HOUR)]
+
+
+def test_windows_grow_in_quiet_times_and_shrink_when_the_loss_changes() -> None:
+    pytest.importorskip("river")
+    drift = Drift(watch=True)
+    before, quiet, changed = _quiet_then_loud(drift)
+    assert (before, quiet) == (HOUR, 2 * HOUR)
+    assert changed < quiet
+    assert drift.changes
+
+
+def test_without_drift_windows_keep_their_length() -> None:
+    assert _quiet_then_loud(Drift(watch=False)) == [HOUR] * 3
+
+
+def test_the_adapter_tells_the_loss_of_each_window_and_waits_as_long_as_is_decided() -> None:
+    pytest.importorskip("river")
+    adapter = adapter_of(drift=True)
+    driver = Driver(adapter).feed(events_of(1_100))
+    assert adapter.windows.drift.power == 1
+    # An hour has ten of these events.
+    first, last = adapter.boundaries[:2], adapter.boundaries[-2:]
+    assert (first[1] - first[0], last[1] - last[0]) == (10, 20)
+    assert not adapter.windows.drift.changes
+    # Nobody takes any more what was taught.
+    driver.feed([(user, 20 + user, time + 200 * HOUR) for user, _, time in events_of(600)])
+    assert adapter.windows.drift.changes
+
+
+def test_a_batch_ends_within_a_window() -> None:
+    adapter = adapter_of(batch=25)
+    Driver(adapter).feed([(user, item, n) for n, (user, item, _) in enumerate(events_of(80))])
+    assert adapter.boundaries == [25, 50, 75]
+
+
+def test_averaged_weights_serve_and_not_those_that_train() -> None:
+    adapter = adapter_of(ema=0.9)
+    Driver(adapter).feed(events_of(400))
+    assert torch.equal(adapter.kept[adapter.candidate], adapter.weights.ema)
+    assert not torch.allclose(adapter.kept[adapter.candidate], adapter.weights.raw, atol=1e-4)
+    assert adapter.trial.weights is not None
+    assert torch.equal(adapter.trial.weights, adapter.kept[adapter.on_trial])
+
+
+def _first_moment(**changes: Any) -> torch.Tensor:
+    """A tenth of the gradient of the one step that was taken."""
+    adapter = adapter_of(steps=1, stability=0.0, **changes)
+    Driver(adapter).feed(events_of(11))
+    assert adapter.learned == 8
+    return adapter.weights.first
+
+
+def test_a_step_is_as_long_as_the_bound_lets_it_be() -> None:
+    short, shorter = _first_moment(clip=1e-4), _first_moment(clip=1e-5)
+    assert float(short.norm()) > 0
+    torch.testing.assert_close(short, 10 * shorter, rtol=1e-3, atol=1e-12)
+
+
+def test_each_user_is_bounded_by_their_own_mean_gradient() -> None:
+    people = torch.tensor([7, 7, 3])
+    pulls = torch.tensor([[30.0, 0.0], [0.0, 50.0], [0.0, 2.0]])
+    bounds = _bounds(people, pulls, torch.zeros(3, 1, 2), 10.0)
+    torch.testing.assert_close(bounds, torch.tensor([0.25, 0.25, 1.0]))
