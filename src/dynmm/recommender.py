@@ -33,7 +33,7 @@ from dynmm.types import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dynmm.assembly import FitOptions, Live, Moves
+    from dynmm.assembly import FitOptions, Live, Moves, Version
     from dynmm.catalogue.report import MediaReport
     from dynmm.config import Config
     from dynmm.interactions.splits import Split
@@ -277,7 +277,8 @@ class Recommender:
         return moves_between(self, str(user), start, end, k)
 
     def rollback(self, version: int) -> None:
-        """Serve an earlier version of the adapter, one of `adapter`'s; it stands in the log. Raises UnknownIdError."""
+        """Serve an earlier version of the adapter, one of `versions`, until a new one, learned from there, has proved
+        itself. It stands in the log. Raises UnknownIdError for a version that is not kept."""
         from dynmm.assembly import roll_back
 
         roll_back(self, version)
@@ -316,6 +317,13 @@ class Recommender:
         from dynmm.assembly import served
 
         return served(self)
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """Versions of the adapter that `rollback` goes back to, the base first; empty without an adapter."""
+        from dynmm.assembly import versions_of
+
+        return versions_of(self)
 
     @property
     def titles(self) -> tuple[str | None, ...]:

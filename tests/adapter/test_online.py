@@ -185,8 +185,66 @@ def test_versions_are_kept_and_can_be_gone_back_to() -> None:
     adapter.roll_back(wanted)
     assert adapter.version == wanted
     assert torch.equal(adapter.weights.raw, adapter.kept[wanted])
+    assert torch.equal(adapter.weights.anchor, adapter.kept[wanted])
     adapter.roll_back(0)
     assert torch.equal(adapter.space.item_vectors, adapter.trial.base.item_vectors)
+    assert torch.equal(adapter.weights.raw, adapter_of().weights.raw)
+    assert adapter.weights.steps == 0
+    assert not float(adapter.weights.first.abs().max())
+
+
+def test_what_is_fled_from_teaches_nothing_after_a_rollback() -> None:
+    adapter = adapter_of()
+    Driver(adapter).feed(events_of(403))
+    assert adapter._waiting
+    adapter.roll_back(0)
+    assert (adapter.reservoir.kept, adapter._waiting, adapter._gathered) == (None, [], [])
+    assert adapter.counted == 403
+
+
+def _served(adapter: OnlineAdapter, events: list[tuple[int, int, int]]) -> set[int]:
+    """Versions that served after each of some events."""
+    driver = Driver(adapter)
+    return {driver.feed([event]).adapter.version for event in events}
+
+
+def _gone_back() -> tuple[OnlineAdapter, int]:
+    adapter = adapter_of(guard_events=60)
+    Driver(adapter).feed(events_of(400))
+    wanted = min(adapter.kept)
+    adapter.roll_back(wanted)
+    return adapter, wanted
+
+
+def test_what_was_gone_back_to_serves_until_another_has_proved_itself() -> None:
+    adapter, wanted = _gone_back()
+    # The first candidate is made at the end of the first window, and has 60 events behind it six windows later.
+    later = [(user, item, time + 40 * HOUR) for user, item, time in events_of(200)]
+    assert _served(adapter, later[:60]) == {wanted}
+    served = _served(adapter, later[60:])
+    assert wanted in served
+    assert max(served) > wanted
+    assert 0 not in served
+    assert adapter.floor == 0
+
+
+@pytest.mark.parametrize("harm", ["guard", "rival"])
+def test_it_must_prove_itself_against_the_base_and_what_was_gone_back_to(harm: str) -> None:
+    adapter, wanted = _gone_back()
+    getattr(adapter, harm).add([-1.0] * 5_000)
+    served = _served(adapter, [(user, item, time + 40 * HOUR) for user, item, time in events_of(200)])
+    assert served == {wanted}
+    assert wanted in adapter.kept
+
+
+def test_after_a_rollback_it_stops_and_goes_on_to_the_bit() -> None:
+    adapter, _ = _gone_back()
+    later = [(user, item, time + 40 * HOUR) for user, item, time in events_of(30)]
+    first = Driver(adapter).feed(later[:15])
+    second = Driver(adapter_of(guard_events=60))
+    second.adapter.restore({name: np.array(array) for name, array in adapter.arrays().items()}, adapter.card())
+    second.histories = {user: list(items) for user, items in first.histories.items()}
+    assert first.feed(later[15:]).adapter.sha256() == second.feed(later[15:]).adapter.sha256()
 
 
 def test_one_user_cannot_flood_a_window() -> None:

@@ -83,6 +83,16 @@ def test_what_moved_is_told_in_words_and_as_json(run: Path, events: Path) -> Non
     assert "adapter" in words
 
 
+def test_versions_are_listed_and_gone_back_to(run: Path, events: Path) -> None:
+    _told("learn", run, events)
+    (base,) = _told("versions", run)["versions"]
+    assert (base["version"], base["serves"]) == (0, True)
+    assert base["offset"] == _told("recommend", run, "--user", "u3")["as_of_offset"] - 20
+    assert "0: offset" in _dynmm("versions", run).stdout
+    assert _told("rollback", run, "--version", "0") == {"as_of_offset": base["offset"] + 20, "before": 0, "serves": 0}
+    assert "version 0 serves" in _dynmm("rollback", run, "--version", "0").stdout
+
+
 def test_somebody_leaves_with_a_certificate(run: Path, events: Path, tmp_path: Path) -> None:
     _told("learn", run, events)
     result = _dynmm("forget", run, "--user", "u3", "--out", tmp_path / "certificate.json")
@@ -102,6 +112,7 @@ def test_somebody_leaves_with_a_certificate(run: Path, events: Path, tmp_path: P
         (("learn", "RUN", "ODD"), "not from .txt"),
         (("forget", "RUN", "--user", "nobody"), "unknown user 'nobody'"),
         (("diff", "RUN", "--user", "u3", "--from", "5", "--to", "4"), "runs backwards"),
+        (("rollback", "RUN", "--version", "77"), "no version 77 to go back to; it keeps 0"),
         (("recommend", "RUN", "--user", "u3", "--as-of", "1"), "before the end of the fit"),
     ],
 )

@@ -66,15 +66,19 @@ class OnlineAdapter:
         self._shape = Shape(width, PLAIN + self._projection.shape[1], settings.hidden, settings.gate)
         draws = torch.Generator().manual_seed(derive_seed(seed, "adapter"))
         start = self._shape.first_weights(draws, gate_bias=0.0 if paper else settings.gate_bias, zero=not paper)
-        self.weights = Weights.begin(start)
+        self.weights, self._start = Weights.begin(start), start
         self.summaries = ItemSummaries(len(base.item_vectors), self._projection.shape[1], settings.half_life)
         self.reservoir = Reservoir(settings.replay)
-        self.guard = Guard(settings.guard_events)
+        self.guard, self.rival = Guard(settings.guard_events), Guard(settings.guard_events)
         self.windows = Windows(settings, window_ms, watch=settings.drift and not paper)
         self.trial = MovedSpace(base, *self._known(base, collaborative), self._shape, settings)
         #: Weights by version, the newest few. Version 0 is the base as it is.
         self.kept: dict[int, Tensor] = {}
+        #: By version, events counted and the newest moment when it was made.
+        self.made: dict[int, tuple[int, int | None]] = {}
         self.version, self.candidate = 0, 0
+        #: The version that was gone back to, until a new one has proved itself against it in `rival`; else 0.
+        self.floor = 0
         #: The version that `trial` holds: the one that serves or, where the base does, the newest that was tested.
         self.on_trial = 0
         #: Events counted at each boundary so far.
@@ -92,8 +96,9 @@ class OnlineAdapter:
     def with_items(self, base: VectorSpace, collaborative: Tensor) -> OnlineAdapter:
         """One that goes on from here with items that came; this one stays as it is."""
         twin = copy.copy(self)
-        twin.weights, twin.kept, twin.boundaries = self.weights.copy(), dict(self.kept), list(self.boundaries)
-        twin.reservoir, twin.guard = copy.deepcopy(self.reservoir), copy.deepcopy(self.guard)
+        twin.weights, twin.boundaries = self.weights.copy(), list(self.boundaries)
+        twin.kept, twin.made = dict(self.kept), dict(self.made)
+        twin.reservoir, twin.guard, twin.rival = copy.deepcopy((self.reservoir, self.guard, self.rival))
         twin.windows = self.windows.copy()
         twin._waiting, twin._gathered = [*self._waiting], [*self._gathered]
         twin._meetings, twin._tried = list(self._meetings), self._tried.copy()
@@ -203,12 +208,15 @@ class OnlineAdapter:
         self._try(self.version or tested)
 
     def roll_back(self, version: int) -> None:
-        """Serve an earlier version, and go on learning from there. version: one of `versions`."""
-        weights = self.kept.get(version)
-        if weights is not None:
-            self.weights = Weights.begin(weights)
-        self.version, self.candidate = version, 0
-        self.guard = Guard(self.settings.guard_events)
+        """Serve an earlier version until a new one, learned from there, has proved itself. version: one of `versions`.
+
+        Nothing that was observed before teaches any more: what is fled from may be in it.
+        """
+        self.weights = Weights.begin(self.kept.get(version, self._start))
+        self.version, self.candidate, self.floor = version, 0, version
+        self.guard, self.rival = Guard(self.settings.guard_events), Guard(self.settings.guard_events)
+        self.reservoir = Reservoir(self.settings.replay)
+        self._waiting, self._gathered = [], []
         self._try(version)
 
     def _try(self, version: int) -> None:
@@ -232,14 +240,21 @@ class OnlineAdapter:
             self.windows.drift.add(float(losses(base, window, self.factor).mean()))
             if not self.candidate:
                 return
-            own = scores(*shifts(self._shape, self.kept[self.candidate], window, self._read(window)), window, vectors)
-            deepest = self.settings.lifted
-            self.guard.add((gained(own, window, deepest) - gained(base, window, deepest)).tolist())
+            own = self._gained(self.candidate, window, vectors)
+            self.guard.add((own - gained(base, window, self.settings.lifted)).tolist())
+            if self.floor:
+                self.rival.add((own - self._gained(self.floor, window, vectors)).tolist())
         if not self.settings.guard or self.settings.variant == "paper":
             return
-        self.version = self.candidate if self.guard.passes else 0
+        proven = self.guard.passes and (not self.floor or self.rival.passes)
+        self.version, self.floor = (self.candidate, 0) if proven else (self.floor, self.floor)
         if self.version:
             self.weights.anchor = self.kept[self.version].clone()
+
+    def _gained(self, version: int, window: Lesson, vectors: Tensor) -> Tensor:
+        """(N,) what a version has of each event, see `gained`."""
+        found = scores(*shifts(self._shape, self.kept[version], window, self._read(window)), window, vectors)
+        return gained(found, window, self.settings.lifted)
 
     def _learn(self, window: Lesson) -> None:
         """As many steps for every so many events: a quiet hour of one user's must not teach what a busy day does."""
@@ -283,16 +298,16 @@ class OnlineAdapter:
             logger.warning("an update of the adapter is not finite or far too large, and is not kept")
             return False
         self.candidate = number
-        self.kept[number] = self.weights.ema.clone()
+        self.kept[number], self.made[number] = self.weights.ema.clone(), (self.counted, self.trial.now)
         if not self.settings.guard or self.settings.variant == "paper":
-            self.version = number
+            self.version, self.floor = number, 0
         for old in sorted(self.kept)[: -self.settings.versions]:
             if old not in (self.version, self.on_trial):
-                del self.kept[old]
+                del self.kept[old], self.made[old]
         return True
 
     def _serve(self, number: int, weights: Tensor) -> None:
-        self.kept[number] = weights.clone()
+        self.kept[number], self.made[number] = weights.clone(), (0, None)
         self.version = self.candidate = number
         self._try(number)
 
@@ -336,11 +351,14 @@ class OnlineAdapter:
             "steps": self.weights.steps,
             "version": self.version,
             "candidate": self.candidate,
+            "floor": self.floor,
+            "made": sorted((number, *told) for number, told in self.made.items()),
             "on_trial": self.on_trial,
             "learned": self.learned,
             "refused": self.refused,
             "met": self.reservoir.met,
             "guard": self.guard.state(),
+            "rival": self.rival.state(),
             "now": self.trial.now,
             "windows": self.windows.state(),
         }
@@ -363,9 +381,11 @@ class OnlineAdapter:
         self._waiting = [] if waiting is None else [waiting]
         self._gathered = [] if gathered is None else [gathered]
         self.boundaries = np.asarray(arrays["boundaries"]).tolist()
-        self.version, self.candidate = int(card["version"]), int(card["candidate"])
+        self.made = {number: (counted, moment) for number, counted, moment in card["made"]}
+        self.version, self.candidate, self.floor = int(card["version"]), int(card["candidate"]), int(card["floor"])
         self.learned, self.refused = int(card["learned"]), int(card["refused"])
         self.guard.restore(dict(card["guard"]))
+        self.rival.restore(dict(card["rival"]))
         self.windows.restore(dict(card["windows"]))
         self.trial.now = card["now"]
         self.on_trial = int(card["on_trial"])

@@ -25,6 +25,7 @@ from dynmm.assembly.measured import Questions, as_fitted, controls, known_featur
 from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.streamed import Frozen, alone, lower_rungs, with_adapter
 from dynmm.assembly.travel import Moved, Moves, moves_between
+from dynmm.assembly.versioning import Version, versions_of
 from dynmm.assembly.whole import WHOLE, Whole, known_events, pick_device, retrained_backbone, served, whole_of
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Moved",
     "Moves",
     "Questions",
+    "Version",
     "Whole",
     "add_items",
     "alone",
@@ -73,6 +75,7 @@ __all__ = [
     "similar_to",
     "store_of",
     "verified",
+    "versions_of",
     "whole_of",
     "with_adapter",
     "with_features",

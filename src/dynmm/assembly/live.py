@@ -223,7 +223,9 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> None:
             waiting.take(entry)
         waiting.count()
     elif mark.kind == ROLLBACK:
-        whole_of(recommender).roll_back(int(mark.payload["version"]))
+        # After a deletion the log gives other versions: then the newest that is not newer than the one named.
+        whole = whole_of(recommender)
+        whole.roll_back(max(one for one in whole.versions if one <= int(mark.payload["version"])))
     elif mark.kind == BOUNDARY:
         _prove(recommender, mark)
     else:

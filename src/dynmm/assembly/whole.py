@@ -168,11 +168,15 @@ class Whole:
         """How many events counted at the end of each window of the adapter."""
         return () if self.moving is None else self.moving.adapter.boundaries
 
+    @property
+    def versions(self) -> Sequence[int]:
+        """Versions of the adapter that can be gone back to, 0 the base among them; none without an adapter."""
+        return () if self.moving is None else self.moving.versions
+
     def check_version(self, version: int) -> None:
         """Raises UnknownIdError where there is no such version of the adapter to go back to."""
-        kept = () if self.moving is None else self.moving.versions
-        if version not in kept:
-            known = ", ".join(map(str, kept)) or "none"
+        if version not in self.versions:
+            known = ", ".join(map(str, self.versions)) or "none"
             raise UnknownIdError(f"the adapter has no version {version} to go back to; it keeps {known}")
 
     def roll_back(self, version: int) -> None:

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("dynmm.cli.verify", "Recompute every claim of a rationale from the log of a run."),
     "learn": ("dynmm.cli.learn", "Let a run learn from events, durably."),
     "forget": ("dynmm.cli.forget", "Delete a user from a run, with a certificate."),
+    "versions": ("dynmm.cli.versions", "List the versions that a run's adapter can go back to."),
+    "rollback": ("dynmm.cli.rollback", "Let an earlier version of a run's adapter serve again."),
     "diff": ("dynmm.cli.diff", "Say what moved in a user's list between two moments, and why."),
     "simulate": ("dynmm.cli.simulate", "Make a data set from a seeded world with known tastes."),
 }

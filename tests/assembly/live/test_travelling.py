@@ -68,14 +68,32 @@ def test_versions_can_be_gone_back_to_and_a_replay_goes_back_too(run: Path) -> N
         moving = whole_of(recommender).moving
         assert moving is not None
         wanted = min(moving.adapter.kept)
+        first = recommender.offset - 120
+        listed = recommender.versions
+        assert [one.version for one in listed] == [0, *sorted(moving.adapter.kept)]
+        assert [one.version for one in listed if one.serves] == [moving.version]
+        made = [(one.offset, one.moment) for one in listed]
+        assert made == sorted(made)
+        assert all(first < offset <= recommender.offset for offset, _ in made[1:])
         recommender.rollback(wanted)
         assert moving.version == wanted
+        assert [one.version for one in recommender.versions if one.serves] == [wanted]
         recommender.learn(events_of(130)[120:])
         state = live_sha256(recommender)
         with pytest.raises(UnknownIdError, match="no version 9999"):
             recommender.rollback(9999)
     shutil.rmtree(run / "state" / "snapshots")
     assert state_of(run) == state
+
+
+def test_a_rollback_to_what_a_deletion_left_no_version_of_goes_back_further(run: Path) -> None:
+    learn_all(run, events_of(120))
+    with SqliteLog(run / "state" / "events.sqlite") as log:
+        log.mark("rollback", {"version": 9_999})
+    recommender = Recommender.from_pretrained(run)
+    moving = whole_of(recommender).moving
+    assert moving is not None
+    assert moving.version == max(moving.adapter.kept)
 
 
 def test_boundaries_stand_in_the_log_and_prove_a_replay(run: Path) -> None:
