@@ -186,7 +186,7 @@ def _checked(run: Path, fitted: Path, steps: Sequence[Step], done: int) -> dict[
         "stored": len(there),
         "items_that_came": sum(len(step.get("items", ())) for step in ended),
         "held": held,
-        "windows": len(moving.adapter.boundaries),
+        "windows": moving.adapter.windows.ended,
         "version": moving.version,
         "lost": len(promised - set(there)),
         "doubled": len(there) - len(set(there)),

@@ -124,7 +124,7 @@ def _measure(folder: Path, items: int, share: float, profile: Path | None) -> di
                 "mean": round(float(np.mean(costs)), 1),
             },
             "taught": adapter.learned,
-            "windows": len(adapter.boundaries),
+            "windows": adapter.windows.ended,
             "version": adapter.version,
             "hot_items": len(adapter.summaries.hot()),
             "fit_processor_seconds": round(fitted, 1),

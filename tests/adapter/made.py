@@ -89,3 +89,8 @@ class Driver:
             self.adapter.count(np.asarray([item]), time)
             self.histories[user].append(item)
         return self
+
+
+def ends_of(adapter: OnlineAdapter) -> list[int]:
+    """Events counted at each boundary."""
+    return [one.counted for one in adapter.windows.unsettled.values()]

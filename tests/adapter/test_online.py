@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.adapter.made import HOUR, ITEMS, Circle, Driver, Products, adapter_of, events_of
+from tests.adapter.made import HOUR, ITEMS, Circle, Driver, Products, adapter_of, ends_of, events_of
 from torch import Tensor
 
 from dynmm.adapter.learning import Weights, gained
@@ -262,7 +262,7 @@ def _taught(adapter: OnlineAdapter) -> int:
 def test_a_flood_that_ends_batches_has_no_more_say_in_its_window() -> None:
     adapter = adapter_of(user_events=4, batch=10)
     driver = Driver(adapter).feed([(0, 7, n) for n in range(200)])
-    assert len(adapter.boundaries) == 19
+    assert adapter.windows.ended == 19
     assert _taught(adapter) == 4
     driver.feed([(0, 7, HOUR + n) for n in range(200)])
     assert _taught(adapter) == 8
@@ -273,7 +273,7 @@ def test_a_late_event_at_the_end_of_a_batch_moves_no_window_back() -> None:
     events = [(n % 12, n % 3, 100 * HOUR + n) for n in range(30)]
     events[10] = (1, 1, 5 * HOUR)
     Driver(adapter).feed(events)
-    assert adapter.boundaries == [10, 20]
+    assert ends_of(adapter) == [10, 20]
 
 
 def test_a_share_is_drawn_by_place_and_seed() -> None:
@@ -304,7 +304,7 @@ def test_an_empty_window_and_a_window_of_one_event_are_windows() -> None:
     Driver(adapter).feed([(0, 1, 0), (1, 2, 50 * HOUR), (2, 3, 90 * HOUR)])
     adapter.boundary(91 * HOUR)
     adapter.boundary(99 * HOUR)
-    assert adapter.boundaries == [1, 2, 3, 3]
+    assert ends_of(adapter) == [1, 2, 3, 3]
 
 
 @pytest.mark.parametrize(

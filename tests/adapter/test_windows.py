@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import torch
-from tests.adapter.made import HOUR, Driver, adapter_of, events_of
+from tests.adapter.made import HOUR, Driver, adapter_of, ends_of, events_of
 
-from dynmm.adapter.drift import Drift
+from dynmm.adapter.drift import Drift, Verdict
 from dynmm.adapter.learning import _bounds
 
 
@@ -29,7 +30,7 @@ def test_windows_grow_in_quiet_times_and_shrink_when_the_loss_changes() -> None:
     before, quiet, changed = _quiet_then_loud(drift)
     assert (before, quiet) == (HOUR, 2 * HOUR)
     assert changed < quiet
-    assert drift.changes
+    assert drift.verdict.changes
 
 
 def test_without_drift_windows_keep_their_length() -> None:
@@ -40,20 +41,45 @@ def test_the_adapter_tells_the_loss_of_each_window_and_waits_as_long_as_is_decid
     pytest.importorskip("river")
     adapter = adapter_of(drift=True)
     driver = Driver(adapter).feed(events_of(1_100))
-    assert adapter.windows.drift.power == 1
+    assert adapter.windows.drift.verdict.power == 1
     # An hour has ten of these events.
-    first, last = adapter.boundaries[:2], adapter.boundaries[-2:]
+    first, last = ends_of(adapter)[:2], ends_of(adapter)[-2:]
     assert (first[1] - first[0], last[1] - last[0]) == (10, 20)
-    assert not adapter.windows.drift.changes
+    assert not adapter.windows.drift.verdict.changes
     # Nobody takes any more what was taught.
     driver.feed([(user, 20 + user, time + 200 * HOUR) for user, _, time in events_of(600)])
-    assert adapter.windows.drift.changes
+    assert adapter.windows.drift.verdict.changes
+
+
+def test_losses_are_kept_within_a_bound_and_a_restart_decides_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("river")
+    monkeypatch.setattr("dynmm.adapter.drift._KEPT", 40)
+    straight, restarted = Drift(watch=True), Drift(watch=True)
+    verdicts = []
+    for n in range(300):
+        loss = 0.1 + 3.0 * (n >= 230) + 0.01 * (n % 7)
+        straight.add(loss)
+        again = Drift(watch=True)
+        again.restore(json.loads(json.dumps(restarted.state())))
+        again.add(loss)
+        restarted = again
+        assert restarted.state() == straight.state()
+        assert len(straight.state()["seen"]) < 80
+        verdicts.append(straight.verdict)
+    assert verdicts[-1].changes > verdicts[229].changes
+
+
+def test_the_log_knows_better_than_the_detector() -> None:
+    drift = Drift(watch=False)
+    drift.told = {3: Verdict(-1, 1, 0)}
+    assert [drift.end(number).power for number in range(5)] == [0, 0, 0, -1, -1]
+    assert not drift.told
 
 
 def test_a_batch_ends_within_a_window() -> None:
     adapter = adapter_of(batch=25)
     Driver(adapter).feed([(user, item, n) for n, (user, item, _) in enumerate(events_of(80))])
-    assert adapter.boundaries == [25, 50, 75]
+    assert ends_of(adapter) == [25, 50, 75]
 
 
 def test_averaged_weights_serve_and_not_those_that_train() -> None:

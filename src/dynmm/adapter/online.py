@@ -81,8 +81,6 @@ class OnlineAdapter:
         self.floor = 0
         #: The version that `trial` holds: the one that serves or, where the base does, the newest that was tested.
         self.on_trial = 0
-        #: Events counted at each boundary so far.
-        self.boundaries: list[int] = []
         self.learned, self.refused = 0, 0
         self._share_seed = derive_seed(seed, "adapter share")
         self._tried = np.zeros(len(FACTORS))
@@ -96,8 +94,7 @@ class OnlineAdapter:
     def with_items(self, base: VectorSpace, collaborative: Tensor) -> OnlineAdapter:
         """One that goes on from here with items that came; this one stays as it is."""
         twin = copy.copy(self)
-        twin.weights, twin.boundaries = self.weights.copy(), list(self.boundaries)
-        twin.kept, twin.made = dict(self.kept), dict(self.made)
+        twin.weights, twin.kept, twin.made = self.weights.copy(), dict(self.kept), dict(self.made)
         twin.reservoir, twin.guard, twin.rival = copy.deepcopy((self.reservoir, self.guard, self.rival))
         twin.windows = self.windows.copy()
         twin._waiting, twin._gathered = [*self._waiting], [*self._gathered]
@@ -197,7 +194,6 @@ class OnlineAdapter:
 
         moment: of the event that begins the next window, ms UTC.
         """
-        self.boundaries.append(self.counted)
         lessons, self._waiting = self._waiting, []
         tested = self.candidate
         self.windows.end(moment)
@@ -206,6 +202,7 @@ class OnlineAdapter:
             self._prove(window)
             self._learn(window)
         self._try(self.version or tested)
+        self.windows.learned(self.counted)
 
     def roll_back(self, version: int) -> None:
         """Serve an earlier version until a new one, learned from there, has proved itself. version: one of `versions`.
@@ -258,7 +255,7 @@ class OnlineAdapter:
 
     def _learn(self, window: Lesson) -> None:
         """As many steps for every so many events: a quiet hour of one user's must not teach what a busy day does."""
-        settings, number = self.settings, len(self.boundaries)
+        settings, number = self.settings, self.windows.ended + 1
         paper = settings.variant == "paper"
         gathered = Lesson.joined([*self._gathered, window])
         size = len(gathered) if paper else settings.step_events
@@ -342,7 +339,6 @@ class OnlineAdapter:
             if some:
                 found |= Lesson.joined(some).arrays(name)
         found["tried"] = self._tried
-        found["boundaries"] = np.asarray(self.boundaries, np.int64)
         return found
 
     def card(self) -> dict[str, Any]:
@@ -361,6 +357,7 @@ class OnlineAdapter:
             "rival": self.rival.state(),
             "now": self.trial.now,
             "windows": self.windows.state(),
+            "unsettled": sorted((number, *one) for number, one in self.windows.unsettled.items()),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[np.generic]], card: Mapping[str, Any]) -> None:
@@ -380,20 +377,20 @@ class OnlineAdapter:
         waiting, gathered = Lesson.restored(arrays, "waiting"), Lesson.restored(arrays, "gathered")
         self._waiting = [] if waiting is None else [waiting]
         self._gathered = [] if gathered is None else [gathered]
-        self.boundaries = np.asarray(arrays["boundaries"]).tolist()
         self.made = {number: (counted, moment) for number, counted, moment in card["made"]}
         self.version, self.candidate, self.floor = int(card["version"]), int(card["candidate"]), int(card["floor"])
         self.learned, self.refused = int(card["learned"]), int(card["refused"])
         self.guard.restore(dict(card["guard"]))
         self.rival.restore(dict(card["rival"]))
-        self.windows.restore(dict(card["windows"]))
+        self.windows.restore(card["windows"], card["unsettled"])
         self.trial.now = card["now"]
         self.on_trial = int(card["on_trial"])
         self.trial.serve(self.kept.get(self.on_trial), np.array(arrays["hot"], dtype=np.int64), tensor("moved"))
 
     def sha256(self) -> str:
-        """Of everything that `arrays` and `card` tell."""
-        digest = hashlib.sha256(json.dumps(self.card(), sort_keys=True).encode())
+        """Of everything that `arrays` and `card` tell, but for what is unsettled: that says how far the log is."""
+        moved = {name: one for name, one in self.card().items() if name != "unsettled"}
+        digest = hashlib.sha256(json.dumps(moved, sort_keys=True).encode())
         for name, array in sorted(self.arrays().items()):
             digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

@@ -6,20 +6,32 @@ otherwise a flood would end batches, and buy itself more say with each.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from dynmm.adapter.drift import Drift
+from dynmm.adapter.drift import Drift, Verdict
 from dynmm.adapter.settings import AdapterSettings
 
 
+class Ending(NamedTuple):
+    """A boundary. counted: events up to it. verdict: on the length of windows; None where drift is not watched."""
+
+    counted: int
+    verdict: Verdict | None
+
+
 class Windows:
-    """The window that is open. drift: decides how long one is. since: events after the last boundary."""
+    """The window that is open. drift: decides how long one is. since: events after the last boundary.
+
+    ended: boundaries so far. unsettled: by number, those that are not known to stand in the log yet.
+    """
 
     def __init__(self, settings: AdapterSettings, window_ms: int | None, *, watch: bool) -> None:
         """window_ms: as configured; None where events have no time, and each batch is a window. watch: for drift."""
         self._batch, self._most, self._window_ms = settings.batch, settings.user_events, window_ms
         self.drift = Drift(watch=watch)
-        self.since = 0
+        self.since, self.ended = 0, 0
+        self.unsettled: dict[int, Ending] = {}
         #: Where the open window began, ms UTC; None before the first event that has a time.
         self._start: int | None = None
         self._by_user: dict[int, int] = {}
@@ -28,7 +40,7 @@ class Windows:
         """One that goes on from here by itself."""
         twin = object.__new__(Windows)
         vars(twin).update(vars(self))
-        twin.drift, twin._by_user = self.drift.copy(), dict(self._by_user)
+        twin.drift, twin._by_user, twin.unsettled = self.drift.copy(), dict(self._by_user), dict(self.unsettled)
         return twin
 
     def due(self, moment: int | None, ahead: int) -> bool:
@@ -59,22 +71,33 @@ class Windows:
             start = moment // length * length
             self._start = start if self._start is None else max(start, self._start)
 
+    def learned(self, counted: int) -> None:
+        """What the boundary was for is done. counted: events so far."""
+        verdict = self.drift.end(self.ended)
+        self.unsettled[self.ended] = Ending(counted, verdict if self.drift.watch else None)
+        self.ended += 1
+
     def _over(self, moment: int | None) -> bool:
         if self._window_ms is None or moment is None or self._start is None:
             return False
         return moment >= self._start + self.drift.length(self._window_ms)
 
     def state(self) -> dict[str, Any]:
-        """For a snapshot."""
+        """For a snapshot: all but what is unsettled."""
         return {
             "drift": self.drift.state(),
             "window": self._start,
+            "ended": self.ended,
             "since": self.since,
             "by_user": sorted(self._by_user.items()),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
-        self.drift.restore(dict(state["drift"]))
-        self._start, self.since = state["window"], int(state["since"])
+    def restore(self, state: Mapping[str, Any], unsettled: Iterable[Sequence[Any]]) -> None:
+        """Go on from what `state` gave. unsettled: rows of number, events counted, and a verdict or None."""
+        self.unsettled = {
+            number: Ending(counted, None if verdict is None else Verdict(*verdict))
+            for number, counted, verdict in unsettled
+        }
+        self.drift.restore(state["drift"])
+        self._start, self.since, self.ended = state["window"], int(state["since"]), int(state["ended"])
         self._by_user = {int(user): int(count) for user, count in state["by_user"]}

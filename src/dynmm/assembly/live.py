@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from dynmm.adapter.drift import Verdict
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.features import Features
 from dynmm.config import Config
@@ -146,6 +147,7 @@ def follow(recommender: Recommender, until: int | None = None) -> None:
 
 def _read_on(recommender: Recommender, live: Live, until: int | None) -> None:
     waiting = _Waiting(recommender)
+    _foretell(recommender)
     for record in _unread(live):
         if until is not None and recommender.counted + len(waiting) >= until:
             break
@@ -157,6 +159,16 @@ def _read_on(recommender: Recommender, live: Live, until: int | None) -> None:
             live.offset = record.offset + 1
             waiting.take(record)
     waiting.count()
+
+
+def _foretell(recommender: Recommender) -> None:
+    """Let the adapter know what the log says of the length of its windows: marks stand behind what they decide."""
+    live, windows = live_of(recommender), whole_of(recommender).windows
+    if windows is None or live.log.marks == live.marks:
+        return
+    marks = [one.payload for one in _unread(live) if isinstance(one, Mark) and one.kind == BOUNDARY]
+    # Marks of an earlier version have no verdict: then the replay comes to its own.
+    windows.drift.told |= {int(one["number"]): Verdict(*one["drift"]) for one in marks if one.get("drift") is not None}
 
 
 def _unread(live: Live) -> Iterator[Entry | Mark]:
@@ -243,11 +255,13 @@ def admit(recommender: Recommender, arrival: Arrival) -> None:
 
 def _write_boundaries(recommender: Recommender) -> None:
     """Write down the ends of windows that were met and are not in the log yet: a replay must meet the same."""
-    live, met = live_of(recommender), whole_of(recommender).boundaries
-    if live.fixed or (live.home is not None and not live.writes):
+    live, windows = live_of(recommender), whole_of(recommender).windows
+    if windows is None or live.fixed or (live.home is not None and not live.writes):
         return
-    for number in range(live.boundaries, len(met)):
-        mark = live.log.mark(BOUNDARY, {"number": number, "counted": met[number]})
+    for number in range(live.boundaries, windows.ended):
+        counted, verdict = windows.unsettled[number]
+        mark = live.log.mark(BOUNDARY, {"number": number, "counted": counted, "drift": verdict})
+        del windows.unsettled[number]
         live.boundaries = number + 1
         if mark.number == live.marks:
             live.marks += 1
@@ -255,15 +269,17 @@ def _write_boundaries(recommender: Recommender) -> None:
 
 def _prove(recommender: Recommender, mark: Mark) -> None:
     """Hold a boundary that was written against the one that this replay has met. Raises ArtefactError."""
-    number, met = int(mark.payload["number"]), whole_of(recommender).boundaries
-    wanted, found = int(mark.payload["counted"]), met[number] if number < len(met) else None
-    if found != wanted:
-        here = "not yet" if found is None else f"after {found:,}"
+    number, live, windows = int(mark.payload["number"]), live_of(recommender), whole_of(recommender).windows
+    if number < live.boundaries:
+        return  # It was held against this one before, or written here.
+    wanted, found = int(mark.payload["counted"]), None if windows is None else windows.unsettled.pop(number, None)
+    if found is None or found.counted != wanted:
+        here = "not yet" if found is None else f"after {found.counted:,}"
         raise ArtefactError(
             f"window {number} of the log ended after {wanted:,} events, and in this replay {here}: another version or "
             "configuration wrote it. Open the run with that one, or fit again"
         )
-    live_of(recommender).boundaries = number + 1
+    live.boundaries = number + 1
 
 
 def roll_back(recommender: Recommender, version: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import polars as pl
 import torch
 
+from dynmm.adapter.windows import Windows
 from dynmm.assembly.asking import Asked
 from dynmm.assembly.books import Books
 from dynmm.assembly.moving import Moving, moving_of
@@ -164,9 +165,9 @@ class Whole:
             self.evidence.learn(events)
 
     @property
-    def boundaries(self) -> Sequence[int]:
-        """How many events counted at the end of each window of the adapter."""
-        return () if self.moving is None else self.moving.adapter.boundaries
+    def windows(self) -> Windows | None:
+        """The adapter's, None without one."""
+        return None if self.moving is None else self.moving.adapter.windows
 
     @property
     def versions(self) -> Sequence[int]:

@@ -26,7 +26,10 @@ def test_what_was_learned_is_there_when_the_run_is_opened_again(run: Path) -> No
     again = Recommender.from_pretrained(run)
     assert live_sha256(again) == state
     assert again.counted == 240
-    assert whole_of(again).boundaries
+    windows = whole_of(again).windows
+    assert windows is not None
+    assert windows.ended
+    assert not windows.unsettled
 
 
 def test_a_replay_of_the_log_is_the_same_run_to_the_bit(run: Path) -> None:
@@ -157,7 +160,7 @@ def test_a_flood_from_one_user_is_counted_and_teaches_little(tmp_path: Path) -> 
         moving = whole_of(recommender).moving
         assert moving is not None
         windows = len({one["timestamp"] // 3_600_000 for one in flood})
-        assert len(moving.adapter.boundaries) > windows
+        assert moving.adapter.windows.ended > windows
         assert 0 < moving.adapter.learned <= 2 * windows
 
 
