@@ -25,6 +25,7 @@ from dynmm.storage import sweep
 from dynmm.stream.events import Entry, Mark
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.settings import StreamSettings
+from dynmm.threads import one_thread
 from dynmm.types import Events
 
 if TYPE_CHECKING:
@@ -133,12 +134,14 @@ def check_sound(live: Live) -> None:
 def follow(recommender: Recommender, until: int | None = None) -> None:
     """Read on in the log to its end, or until so many events since the fit count.
 
-    What ends it in the middle, an interrupt included, leaves a recommender that learns and saves no more.
+    What ends it in the middle, an interrupt included, leaves a recommender that learns and saves no more. With one
+    thread, so that the same log gives the same bits however many processors there are.
     """
     live = live_of(recommender)
     check_sound(live)
     try:
-        _read_on(recommender, live, until)
+        with one_thread():
+            _read_on(recommender, live, until)
     except BaseException:
         live.broken = True
         raise
@@ -249,7 +252,8 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> None:
 def admit(recommender: Recommender, arrival: Arrival) -> None:
     """Make items known that have arrived."""
     live = live_of(recommender)
-    recommender.admit(arrival.table, whole_of(recommender).with_items(arrival.features, arrival.table))
+    with one_thread():
+        recommender.admit(arrival.table, whole_of(recommender).with_items(arrival.features, arrival.table))
     live.admitted += 1
 
 

@@ -37,6 +37,7 @@ from dynmm.protocols import VectorSpace
 from dynmm.recommender import Recommender
 from dynmm.retrieval.similar import Similar
 from dynmm.system import Query, Rankings, System
+from dynmm.threads import one_thread
 from dynmm.types import Events
 
 #: The whole of what is built, with shipped defaults; and its rungs.
@@ -324,7 +325,8 @@ def set_moving(recommender: Recommender) -> None:
     """Give a recommender that has learned nothing yet an adapter, as configured."""
     whole, config = whole_of(recommender), Config.of(recommender.facts.get("config"))
     seed = int(recommender.facts["seeds"][0])
-    whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed)
+    with one_thread():
+        whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed)
 
 
 def served(recommender: Recommender) -> dict[str, int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from tests.assembly.live.made import ADAPTER, CONFIG, events_of, learn_all, state_of
 from tests.worlds import DAY, START, circles
 
@@ -36,6 +38,22 @@ def test_a_replay_of_the_log_is_the_same_run_to_the_bit(run: Path) -> None:
     state = learn_all(run, events_of())
     shutil.rmtree(run / "state" / "snapshots")
     assert state_of(run) == state
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_however_many_threads_there_are_a_replay_is_the_same_run(run: Path, threads: Callable[[int], None]) -> None:
+    state = learn_all(run, events_of(100))
+    shutil.rmtree(run / "state" / "snapshots")
+    for number in (2, 3, 4):
+        threads(number)
+        assert state_of(run) == state
+        assert torch.get_num_threads() == number
 
 
 @pytest.mark.parametrize("piece", [1, 17])
