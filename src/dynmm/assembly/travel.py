@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from dynmm.assembly.attributing import Stretch
 from dynmm.assembly.explaining import Explainer, explainer_of
 from dynmm.assembly.live import live_of
 from dynmm.assembly.whole import Whole, whole_of
 from dynmm.assembly.without import Without
 from dynmm.errors import DataError, UnsupportedByData
+from dynmm.factids import FactId
 from dynmm.recommender import Recommender
 from dynmm.system import Query
 from dynmm.types import Evidence, FloatArray, UserHistory
@@ -34,7 +36,8 @@ _FACTS, _EVENTS = 5, 10
 class ChangedFact:
     """A fact that counted otherwise at the end. before, after: what it added to the score, 0 where it was not there.
 
-    stored: what is stored of it at the end. events: offsets of events in between that tell of its items, oldest first.
+    stored: what is stored of it at the end. events: offsets of the newest events in between that stand behind it,
+    newest first: of people who had both items of a pair, as the fact tells of them. Empty for a fact about items.
     """
 
     id: str
@@ -123,9 +126,12 @@ class _Comparison:
     def __init__(self, before: Recommender, after: Recommender, user: str) -> None:
         self._after, self._user = after, user
         self._first, self._last = explainer_of(before, "operator"), explainer_of(after, "operator")
-        self._start, self._end = before.query_of(user), after.query_of(user)
+        self._end = after.query_of(user)
+        # Who came in between had nothing at the start.
+        self._start = before.query_of(user) if user in before.users else _of_nobody(before)
         self._n_known = len(before.items)
         self._between = whole_of(after).learned_events().take(slice(before.counted, None))
+        self._stretch = Stretch(self._last.store, self._between, before.offset)
         #: (offset, item) of the user's events in between.
         self.own = self._own_events()
 
@@ -195,17 +201,13 @@ class _Comparison:
             amounts = [one[name].contribution if name in one else 0.0 for one in (before, after)]
             fact = after.get(name) or before[name]
             if amounts[0] != amounts[1]:
-                changed.append(ChangedFact(name, amounts[0], amounts[1], dict(fact.facts), self._events_of(fact)))
+                events = self._stretch.behind(FactId.parse(name), _EVENTS)
+                changed.append(ChangedFact(name, amounts[0], amounts[1], dict(fact.facts), events))
         changed.sort(key=lambda one: (-abs(one.after - one.before), one.id))
         return tuple(changed[:_FACTS])
 
     def _told(self, explainer: Explainer, query: Query, item: int) -> dict[str, Evidence]:
         return {one.id: one for one in explainer.explain(query, item, self._user).evidence}
-
-    def _events_of(self, fact: Evidence) -> tuple[int, ...]:
-        named = {self._after.items.encode(one) for one in (fact.item, *fact.sources) if one in self._after.items}
-        rows = np.flatnonzero(np.isin(self._between.items, sorted(named)))
-        return tuple((self._offset(0) + rows[:_EVENTS]).tolist())
 
     def _own_events(self) -> list[tuple[int, str]]:
         dense = self._after.users.encode(self._user, what="user")
@@ -214,6 +216,12 @@ class _Comparison:
 
     def _offset(self, row: int) -> int:
         return self._first.store.offset + row
+
+
+def _of_nobody(recommender: Recommender) -> Query:
+    times = np.empty(0, np.int64) if recommender.known.has_time else None
+    nothing = np.empty(0, np.int32)
+    return Query(UserHistory(nothing, times), recommender.now, exclude=nothing)
 
 
 def _with_adapter_of(whole: Whole, other: Whole) -> Whole:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from tests.assembly.live.made import events_of, learn_all, state_of
+from tests.worlds import DAY, START
 
 from dynmm import Recommender
+from dynmm.assembly import explainer_of
+from dynmm.assembly.attributing import Stretch
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ArtefactError, DataError, UnknownIdError, UnsupportedByData
+from dynmm.factids import FactId
 from dynmm.stream.sqlite_log import SqliteLog
 
 
@@ -52,6 +56,46 @@ def test_what_moved_is_told_and_its_shares_sum_up(run: Path) -> None:
     assert moves.as_json()["items"][0]["item"] == moves.items[0].item
     with pytest.raises(DataError, match="backwards"):
         recommender.moves("u2", first + 3, first + 2)
+
+
+def _events(*named: tuple[str, str]) -> list[dict[str, object]]:
+    start = START + 100 * DAY
+    return [
+        {"event_id": f"n{n}", "user_id": user, "item_id": item, "timestamp": start + n * 60_000}
+        for n, (user, item) in enumerate(named)
+    ]
+
+
+def test_facts_name_the_newest_events_of_those_who_had_both_items(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        first, newest = recommender.offset, recommender.history("u2")[-1]
+        following = f"i{(int(newest[1:]) + 1) % 30}"
+        # Twelve who took one of the two, one who took both the other way round, and one as the fact tells it.
+        alone = [(f"alone{n}", following) for n in range(12)]
+        recommender.learn(_events(*alone, ("back", following), ("back", newest), ("pair", newest), ("pair", following)))
+        moved = {one.item: one for one in recommender.moves("u2", first, first + 16, 3).items}[following]
+    named = {one.id.partition(":")[0]: one.events for one in moved.facts if one.id.endswith(f"{newest}>{following}")}
+    assert named["followed"] == (first + 15, first + 14)
+    assert named["together"] == (first + 15, first + 14, first + 13, first + 12)
+    after = Recommender.from_pretrained(run)
+    assert after.now is not None
+    stretch = Stretch(explainer_of(after, "operator").store, whole_of(after).learned_events(), first)
+    # What came at the very moment of the question is no trend yet.
+    assert stretch.behind(FactId.trend(7, after.now, following), 10) == tuple(range(first + 12, first + 2, -1))
+    assert stretch.behind(FactId("alike", following, (newest,), "text"), 10) == ()
+
+
+def test_somebody_who_came_in_between_had_nothing_at_the_start(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        first = recommender.offset
+        recommender.learn(_events(("newcomer", "i3"), ("newcomer", "i4")))
+        moves = recommender.moves("newcomer", first, first + 2, 5)
+        assert [item for _, item in moves.events] == ["i3", "i4"]
+        assert any(one.history for one in moves.items)
+        for one in moves.items:
+            assert one.history + one.evidence + one.adapter == pytest.approx(one.after - one.before, abs=1e-4)
+        with pytest.raises(UnknownIdError, match="unknown user 'nobody'"):
+            recommender.moves("nobody", first, first + 2)
 
 
 def test_from_a_moment_to_itself_nothing_moves(run: Path) -> None:
