@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from tests.worlds import DAY, QUICK, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
-from dynmm.assembly import FitOptions, alone, fit, known_events, with_adapter
+from dynmm.assembly import FitOptions, Whole, alone, fit, known_events, with_adapter
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.content import Modality
 from dynmm.catalogue.features import Features
+from dynmm.errors import ProtocolMismatch
 from dynmm.evaluation.report import ReportData, render
 from dynmm.evaluation.robustness import asked_conditions
 from dynmm.measurement import comparison_names, evaluate, robustness, stream
 from dynmm.testing.state import state_hash
+from dynmm.types import Events
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,32 @@ def test_every_table_of_a_stream_has_ours_with_and_without_the_adapter(options: 
     )
     assert {one["ours"] for one in result["old_cases"]} == {"dynmm", "dynmm/static"}
     assert "What it costs" in render(ReportData("a stream", results=[result]))
+    assert result["frozen_sha256"]["before"] == result["frozen_sha256"]["after"]
+
+
+@pytest.mark.parametrize("part", ["backbone", "joint", "facts"])
+def test_a_stream_that_moves_what_is_frozen_is_refused(
+    options: FitOptions, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    config = {**QUICK, "split": {"name": "stream"}, "evidence": {"least_users": 1}}
+    run = fit(_with_a_surprise(), config, seed=3, options=options).recommender
+    whole, learn = whole_of(run), Whole.learn
+    assert whole.joint is not None
+    assert whole.evidence is not None
+    parameters = {"backbone": whole.backbone._model, "joint": whole.joint._model}
+    weights = whole.evidence.weights.weights
+
+    def meddling(self: Whole, events: Events) -> None:
+        learn(self, events)
+        if part == "facts":
+            weights[0] += 1e-3
+        else:
+            with torch.no_grad():
+                next(parameters[part].parameters()).add_(1e-3)
+
+    monkeypatch.setattr(Whole, "learn", meddling)
+    with pytest.raises(ProtocolMismatch, match="frozen until the next fit moved"):
+        stream(run, systems=["popularity"])
 
 
 def test_a_stream_has_the_lower_rungs_where_they_are_asked_for(options: FitOptions) -> None:

@@ -15,6 +15,7 @@ from dynmm.assembly import (
     Questions,
     alone,
     as_fitted,
+    frozen_sha256,
     known_events,
     known_features,
     lower_rungs,
@@ -160,7 +161,7 @@ def stream(
 
     window: its length; empty means an hour where timestamps are exact and a day where they are days. The adapter has
     the same, unless the run's `adapter.window` names another. ladder: replay the lower rungs, too.
-    Raises ProtocolMismatch where the run was fitted for another split.
+    Raises ProtocolMismatch where the run was fitted for another split, or what is frozen has moved meanwhile.
     """
     split = _split_of(recommender)
     if split.stream is None:
@@ -181,6 +182,7 @@ def stream(
     for name in systems or comparison_names(base, stream=True):
         lineup[name] = _retrained(recommender, split) if name == RETRAINED else _fitted(name, base, None)
     report = None if told is None else lambda name, _, done, total: told(name, done, total)
+    frozen = frozen_sha256(recommender)
     outcome = run_stream(
         Stream.of(base, split.stream, mode=mode, window=window),
         lineup,
@@ -188,6 +190,12 @@ def stream(
         retention=split.validation,
         progress=report,
     ).to_json()
+    outcome["frozen_sha256"] = {"before": frozen, "after": frozen_sha256(recommender)}
+    if outcome["frozen_sha256"]["after"] != frozen:
+        raise ProtocolMismatch(
+            "what is frozen until the next fit moved while the stream was replayed, so these numbers are of no one "
+            "run; please report it with the configuration of the run"
+        )
     outcome["notes"] += _on_refits(split.stream) if RETRAINED in lineup else []
     outcome["notes"].append(f"{STATIC} is {top} with counts that advance: nothing but the adapter is built above it.")
     return _described(outcome, recommender, split, questions)

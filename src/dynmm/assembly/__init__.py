@@ -23,7 +23,7 @@ from dynmm.assembly.loading import load
 from dynmm.assembly.logkeeping import close_live
 from dynmm.assembly.measured import Questions, as_fitted, controls, known_features, of_kind, rungs, with_features
 from dynmm.assembly.saving import check_target, save
-from dynmm.assembly.streamed import Frozen, alone, lower_rungs, with_adapter
+from dynmm.assembly.streamed import Frozen, alone, frozen_sha256, lower_rungs, with_adapter
 from dynmm.assembly.travel import Moved, Moves, moves_between
 from dynmm.assembly.versioning import Version, versions_of
 from dynmm.assembly.whole import WHOLE, Whole, known_events, pick_device, retrained_backbone, served, whole_of
@@ -52,6 +52,7 @@ __all__ = [
     "explanation_of",
     "fit",
     "forget_user",
+    "frozen_sha256",
     "gate_of",
     "importance_of",
     "known_events",

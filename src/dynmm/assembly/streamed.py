@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar
+
+import numpy as np
+import torch
 
 from dynmm.assembly.books import Books
 from dynmm.assembly.measured import as_fitted
@@ -58,6 +62,25 @@ def with_adapter(recommender: Recommender, window: str) -> Whole:
     settings = adapter.model_copy(update={"window": window}) if adapter.window == "auto" else adapter
     twin.moving = moving_of(twin.frozen_space, recommender.known, settings, seed, together=True)
     return twin
+
+
+def frozen_sha256(recommender: Recommender) -> str:
+    """Of what moves with the next fit alone: backbone, joint stage and its vectors, weights of facts, re-rankers."""
+    whole = as_fitted(recommender)
+    digest = hashlib.sha256(whole.backbone.parameter_hash().encode())
+    if whole.joint is not None:
+        digest.update(whole.joint.parameter_hash().encode())
+    digest.update(whole.frozen_space.item_vectors.cpu().contiguous().numpy().tobytes())
+    if whole.evidence is not None:
+        digest.update(np.ascontiguousarray(whole.evidence.weights.effective).tobytes())
+    for kind, kept in sorted(whole.reranked.fitted.items()) if whole.reranked is not None else ():
+        ranker = kept.reranking.ranker
+        assert isinstance(ranker, torch.nn.Module), "re-rankers that were fitted here have weights"
+        digest.update(kind.encode())
+        for name, value in sorted(ranker.state_dict().items()):
+            digest.update(f"{name}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def lower_rungs(recommender: Recommender) -> tuple[Mapping[str, Callable[[], System]], str]:
