@@ -13,8 +13,8 @@ class StreamSettings(Settings):
     clock_tolerance_seconds: float = Field(
         300.0,
         ge=0,
-        description="A time later than this after its event came in counts as that moment, so that one wrong clock "
-        "cannot age everything else.",
+        description="A time later than this after its event came in counts as that moment, so that no clock runs ahead "
+        "of the log's.",
     )
     snapshot_every: int = Field(
         50_000, ge=1, description="Events from one snapshot of what was learned to the next; a restart reads the rest."
