@@ -29,6 +29,9 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
     return FitOptions(cache=tmp_path_factory.mktemp("cache"))
 
 
+HOUR = DAY // 24
+
+
 def _with_a_surprise() -> Dataset:
     """Circles, and one user whose last item nobody else ever took; `rare` falls out of a 5-core."""
     interactions, items = circles()
@@ -50,6 +53,38 @@ def test_every_table_of_a_result_has_the_rung(options: FitOptions) -> None:
     assert set(group["systems"]) == {"dynmm", "dynmm/evidence", "dynmm/joint", "dynmm/backbone", "popularity"}
     assert group["systems"]["dynmm/evidence"] == group["systems"]["dynmm"]
     assert "target unseen" in render(ReportData("a film", results=[result]))
+
+
+def test_a_run_is_measured_with_what_it_had_learned_but_for_its_answers(options: FitOptions, tmp_path: Path) -> None:
+    # Whatever it learns serves, and it learns fast.
+    adapter = {"guard": False, "step_events": 8, "learning_rate": 0.05, "clip": 100.0}
+    config = {**QUICK, "split": {"name": "full", "k_core": 0}, "adapter": adapter}
+    fitted = fit(_with_a_surprise(), config, seed=3, options=options).recommender
+    fitted.save_pretrained(tmp_path / "run")
+    assert fitted.split is not None
+    assert fitted.split.test is not None
+    late = START + 30 * DAY
+    # Newcomers go seven steps where everybody else goes one.
+    steps = [(f"new{n}", f"i{(n + hop) % 30}") for n in range(120) for hop in (0, 7)]
+    rows = [{"user_id": user, "item_id": item, "timestamp": late + n * HOUR} for n, (user, item) in enumerate(steps)]
+    answer = {
+        "user_id": fitted.users.decode(int(fitted.split.test.users[0])),
+        "item_id": fitted.items.decode(int(fitted.split.test.target_items[0])),
+        "timestamp": late + 1_000 * HOUR,
+    }
+    with Recommender.from_pretrained(tmp_path / "run") as run:
+        first = run.offset
+        run.learn([*rows, answer])
+    before, after, behind = (
+        Recommender.from_pretrained(tmp_path / "run", as_of=offset) for offset in (first, first + 240, first + 241)
+    )
+    told = [evaluate(one, systems=["popularity"], learned=True) for one in (before, after)]
+    assert told[0]["systems"]["dynmm/online"] == told[0]["systems"]["dynmm"]
+    assert told[1]["systems"]["dynmm"] == told[0]["systems"]["dynmm"]
+    assert told[1]["systems"]["dynmm/online"] != told[1]["systems"]["dynmm"]
+    assert f"240 events that were learned after the fit, up to offset {first + 240:,}" in "".join(told[1]["notes"])
+    with pytest.raises(ProtocolMismatch, match=f"the first at offset {first + 240:,}"):
+        evaluate(behind, systems=["popularity"], learned=True)
 
 
 def test_every_table_of_a_stream_has_ours_with_and_without_the_adapter(options: FitOptions) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dynmm import baselines
 from dynmm.assembly import (
+    ONLINE,
     WHOLE,
     Frozen,
     Questions,
@@ -19,6 +20,7 @@ from dynmm.assembly import (
     known_events,
     known_features,
     lower_rungs,
+    online,
     retrained_backbone,
     whole_of,
     with_adapter,
@@ -88,14 +90,16 @@ def evaluate(
     *,
     candidates: Path | None = None,
     features: Sequence[Features] = (),
+    learned: bool = False,
     told: Told | None = None,
 ) -> dict[str, Any]:
     """The test part of a run under one protocol, as the JSON of `dynmm evaluate`.
 
     protocol: None for that of the run's split. systems: names of comparison systems, empty for all that the
     data supports. candidates: folder of the frozen candidate file, drawn where there is none yet. features: what
-    the run knows of its items, in their order, for the comparison systems that read content.
-    Raises ProtocolMismatch where the run was fitted for another split.
+    the run knows of its items, in their order, for the comparison systems that read content. learned: measure the run
+    with what it has learned, too, as `dynmm/online`.
+    Raises ProtocolMismatch where the run was fitted for another split, or has learned answers of the test part.
     """
     split = _split_of(recommender)
     asked = _exams(split, protocol, candidates)
@@ -104,6 +108,10 @@ def evaluate(
     questions.watch_controls(whole)
     *lower, top = whole.rungs().items()
     lineup: dict[str, Iterable[System]] = {WHOLE: [whole]}
+    notes = []
+    if learned:
+        now, note = online(recommender, asked[0].cases)
+        lineup[ONLINE], notes = [questions.watch(ONLINE, now.unhurried())], [note]
     lineup |= {name: [rung] for name, rung in lower}
     lineup |= {name: [control] for name, control in whole.controls().items()}
     features = features or whole.features
@@ -111,6 +119,7 @@ def evaluate(
     lineup |= {name: _fitted(name, split.train, told, features) for name in names}
     report = None if told is None else lambda name, *_: told(f"measuring {name}")
     outcome = run_all(asked, lineup, data_sha256=_sha256(recommender), progress=report).to_json()
+    outcome["notes"] += notes
     outcome["beside"] = [_with_rung(one, top[0]) for one in outcome.get("beside", ())]
     return _described(_with_rung(outcome, top[0]), recommender, split, questions)
 

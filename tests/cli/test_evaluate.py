@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.assembly.made import BRIEF, write_world
 
+from dynmm import Recommender
 from dynmm.artefact import CANDIDATES
 from dynmm.cli import main
 from dynmm.interactions.candidates import draw_candidates
@@ -150,3 +151,14 @@ def test_a_fit_tells_what_was_read_and_what_the_gate_learned(data: Path, tmp_pat
     assert "text: 29 items by precomputed:place, 1 without" in result.stdout
     assert "joint: gate weights, mean over the items that have it: cf 0." in result.stdout
     assert "joint: best epoch" in result.stdout
+
+
+def test_as_of_stands_beside_the_run_as_fitted_and_with_nothing_else(run: Path) -> None:
+    assert "ask for one" in _refused("evaluate", run, "--as-of", "1", "--drop", "text")
+    assert "before the end of the fit" in _refused("evaluate", run, "--as-of", "1")
+    offset = str(Recommender.from_pretrained(run).offset)
+    result = _dynmm("evaluate", run, "--as-of", offset, "--system", "popularity", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["systems"]["dynmm/online"] == told["systems"]["dynmm"]
+    assert any("dynmm/online knows 0 events" in one for one in told["notes"])

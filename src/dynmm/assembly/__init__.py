@@ -22,6 +22,7 @@ from dynmm.assembly.live import Live, roll_back
 from dynmm.assembly.loading import load
 from dynmm.assembly.logkeeping import close_live
 from dynmm.assembly.measured import Questions, as_fitted, controls, known_features, of_kind, rungs, with_features
+from dynmm.assembly.online import ONLINE, online
 from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.streamed import Frozen, alone, frozen_sha256, lower_rungs, with_adapter
 from dynmm.assembly.travel import Moved, Moves, moves_between
@@ -29,6 +30,7 @@ from dynmm.assembly.versioning import Version, versions_of
 from dynmm.assembly.whole import WHOLE, Whole, known_events, pick_device, retrained_backbone, served, whole_of
 
 __all__ = [
+    "ONLINE",
     "WHOLE",
     "Explainer",
     "FitOptions",
@@ -65,6 +67,7 @@ __all__ = [
     "of_kind",
     "offset_of",
     "one_request",
+    "online",
     "pick_device",
     "push_to_hub",
     "ranked_without",

@@ -39,6 +39,13 @@ FIGURE = ".svg"
     help="What is lost where it is noise, or another item's; repeatable.",
 )
 @click.option(
+    "--as-of",
+    "as_of",
+    type=int,
+    metavar="OFFSET",
+    help="Measure the run with what it had learned by this offset of its log, too.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Also write the JSON to this file, and beside it the figure of what is lost.",
@@ -52,6 +59,7 @@ def evaluate(
     systems: tuple[str, ...],
     dropped: tuple[str, ...],
     corrupted: tuple[str, ...],
+    as_of: int | None,
     out: Path | None,
     device: str,
     as_json: bool,
@@ -63,6 +71,7 @@ def evaluate(
     \b
     Example:
       dynmm evaluate runs/films --protocol full --out films.json
+      dynmm evaluate runs/films --as-of 100250 --system popularity
       dynmm evaluate runs/films --drop text --corrupt image=0.5 --out losses.json
     """
     from dynmm.artefact import CANDIDATES
@@ -72,12 +81,17 @@ def evaluate(
     from dynmm.storage import write_json
 
     if dropped or corrupted:
+        if as_of is not None:
+            raise click.UsageError(
+                "--as-of measures what was learned, --drop and --corrupt the run as fitted; ask for one"
+            )
         _check_losses(systems, out)
-    recommender = Recommender.from_pretrained(run, device=device)
+    recommender = Recommender.from_pretrained(run, device=device, as_of=as_of)
     if dropped or corrupted:
         _robustness(recommender, protocol, (dropped, corrupted), run / CANDIDATES, out, as_json)
         return
-    result = measure(recommender, protocol, systems, candidates=run / CANDIDATES, told=Once())
+    known = as_of is not None
+    result = measure(recommender, protocol, systems, candidates=run / CANDIDATES, learned=known, told=Once())
     if out is not None:
         write_json(out, result)
     if as_json:
