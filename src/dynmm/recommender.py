@@ -33,7 +33,7 @@ from dynmm.types import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from dynmm.assembly import FitOptions, Live, Moves, Version
+    from dynmm.assembly import FitOptions, Learned, Live, Moves, Version
     from dynmm.catalogue.report import MediaReport
     from dynmm.config import Config
     from dynmm.interactions.splits import Split
@@ -227,18 +227,18 @@ class Recommender:
 
         return gate_of(self, self.items.encode(item, what="item"))
 
-    def learn(self, events: Any) -> None:
+    def learn(self, events: Any, *, skip_bad: bool = False) -> Learned:
         """Take in what has just happened: rows with user_id, item_id and, where the data has time, timestamp.
 
         events: a table of polars, pandas or pyarrow, or mappings, one for each event; with event_id, an event that
         comes twice counts once. The types and the checks are those of a data set's interactions. They are written to
         the log first, durably where the run lies on a disk, and counted then, in the order of their times and behind
         all that came before. New users become known. Events of items that nobody has told of wait for `add_items`, see
-        `held`. Raises DataError for a missing column, a value that is not one, or an id with other contents.
-        """
+        `held`; those that `data.min_rating` or `data.kinds` of the fit leave out do not count. skip_bad: leave bad rows
+        out and count them. Raises DataError for a missing column, a bad row, or an id with other contents."""
         from dynmm.assembly import learn_events
 
-        learn_events(self, events)
+        return learn_events(self, events, skip_bad=skip_bad)
 
     def add_items(
         self, items: Any, media: Any = None, *, features: str | Path | None = None, cache: Path | None = None

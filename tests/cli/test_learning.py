@@ -105,6 +105,43 @@ def test_somebody_leaves_with_a_certificate(run: Path, events: Path, tmp_path: P
     assert "unknown user 'u3'" in gone.stderr
 
 
+def test_ids_are_text_whatever_they_look_like(run: Path, tmp_path: Path) -> None:
+    rows = [f"{n:05d},i{n},{START + 50 * DAY + n}" for n in range(150)] + [f"B00X,i1,{START + 51 * DAY}"]
+    (tmp_path / "ids.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]) + "\n")
+    told = _told("learn", run, tmp_path / "ids.csv")
+    assert (told["accepted"], told["counted"], told["held"]) == (151, 31, 120)
+    assert _told("recommend", run, "--user", "00001")["items"]
+    assert _told("recommend", run, "--user", "B00X")["items"]
+
+
+def test_a_clock_that_was_never_set_costs_its_row_where_that_is_asked_for(run: Path, tmp_path: Path) -> None:
+    now = START + 50 * DAY
+    rows = [f"u3,i1,{now}", "u4,i2,0", f"u5,i3,{now + 1}", f"u6,i4,{now + 5000 * DAY}"]
+    (tmp_path / "clocks.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]) + "\n")
+    refused = _dynmm("learn", run, tmp_path / "clocks.csv")
+    assert refused.exit_code == 2
+    assert "--skip-bad" in refused.stderr
+    told = _told("learn", run, tmp_path / "clocks.csv", "--skip-bad")
+    assert (told["counted"], told["left_out"], told["late_clocks"]) == (3, {"timestamp out of range": 1}, 1)
+    words = _dynmm("learn", run, tmp_path / "clocks.csv", "--skip-bad").stderr
+    assert "1 rows are left out: timestamp out of range" in words
+
+
+def test_nobody_is_deleted_where_the_certificate_cannot_be_written(run: Path, tmp_path: Path) -> None:
+    result = _dynmm("forget", run, "--user", "u3", "--out", tmp_path / "nowhere" / "certificate.json")
+    assert result.exit_code == 2
+    assert "nothing was deleted" in result.stderr
+    assert _told("recommend", run, "--user", "u3")["items"]
+
+
+def test_a_run_whose_log_is_gone_says_so(run: Path, events: Path) -> None:
+    _told("learn", run, events)
+    (run / "state" / "events.sqlite").unlink()
+    result = _dynmm("recommend", run, "--user", "u3")
+    assert result.exit_code == 2
+    assert "the log of this run is gone" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -18,7 +18,7 @@ from dynmm.assembly.forgetting import forget_user
 from dynmm.assembly.hub import push_to_hub
 from dynmm.assembly.importance import importance_of
 from dynmm.assembly.intake import Learned, learn_events
-from dynmm.assembly.live import Live, roll_back
+from dynmm.assembly.live import Live, live_of, roll_back
 from dynmm.assembly.loading import load
 from dynmm.assembly.logkeeping import close_live
 from dynmm.assembly.measured import Questions, as_fitted, controls, known_features, of_kind, rungs, with_features
@@ -60,6 +60,7 @@ __all__ = [
     "known_events",
     "known_features",
     "learn_events",
+    "live_of",
     "load",
     "lower_rungs",
     "moves_between",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -12,25 +12,36 @@ from dynmm.assembly.live import follow, writable
 from dynmm.assembly.logkeeping import snapshot_if_due
 from dynmm.errors import DataError
 from dynmm.interactions.columns import interaction_columns
-from dynmm.interactions.fields import EVENT, ITEM, TIME, USER
+from dynmm.interactions.fields import EVENT, ITEM, KIND, RATING, TIME, USER, WEIGHT
 from dynmm.interactions.tables import as_polars
 from dynmm.interactions.validation import check_rows, interaction_rules
 from dynmm.recommender import Recommender
 from dynmm.stream.events import Event
 
+#: What an `Event` holds behind its id, in its order.
+_VALUES = (USER, ITEM, TIME, RATING, WEIGHT, KIND)
+
+#: Where a row stood in the table that came.
+_ROW = "row"
+
 
 @dataclass(frozen=True)
 class Learned:
-    """What became of some events. accepted: new in the log. duplicates: were there already, and count once."""
+    """What became of some events.
+
+    accepted: new in the log. duplicates: were there already, and count once. left_out: rows that are not in the log, by
+    reason.
+    """
 
     accepted: int
     duplicates: int
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def learn_events(recommender: Recommender, events: Any) -> Learned:
+def learn_events(recommender: Recommender, events: Any, *, skip_bad: bool = False) -> Learned:
     """See `Recommender.learn`."""
     rows = list(events) if isinstance(events, Iterator | tuple) else events
-    checked = _checked(as_polars(rows, "events"), timed=recommender.known.has_time)
+    checked, left_out = _checked(as_polars(rows, "events"), timed=recommender.known.has_time, skip_bad=skip_bad)
     if not len(checked):
         return Learned(0, 0)
     with recommender.lock:
@@ -41,28 +52,35 @@ def learn_events(recommender: Recommender, events: Any) -> Learned:
     if receipt.conflicts:
         raise DataError(
             f"events: the id {receipt.conflicts[0]!r} is in the log with other contents ({len(receipt.conflicts):,} "
-            "such events); the first stands, and all other events were taken in. Give a new event a new id"
+            "such events); the first stands, and all other events were taken in: {len(receipt.accepted):,} new, "
+            f"{len(receipt.duplicates):,} were there already. Give a new event a new id"
         )
-    return Learned(len(receipt.accepted), len(receipt.duplicates))
+    return Learned(len(receipt.accepted), len(receipt.duplicates), left_out)
 
 
-def _checked(frame: pl.DataFrame, *, timed: bool) -> pl.DataFrame:
-    """Rows in the order of their times, with the ids that their producer gave them. Raises DataError."""
+def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Rows in the order of their times, with the ids that their producer gave them, and how many were left out.
+
+    Raises DataError.
+    """
     if not len(frame):
-        return frame
+        return frame, {}
     needed = [USER, ITEM] + ([TIME] if timed else [])
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
-    rows = interaction_columns(frame.select(needed), "events")
-    check_rows(rows, interaction_rules(needed, need_time=timed), "events", skip_bad=False)
+    told = [*needed, *(name for name in (RATING, WEIGHT, KIND) if name in frame.columns)]
+    rows = interaction_columns(frame.select(told), "events").with_row_index(_ROW)
+    rows, left_out = check_rows(rows, interaction_rules(told, need_time=timed), "events", skip_bad=skip_bad)
     if EVENT in frame.columns:
-        ids = frame[EVENT].cast(pl.String)
+        if not (frame[EVENT].dtype == pl.String or frame[EVENT].dtype.is_integer()):
+            raise DataError(f"events, column {EVENT!r}: ids are text, not {frame[EVENT].dtype}")
+        ids = frame[EVENT].cast(pl.String)[rows[_ROW]]
         if ids.null_count():
             row = int(ids.is_null().arg_max() or 0)
             raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
         rows = rows.with_columns(ids)
-    return rows.sort(TIME, maintain_order=True) if timed else rows
+    return (rows.sort(TIME, maintain_order=True) if timed else rows), left_out
 
 
 def _named(rows: pl.DataFrame, head: str) -> list[Event]:
@@ -72,6 +90,5 @@ def _named(rows: pl.DataFrame, head: str) -> list[Event]:
     it, so no such id is given twice. Places in the log are: a deletion closes them up.
     """
     ids = rows[EVENT].to_list() if EVENT in rows.columns else [f"{head[:32]}-{row}" for row in range(len(rows))]
-    times = rows[TIME].to_list() if TIME in rows.columns else [None] * len(rows)
-    told = zip(ids, rows[USER].to_list(), rows[ITEM].to_list(), times, strict=True)
-    return [Event(*one) for one in told]
+    values = [rows[name].to_list() if name in rows.columns else [None] * len(rows) for name in _VALUES]
+    return [Event(*one) for one in zip(ids, *values, strict=True)]

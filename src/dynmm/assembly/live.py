@@ -18,11 +18,11 @@ import polars as pl
 from dynmm.adapter.drift import Verdict
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.features import Features
-from dynmm.config import Config
+from dynmm.config import Config, DataSettings
 from dynmm.errors import ArtefactError, DynmmError, UnsupportedByData
 from dynmm.recommender import Recommender
 from dynmm.storage import sweep
-from dynmm.stream.events import Entry, Mark
+from dynmm.stream.events import Entry, Event, Mark
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.settings import StreamSettings
 from dynmm.threads import one_thread
@@ -58,9 +58,10 @@ class Live:
     log: what it reads. home: the `state/` that the log lies in, None where it is in memory; writes: whether it holds
     the pen there. fixed: it shows an earlier moment and takes nothing in. offset, marks: entries and marks read. held:
     events that wait for their items. arrivals: in the order of their marks, those to come included; admitted: how many
-    are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. snapshot:
-    the offset of the newest one. seen: an offset of the log and its head there, from before what was read last; None
-    for a log that nobody else can write. broken: reading on ended in the middle.
+    are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. data: the
+    filters of the fit, once they were needed; passed_over: events that these leave out, since this object was made.
+    snapshot: the offset of the newest one. seen: an offset of the log and its head there, from before what was read
+    last; None for a log that nobody else can write. broken: reading on ended in the middle.
     """
 
     log: EventLog
@@ -75,6 +76,8 @@ class Live:
     admitted: int = 0
     boundaries: int = 0
     late_clocks: int = 0
+    data: DataSettings | None = None
+    passed_over: int = 0
     snapshot: int = 0
     seen: tuple[int, str] | None = None
     broken: bool = False
@@ -184,6 +187,9 @@ class _Waiting:
     def __init__(self, recommender: Recommender) -> None:
         self._recommender, self._live = recommender, live_of(recommender)
         self._timed = recommender.known.has_time
+        if self._live.data is None:  # read once: a configuration is checked whenever it is read
+            self._live.data = Config.of(recommender.facts.get("config")).data
+        self._data = self._live.data
         self._users: list[int] = []
         self._items: list[int] = []
         self._times: list[int] = []
@@ -192,8 +198,11 @@ class _Waiting:
         return len(self._users)
 
     def take(self, entry: Entry) -> None:
-        """One event; it is held where its item has not come yet."""
+        """One event; it is held where its item has not come yet, and passed over where the fit would have."""
         items = self._recommender.items
+        if not self._positive(entry.event):
+            self._live.passed_over += 1
+            return
         if entry.event.item not in items:
             self._live.held.append(entry)
             return
@@ -203,6 +212,13 @@ class _Waiting:
             self._times.append(self._time(entry))
         if len(self._users) >= _PORTION:
             self.count()
+
+    def _positive(self, event: Event) -> bool:
+        """Whether an event passes the filters that the data of the fit went through."""
+        least = self._data.min_rating
+        if least is not None and (event.rating is None or np.float32(event.rating) < np.float32(least)):
+            return False
+        return self._data.kinds is None or event.kind in self._data.kinds
 
     def count(self) -> None:
         """Count what was taken."""

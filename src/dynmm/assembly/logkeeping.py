@@ -37,6 +37,8 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
     Raises ArtefactError, TamperedArtefact, and DataError for an offset that the log does not have.
     """
     there = (state / LOG_FILE).is_file()
+    if not there and any((state / SNAPSHOTS_DIR).glob("*")):
+        raise ArtefactError(f"the log of this run is gone: {state / LOG_FILE}; restore it from a copy of the run")
     log = SqliteLog(state / LOG_FILE, read_only=True) if there else MemoryLog()
     live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
     live.arrivals = read_arrivals(state)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,10 +31,17 @@ def forget(run: Path, user: str, out: Path | None, device: str, as_json: bool) -
     from dynmm.recommender import Recommender
     from dynmm.storage import write_json
 
+    if out is not None and not (out.parent.is_dir() and os.access(out.parent, os.W_OK) and not out.is_dir()):
+        raise click.UsageError(f"--out {out}: no file can be written there, so nothing was deleted; name another place")
     with Recommender.from_pretrained(run, device=device) as recommender:
         certificate = recommender.forget(user)
+    # Printed before it is written: what was deleted is gone, whatever becomes of the file.
+    _print(certificate, user, as_json)
     if out is not None:
         write_json(out, certificate)
+
+
+def _print(certificate: Mapping[str, Any], user: str, as_json: bool) -> None:
     if as_json:
         print_json(certificate)
         return

@@ -14,10 +14,11 @@ from dynmm.cli.common import command, device_option, json_option, note, print_js
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("events", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--skip-bad", is_flag=True, help="Leave bad rows out and count them, where one would refuse all.")
 @device_option
 @json_option
 @command
-def learn(run: Path, events: Path, device: str, as_json: bool) -> None:
+def learn(run: Path, events: Path, skip_bad: bool, device: str, as_json: bool) -> None:
     """Let RUN learn from EVENTS, a .parquet, .csv or .jsonl file with user_id, item_id and, where the data has time,
     timestamp.
 
@@ -27,18 +28,22 @@ def learn(run: Path, events: Path, device: str, as_json: bool) -> None:
     Example:
       dynmm learn runs/films today.csv
     """
-    from dynmm.assembly import learn_events
+    from dynmm.assembly import learn_events, live_of
     from dynmm.recommender import Recommender
 
     with Recommender.from_pretrained(run, device=device) as recommender:
-        before = recommender.offset
-        told = learn_events(recommender, _read(events))
+        before, live = recommender.offset, live_of(recommender)
+        clocks, passed = live.late_clocks, live.passed_over
+        told = learn_events(recommender, _read(events), skip_bad=skip_bad)
         result: dict[str, Any] = {
             "as_of_offset": recommender.offset,
             "counted": recommender.offset - before,
             "accepted": told.accepted,
             "duplicates": told.duplicates,
             "held": recommender.held,
+            "left_out": dict(told.left_out),
+            "late_clocks": live.late_clocks - clocks,
+            "passed_over": live.passed_over - passed,
             "users": len(recommender.users),
         }
     if as_json:
@@ -50,6 +55,14 @@ def learn(run: Path, events: Path, device: str, as_json: bool) -> None:
     )
     if result["duplicates"]:
         note(f"{result['duplicates']:,} were there already and count once")
+    for reason, count in result["left_out"].items():
+        note(f"{count:,} rows are left out: {reason}")
+    if result["late_clocks"]:
+        note(f"{result['late_clocks']:,} events came from clocks that run ahead; they count as of when they came in")
+    if result["passed_over"]:
+        note(
+            f"{result['passed_over']:,} are in the log and do not count: data.min_rating or data.kinds leaves them out"
+        )
     if result["held"]:
         note(f"{result['held']:,} events wait for items that the run does not know; Recommender.add_items adds them")
 
@@ -62,7 +75,7 @@ def _read(path: Path) -> Any:
 
     readers: dict[str, Callable[[Path], Any]] = {
         ".parquet": pl.read_parquet,
-        ".csv": pl.read_csv,
+        ".csv": _read_csv,
         ".jsonl": pl.read_ndjson,
     }
     reader = readers.get(path.suffix.lower())
@@ -71,4 +84,15 @@ def _read(path: Path) -> Any:
     try:
         return reader(path)
     except (PolarsError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as {path.suffix[1:]}: {error}") from None
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path} cannot be read as {path.suffix[1:]} ({why}); write it again as a table") from None
+
+
+def _read_csv(path: Path) -> Any:
+    """A table of CSV whose ids are text: `00001` is not `1`, and some are letters only far below."""
+    import polars as pl
+
+    from dynmm.interactions.fields import EVENT, ITEM, KIND, USER
+
+    there = pl.read_csv(path, n_rows=0).columns
+    return pl.read_csv(path, schema_overrides={name: pl.String for name in (EVENT, ITEM, KIND, USER) if name in there})

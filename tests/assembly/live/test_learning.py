@@ -104,6 +104,37 @@ def test_events_told_twice_count_once_and_other_contents_are_refused(run: Path) 
         assert recommender.counted == 31
 
 
+def test_what_the_fit_left_out_does_not_count_live(tmp_path: Path) -> None:
+    """Ratings below the bar and other kinds are kept in the log, and teach nothing, as at the fit."""
+    interactions, items = circles()
+    rated = interactions.with_columns(pl.lit(5.0).alias("rating"), pl.lit("buy").alias("kind"))
+    folder, options = tmp_path / "data", FitOptions(cache=tmp_path / "cache")
+    folder.mkdir()
+    rated.write_parquet(folder / "interactions.parquet")
+    items.write_parquet(folder / "items.parquet")
+    filters = {"data": {"min_rating": 3.5, "kinds": ["buy"]}}
+    Recommender.fit(folder, {**CONFIG, **filters}, options=options).save_pretrained(tmp_path / "run")
+    values: list[dict[str, Any]] = [
+        {"rating": 3.5, "kind": "buy"},
+        {"rating": 3.4, "kind": "buy"},
+        {"rating": 5.0, "kind": "look"},
+        {"rating": None, "kind": "buy"},
+    ]
+    events = [{**one, **values[n % 4]} for n, one in enumerate(events_of(40))]
+    with Recommender.from_pretrained(tmp_path / "run") as run:
+        assert run.learn(events).accepted == 40
+        assert run.counted == 10
+        with pytest.raises(DataError, match="'e0' is in the log with other contents"):
+            run.learn([{**events[0], "rating": 1.0}])
+        state = live_sha256(run)
+    assert state_of(tmp_path / "run") == state
+    bare = [{name: one[name] for name in ("event_id", "user_id", "item_id", "timestamp")} for one in events]
+    twin = Recommender.fit(folder, CONFIG, options=options)
+    twin.learn(bare[::4])
+    assert twin.counted == 10
+    assert twin.history("u3") == Recommender.from_pretrained(tmp_path / "run").history("u3")
+
+
 def test_an_event_without_its_id_is_refused_by_row(run: Path) -> None:
     rows = pl.DataFrame(events_of(3)).with_columns(pl.Series("event_id", ["a", None, "b"]))
     with pytest.raises(DataError, match=r"row 1.*event_id"):
