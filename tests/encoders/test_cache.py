@@ -200,3 +200,19 @@ def test_many_who_open_a_new_cache_at_once_wait_for_each_other(tmp_path: Path) -
         for thread in threads:
             thread.join()
     assert not errors
+
+
+def test_of_two_who_make_the_same_the_first_stands_for_both(tmp_path: Path) -> None:
+    """What each goes on with is what the next one finds: else a later run would miss all that was fitted to it."""
+    cache = FeatureCache(tmp_path)
+    first, second, other = (Known(np.array(one, np.float32), 1.0) for one in ([1, 2], [1, 2.0001], [3, 4]))
+    one, two = content_key(b"one"), content_key(b"two")
+    with cache.shelf("encoder") as here, cache.shelf("encoder") as there:
+        here.put({one: first})
+        standing = there.put({one: second, two: other})
+        found = here.get([one, two])
+    for key, wanted in ((one, first), (two, other)):
+        for known in (standing[key], found[key]):
+            assert known.vector is not None
+            assert wanted.vector is not None
+            assert np.array_equal(known.vector, wanted.vector)

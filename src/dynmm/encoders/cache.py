@@ -104,24 +104,39 @@ class Shelf:
                     found[key] = known
         return found
 
-    def put(self, known: Mapping[bytes, Known]) -> None:
-        """Remember these, all or none, durably enough for a killed process. Raises StorageError."""
-        rows = [(key, body := _packed(one), _checksum(key, body)) for key, one in known.items()]
-        with self._mended():
-            self._write(rows)
-            return
-        self._write(rows)
+    def put(self, known: Mapping[bytes, Known]) -> dict[bytes, Known]:
+        """Remember these, all or none, durably enough for a killed process, and return what is remembered.
 
-    def _write(self, rows: list[tuple[bytes, bytes, bytes]]) -> None:
-        with self._connection:  # one transaction
+        That is what another process made where it was quicker. The last bits hang on what was encoded together, and
+        who comes later must find what both go on with. Raises StorageError.
+        """
+        with self._mended():
+            return self._settled(known)
+        return self._settled(known)
+
+    def _settled(self, known: Mapping[bytes, Known]) -> dict[bytes, Known]:
+        with self._connection:  # one transaction, and nobody else writes in between
+            self._connection.execute("BEGIN IMMEDIATE")
+            keys = list(known)
+            there: dict[bytes, Known] = {}
+            for start in range(0, len(keys), _ASKED_AT_ONCE):
+                for row in self._asked(keys[start : start + _ASKED_AT_ONCE]):
+                    if (whole := _unpacked(*row)) is not None:
+                        there[row[0]] = whole
+            rows = [(key, body := _packed(one), _checksum(key, body)) for key, one in known.items() if key not in there]
             self._connection.executemany("INSERT OR REPLACE INTO contents VALUES (?, ?, ?)", rows)
+        return {**known, **there}
 
     def _rows(self, keys: list[bytes]) -> list[tuple[bytes, bytes, bytes]]:
-        marks = ", ".join("?" * len(keys))
-        question = f"SELECT key, body, checksum FROM contents WHERE key IN ({marks})"
         with self._mended():
-            return self._connection.execute(question, keys).fetchall()
+            return self._asked(keys)
         return []
+
+    def _asked(self, keys: list[bytes]) -> list[tuple[bytes, bytes, bytes]]:
+        marks = ", ".join("?" * len(keys))
+        return self._connection.execute(
+            f"SELECT key, body, checksum FROM contents WHERE key IN ({marks})", keys
+        ).fetchall()
 
     def _opened(self) -> sqlite3.Connection:
         try:

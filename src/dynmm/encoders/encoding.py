@@ -121,7 +121,7 @@ class Encoding:
         """Encode a batch, remember it, and tell the places that wait for it."""
         made = self._encoded(batch)
         passing = {key for key, one in batch.items() if isinstance(one, Refused) and not one.lasting}
-        shelf.put({key: known for key, known in made.items() if key not in passing})
+        made |= shelf.put({key: known for key, known in made.items() if key not in passing})
         for key, known in made.items():
             places = self._waiting.pop(key)
             for place in places:
