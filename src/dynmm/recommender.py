@@ -99,8 +99,9 @@ class Recommender:
     def from_pretrained(cls, source: str | Path, *, device: str = "auto", as_of: int | None = None) -> Recommender:
         """Load a run from a folder, or a published model by its hub name (`owner/name`).
 
-        as_of: an offset of the log, see `offset`: the run as it was then, to look at and not to teach. What a run
-        learns is written to its log at once.
+        as_of: an offset of the log, see `offset`: the run as it was just before the next event counted, to look at and
+        not to teach. Items that came then and versions gone back to belong to it. What a run learns is written to its
+        log at once.
         """
         from dynmm.assembly import load
 

@@ -135,7 +135,10 @@ def check_sound(live: Live) -> None:
 
 
 def follow(recommender: Recommender, until: int | None = None) -> None:
-    """Read on in the log to its end, or until so many events since the fit count.
+    """Read on in the log to its end, or to where one more than `until` events since the fit would count.
+
+    Marks behind the last of these events are read, too: what they say holds at that offset. Items that came then are
+    known, while events that waited for them and would be too many wait on.
 
     What ends it in the middle, an interrupt included, leaves a recommender that learns and saves no more. With one
     thread, so that the same log gives the same bits however many processors there are.
@@ -152,18 +155,18 @@ def follow(recommender: Recommender, until: int | None = None) -> None:
 
 
 def _read_on(recommender: Recommender, live: Live, until: int | None) -> None:
-    waiting = _Waiting(recommender)
+    waiting = _Waiting(recommender, until)
     _foretell(recommender)
     for record in _unread(live):
-        if until is not None and recommender.counted + len(waiting) >= until:
-            break
         if isinstance(record, Mark):
             waiting.count()
-            _heed(recommender, record, waiting)
+            if not _heed(recommender, record, waiting):
+                break
             live.marks = max(live.marks, record.number + 1)
-        else:
+        elif waiting.take(record):
             live.offset = record.offset + 1
-            waiting.take(record)
+        else:
+            break
     waiting.count()
 
 
@@ -184,8 +187,8 @@ def _unread(live: Live) -> Iterator[Entry | Mark]:
 class _Waiting:
     """Events that were read and are counted together, which changes nothing but the time it takes."""
 
-    def __init__(self, recommender: Recommender) -> None:
-        self._recommender, self._live = recommender, live_of(recommender)
+    def __init__(self, recommender: Recommender, until: int | None) -> None:
+        self._recommender, self._live, self._until = recommender, live_of(recommender), until
         self._timed = recommender.known.has_time
         if self._live.data is None:  # read once: a configuration is checked whenever it is read
             self._live.data = Config.of(recommender.facts.get("config")).data
@@ -194,24 +197,27 @@ class _Waiting:
         self._items: list[int] = []
         self._times: list[int] = []
 
-    def __len__(self) -> int:
-        return len(self._users)
+    def take(self, entry: Entry) -> bool:
+        """One event; it is held where its item has not come yet, and passed over where the fit would have.
 
-    def take(self, entry: Entry) -> None:
-        """One event; it is held where its item has not come yet, and passed over where the fit would have."""
+        False, and nothing done, where it would be one too many that counts.
+        """
         items = self._recommender.items
         if not self._positive(entry.event):
             self._live.passed_over += 1
-            return
+            return True
         if entry.event.item not in items:
             self._live.held.append(entry)
-            return
+            return True
+        if self._until is not None and self._recommender.counted + len(self._users) >= self._until:
+            return False
         self._users.append(self._recommender.users.add(entry.event.user))
         self._items.append(items.encode(entry.event.item))
         if self._timed:
             self._times.append(self._time(entry))
         if len(self._users) >= _PORTION:
             self.count()
+        return True
 
     def _positive(self, event: Event) -> bool:
         """Whether an event passes the filters that the data of the fit went through."""
@@ -238,7 +244,8 @@ class _Waiting:
         return latest
 
 
-def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> None:
+def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
+    """Do what a mark says. False where not all events that it lets go may count."""
     live = live_of(recommender)
     if mark.kind == ITEMS:
         number = int(mark.payload["number"])
@@ -248,11 +255,11 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> None:
                 f"{live.home}; copy the run again"
             )
         admit(recommender, live.arrivals[number])
-        released = [entry for entry in live.held if entry.event.item in recommender.items]
-        live.held = [entry for entry in live.held if entry.event.item not in recommender.items]
-        for entry in released:
-            waiting.take(entry)
+        held, live.held = live.held, []
+        beyond = [entry for entry in held if not waiting.take(entry)]
+        live.held = sorted([*live.held, *beyond], key=lambda entry: entry.offset)
         waiting.count()
+        return not beyond
     elif mark.kind == ROLLBACK:
         # After a deletion the log gives other versions: then the newest that is not newer than the one named.
         whole = whole_of(recommender)
@@ -263,6 +270,7 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> None:
         logger.warning(
             "the log holds a mark of a kind that this version does not know, %r: it is passed over", mark.kind
         )
+    return True
 
 
 def admit(recommender: Recommender, arrival: Arrival) -> None:

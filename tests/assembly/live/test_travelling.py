@@ -12,6 +12,7 @@ from tests.worlds import DAY, START
 from dynmm import Recommender
 from dynmm.assembly import explainer_of
 from dynmm.assembly.attributing import Stretch
+from dynmm.assembly.logkeeping import take_snapshot
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ArtefactError, DataError, UnknownIdError, UnsupportedByData
@@ -158,3 +159,36 @@ def test_in_memory_it_learns_travels_and_forgets_too(unsaved: Recommender, run: 
     assert unsaved.moves("u2", first + 10, first + 60, 3).items
     unsaved.forget("u65")
     assert "u65" not in unsaved.users
+
+
+def _waited(number: int) -> dict[str, object]:
+    return {"event_id": f"x{number}", "user_id": f"u{number}", "item_id": "fresh", "timestamp": START + 200 * DAY}
+
+
+def test_an_offset_among_events_that_had_waited_is_that_offset(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        first = recommender.offset
+        recommender.learn([_waited(number) for number in range(3)])
+        recommender.learn(events_of(5))
+        recommender.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        recommender.learn(events_of(10)[5:])
+    for count, held in ((4, 3), (5, 3), (6, 2), (7, 1), (8, 0), (9, 0)):
+        then = Recommender.from_pretrained(run, as_of=first + count)
+        assert (then.offset, then.held) == (first + count, held)
+        assert ("fresh" in then.items) == (count >= 5)
+
+
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_what_happened_at_an_offset_belongs_to_it_with_and_without_snapshots(run: Path, snapshots: bool) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(120))
+        take_snapshot(recommender)
+        moving = whole_of(recommender).moving
+        assert moving is not None
+        recommender.rollback(min(moving.adapter.kept))
+        recommender.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        offset, state = recommender.offset, live_sha256(recommender)
+        recommender.learn(events_of(150)[120:])
+    if not snapshots:
+        shutil.rmtree(run / "state" / "snapshots")
+    assert live_sha256(Recommender.from_pretrained(run, as_of=offset)) == state
