@@ -6,6 +6,7 @@ held, admitted and rolled back follows from its records alone.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,10 +17,11 @@ import numpy as np
 import polars as pl
 
 from dynmm.adapter.drift import Verdict
+from dynmm.artefact import MANIFEST, MODEL
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.features import Features
 from dynmm.config import Config, DataSettings
-from dynmm.errors import ArtefactError, DynmmError, UnsupportedByData
+from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData
 from dynmm.recommender import Recommender
 from dynmm.storage import sweep
 from dynmm.stream.events import Entry, Event, Mark
@@ -61,7 +63,8 @@ class Live:
     are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. data: the
     filters of the fit, once they were needed; passed_over: events that these leave out, since this object was made.
     snapshot: the offset of the newest one. seen: an offset of the log and its head there, from before what was read
-    last; None for a log that nobody else can write. broken: reading on ended in the middle.
+    last; None for a log that nobody else can write. sealed: digest of what says which model and which data of the fit
+    this is, None in memory. broken: reading on, or a deletion, ended in the middle.
     """
 
     log: EventLog
@@ -80,6 +83,7 @@ class Live:
     passed_over: int = 0
     snapshot: int = 0
     seen: tuple[int, str] | None = None
+    sealed: str | None = None
     broken: bool = False
 
 
@@ -112,10 +116,11 @@ def writable(recommender: Recommender) -> Live:
         from dynmm.stream.sqlite_log import SqliteLog
 
         log = SqliteLog(live.home / LOG_FILE)
-        if live.seen is not None and not log.holds(*live.seen):
+        # A deletion of who has no event in the log leaves the log, and not the data of the fit, as it was.
+        if sealed_in(live.home) != live.sealed or (live.seen is not None and not log.holds(*live.seen)):
             log.close()
             raise DynmmError(
-                f"the log in {live.home} was written anew since this run was opened, as a deletion does it; what was "
+                f"the run in {live.home} was written anew since this run was opened, as a deletion does it; what was "
                 "read then does not hold any more. Open the run again"
             )
         sweep(live.home)  # what a deletion left that was ended in the middle
@@ -123,6 +128,20 @@ def writable(recommender: Recommender) -> Live:
         live.log, live.writes = log, True
         follow(recommender)
     return live
+
+
+def sealed_in(home: Path) -> str:
+    """Hex, of the manifests of the model and of the data of its fit: another run, or one without somebody, differs.
+
+    Raises StorageError.
+    """
+    digest = hashlib.sha256()
+    for manifest in (home.parent / MODEL / MANIFEST, home / MANIFEST):
+        try:
+            digest.update(manifest.read_bytes())
+        except OSError as error:
+            raise StorageError(f"{manifest} cannot be read: {error.strerror}; restore the run from a copy") from error
+    return digest.hexdigest()
 
 
 def check_sound(live: Live) -> None:

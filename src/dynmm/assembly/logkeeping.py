@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from dynmm.assembly.adding import read_arrivals, write_arrival
-from dynmm.assembly.live import LOG_FILE, SNAPSHOTS_DIR, Live, check_sound, follow, live_of, stream_settings
+from dynmm.assembly.live import LOG_FILE, SNAPSHOTS_DIR, Live, check_sound, follow, live_of, sealed_in, stream_settings
 from dynmm.assembly.snapshotting import counted_at, read_live, write_live
 from dynmm.errors import ArtefactError, DataError
 from dynmm.recommender import Recommender
@@ -41,6 +41,7 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
         raise ArtefactError(f"the log of this run is gone: {state / LOG_FILE}; restore it from a copy of the run")
     log = SqliteLog(state / LOG_FILE, read_only=True) if there else MemoryLog()
     live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
+    live.sealed = sealed_in(state)
     live.arrivals = read_arrivals(state)
     first = recommender.offset
     if as_of is not None and as_of < first:

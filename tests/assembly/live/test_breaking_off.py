@@ -111,3 +111,14 @@ def test_what_a_deletion_left_behind_is_swept(run: Path) -> None:
         recommender.learn(events_of(25))
     assert not left.exists()
     assert state_of(run)
+
+
+def test_what_was_opened_before_somebody_of_the_fit_left_writes_no_more(run: Path) -> None:
+    """The log has nothing of them, so that it is the same as before; what was counted in the fit is not."""
+    stale = Recommender.from_pretrained(run)
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.forget("u1")
+        state = live_sha256(recommender)
+    with stale, pytest.raises(DynmmError, match="written anew since this run was opened"):
+        stale.learn([one for one in events_of(30) if one["user_id"] != "u1"])
+    assert state_of(run) == state
