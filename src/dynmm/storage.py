@@ -101,9 +101,14 @@ def sweep(target: Path) -> None:
 
     For whoever alone may write there. Raises StorageError.
     """
-    with named_disk_errors(target):
-        for left in target.parent.glob(f".{target.name}.*"):
+    for left in target.parent.glob(f".{target.name}.*"):
+        try:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
+        except OSError as error:
+            raise StorageError(
+                f"{left} could not be removed: {error.strerror}. It holds what {target} was, or a part, and "
+                "what was deleted since; remove it"
+            ) from error
 
 
 def _put_in_place(beside: Path, target: Path) -> None:

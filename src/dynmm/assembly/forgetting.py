@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from dynmm.artefact import CANDIDATES, MOVING, seal
@@ -26,6 +27,7 @@ from dynmm.recommender import Recommender
 from dynmm.runfiles import write_events
 from dynmm.storage import named_disk_errors, new_folder, sweep
 from dynmm.stream.copying import copy_records
+from dynmm.stream.events import Entry
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.protocol import EventLog
 from dynmm.stream.sqlite_log import SqliteLog
@@ -61,15 +63,18 @@ def _forget(recommender: Recommender, user: str) -> dict[str, Any]:
     gone = len(recommender.split.source.events) - len(split.source.events)
     forgotten = recommender.forgotten + int(fitted)
     home = live.home
-    if user not in recommender.users and not any(one.event.user == user for one in live.held):
+    if user not in recommender.users and not _stands_in(live.log, user):
         raise UnknownIdError(f"unknown user {user!r}: this run knows {len(recommender.users):,} users, and not them")
     log, removed = _log_without(live, user, split, forgotten, recommender.facts)
-    rebuilt = Recommender(_refreshed(recommender, split), known_events(split), recommender.facts, split)
-    rebuilt.forgotten = forgotten
-    rebuilt.live = Live(log, live.settings, home, writes=home is not None, arrivals=live.arrivals)
-    set_moving(rebuilt)
-    follow(rebuilt)
-    rebuilt.lock = recommender.lock
+    try:
+        rebuilt = Recommender(_refreshed(recommender, split), known_events(split), recommender.facts, split)
+        rebuilt.forgotten, rebuilt.lock = forgotten, recommender.lock
+        rebuilt.live = Live(log, live.settings, home, writes=home is not None, arrivals=live.arrivals)
+        set_moving(rebuilt)
+        follow(rebuilt)
+    except BaseException:
+        log.close()  # so that the run can be opened again
+        raise
     vars(recommender).update(vars(rebuilt))
     if home is not None:
         take_snapshot(recommender)
@@ -82,6 +87,11 @@ def _forget(recommender: Recommender, user: str) -> dict[str, Any]:
         "not_covered": list(NOT_COVERED),
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _stands_in(log: EventLog, user: str) -> bool:
+    """Whether the log has an event of a user of whom nothing counts: they wait, or the filters of the fit pass over."""
+    return any(isinstance(one, Entry) and one.event.user == user for one in log.read())
 
 
 def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any) -> tuple[EventLog, int]:
@@ -97,11 +107,20 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
             write_arrival(arrival, beside, number)
         with SqliteLog(beside / LOG_FILE) as log:
             removed = copy_records(live.log, log, without=user, leave_out=(BOUNDARY,))
+        _remove(
+            live.home.parent / CANDIDATES
+        )  # before the exchange, behind which nobody would know that they name them
+        # What stops it from here on leaves a recommender that knows the user, and must write nothing that does.
+        live.broken = True
         live.log.close()
     sweep(live.home)  # the old log, where it could not be removed at once: a deletion that fails to delete must say so
-    with named_disk_errors(live.home):
-        shutil.rmtree(live.home.parent / CANDIDATES, ignore_errors=True)
     return SqliteLog(live.home / LOG_FILE), removed
+
+
+def _remove(folder: Path) -> None:
+    with named_disk_errors(folder):
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def _refreshed(recommender: Recommender, split: Split) -> Whole:

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 from tests.assembly.live.made import CONFIG, events_of, learn_all, state_of
-from tests.worlds import START, circles
+from tests.worlds import DAY, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
 from dynmm.assembly import FitOptions
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.backbone.system import Backbone
-from dynmm.errors import ProtocolMismatch, UnknownIdError
+from dynmm.config import DataSettings
+from dynmm.errors import ProtocolMismatch, StorageError, UnknownIdError
 from dynmm.fusion.joint import Joint
 from dynmm.measurement import evaluate
 
@@ -90,3 +91,58 @@ def test_a_run_from_which_somebody_left_is_not_measured(tmp_path: Path, saved: P
     recommender.save_pretrained(tmp_path / "run")
     again = Recommender.from_pretrained(tmp_path / "run")
     assert live_sha256(again) == live_sha256(recommender)
+
+
+def test_who_has_only_events_that_do_not_count_can_leave(run: Path) -> None:
+    disliked = {"event_id": "x", "user_id": "ghost", "item_id": "i1", "timestamp": START + 100 * DAY, "rating": 1.0}
+    with Recommender.from_pretrained(run) as recommender:
+        assert recommender.live is not None
+        recommender.live.data = DataSettings(min_rating=4.0)
+        recommender.learn([disliked])
+        assert "ghost" not in recommender.users
+        assert recommender.forget("ghost")["deleted"]["events in the log"] == 1
+    assert not any(b"ghost" in path.read_bytes() for path in run.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("step", ["sweep", "follow"])
+def test_a_deletion_that_is_stopped_brings_nobody_back(
+    run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Behind the exchange of the folders: closing must not keep what the process still knows."""
+    events = events_of(80)
+    learn_all(run, events[:60])
+    (run / "candidates").mkdir()
+    (run / "candidates" / "u65").touch()
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events[60:])
+        monkeypatch.setattr(f"dynmm.assembly.forgetting.{step}", stopped)
+        recommender.forget("u65")
+    monkeypatch.undo()
+    assert not list((run / "state" / "snapshots").glob("at-*"))
+    assert not (run / "candidates").exists()
+    rest = [one for one in events if one["user_id"] != "u65"]
+    with Recommender.from_pretrained(run) as again:
+        again.learn(rest[-1:])
+        assert "u65" not in again.users
+    assert state_of(run) == learn_all(twin, rest)
+    assert not any(b'"u65"' in path.read_bytes() for path in run.rglob("*") if path.is_file())
+
+
+def test_an_old_log_that_stays_on_the_disk_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn_all(run, events_of(20))
+
+    def refused(folder: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise PermissionError(13, "Permission denied", str(folder))
+
+    with monkeypatch.context() as patch, Recommender.from_pretrained(run) as recommender:
+        patch.setattr("dynmm.storage.shutil.rmtree", refused)
+        with pytest.raises(StorageError, match=r"\.state\..* could not be removed: Permission denied.*remove it"):
+            recommender.forget("u1")
+    with Recommender.from_pretrained(run) as again:
+        again.learn([{**one, "event_id": "later"} for one in events_of(1)])
+    assert not list(run.glob(".state.*"))
