@@ -21,16 +21,19 @@ def _dynmm(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("circles")
+def _fit(folder: Path, *settings: str) -> Path:
     write_circles(str(folder / "."))
     run = folder / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DYNMM_CACHE", str(folder / "cache"))
-        result = _dynmm("fit", folder, "--out", run, *(part for one in _QUICK for part in ("--set", one)))
+        result = _dynmm("fit", folder, "--out", run, *(part for one in [*_QUICK, *settings] for part in ("--set", one)))
     assert result.exit_code == 0, result.output
     return run
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _fit(tmp_path_factory.mktemp("circles"))
 
 
 @pytest.fixture
@@ -161,3 +164,14 @@ def test_mistakes_are_told_in_one_line(run: Path, tmp_path: Path, arguments: tup
     assert result.exit_code == 2
     assert words in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_where_no_item_can_be_added_learn_says_so(run: Path, tmp_path: Path) -> None:
+    rows = {"user_id": ["u3"], "item_id": ["fresh"], "timestamp": [START + 50 * DAY]}
+    pl.DataFrame(rows).write_csv(tmp_path / "fresh.csv")
+    assert "Recommender.add_items adds them" in _dynmm("learn", run, tmp_path / "fresh.csv").stderr
+    (tmp_path / "bare").mkdir()
+    bare = _fit(tmp_path / "bare", "fusion.variant=off", "evidence.variant=off", "adapter.variant=off")
+    words = _dynmm("learn", bare, tmp_path / "fresh.csv").stderr
+    assert "1 events wait for items" in words
+    assert "fit again" in words

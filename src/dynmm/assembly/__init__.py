@@ -1,6 +1,6 @@
 """Configuration in, concrete parts out; runs saved and loaded. The only package that knows concrete classes."""
 
-from dynmm.assembly.adding import add_items, gate_of, similar_to
+from dynmm.assembly.adding import add_items, gate_of, similar_to, takes_items
 from dynmm.assembly.explaining import (
     Explainer,
     explained_items,
@@ -79,6 +79,7 @@ __all__ = [
     "served",
     "similar_to",
     "store_of",
+    "takes_items",
     "verified",
     "versions_of",
     "whole_of",

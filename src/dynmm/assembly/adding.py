@@ -130,6 +130,11 @@ def _wanted(modality: Modality, encoder: str) -> str:
     return f"{modality} (features=FOLDER, with {modality}-{name}.parquet)" if kind == PRECOMPUTED else modality
 
 
+def takes_items(recommender: Recommender) -> bool:
+    """Whether a run can be told of new items: one that knows items by their interactions alone cannot."""
+    return whole_of(recommender).joint is not None
+
+
 def write_arrival(arrival: Arrival, home: Path, number: int) -> None:
     """Keep what is known of items that came after the fit, whole or not at all. Raises StorageError."""
     with new_folder(home / ADDED_DIR / f"{number:06d}") as folder:

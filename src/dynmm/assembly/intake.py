@@ -52,7 +52,7 @@ def learn_events(recommender: Recommender, events: Any, *, skip_bad: bool = Fals
     if receipt.conflicts:
         raise DataError(
             f"events: the id {receipt.conflicts[0]!r} is in the log with other contents ({len(receipt.conflicts):,} "
-            "such events); the first stands, and all other events were taken in: {len(receipt.accepted):,} new, "
+            f"such events); the first stands, and all other events were taken in: {len(receipt.accepted):,} new, "
             f"{len(receipt.duplicates):,} were there already. Give a new event a new id"
         )
     return Learned(len(receipt.accepted), len(receipt.duplicates), left_out)
@@ -77,7 +77,7 @@ def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.Da
             raise DataError(f"events, column {EVENT!r}: ids are text, not {frame[EVENT].dtype}")
         ids = frame[EVENT].cast(pl.String)[rows[_ROW]]
         if ids.null_count():
-            row = int(ids.is_null().arg_max() or 0)
+            row = rows[_ROW][int(ids.is_null().arg_max() or 0)]
             raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
         rows = rows.with_columns(ids)
     return (rows.sort(TIME, maintain_order=True) if timed else rows), left_out

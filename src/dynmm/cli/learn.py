@@ -28,7 +28,7 @@ def learn(run: Path, events: Path, skip_bad: bool, device: str, as_json: bool) -
     Example:
       dynmm learn runs/films today.csv
     """
-    from dynmm.assembly import learn_events, live_of
+    from dynmm.assembly import learn_events, live_of, takes_items
     from dynmm.recommender import Recommender
 
     with Recommender.from_pretrained(run, device=device) as recommender:
@@ -46,6 +46,9 @@ def learn(run: Path, events: Path, skip_bad: bool, device: str, as_json: bool) -
             "passed_over": live.passed_over - passed,
             "users": len(recommender.users),
         }
+        mend = "Recommender.add_items adds them"
+        if not takes_items(recommender):
+            mend = "it knows items by interactions alone and takes in none; fit again on data that has these"
     if as_json:
         print_json(result)
         return
@@ -64,7 +67,7 @@ def learn(run: Path, events: Path, skip_bad: bool, device: str, as_json: bool) -
             f"{result['passed_over']:,} are in the log and do not count: data.min_rating or data.kinds leaves them out"
         )
     if result["held"]:
-        note(f"{result['held']:,} events wait for items that the run does not know; Recommender.add_items adds them")
+        note(f"{result['held']:,} events wait for items that the run does not know; {mend}")
 
 
 def _read(path: Path) -> Any:

@@ -99,7 +99,8 @@ def test_events_told_twice_count_once_and_other_contents_are_refused(run: Path) 
         recommender.learn(events[:10])
         assert live_sha256(recommender) == state
         other = {**events[3], "item_id": "i29" if events[3]["item_id"] != "i29" else "i28"}
-        with pytest.raises(DataError, match="'e3' is in the log with other contents"):
+        words = "'e3' is in the log with other contents .*taken in: 1 new, 0 were there already"
+        with pytest.raises(DataError, match=words):
             recommender.learn([other, {**events[0], "event_id": "new"}])
         assert recommender.counted == 31
 
@@ -139,6 +140,13 @@ def test_an_event_without_its_id_is_refused_by_row(run: Path) -> None:
     rows = pl.DataFrame(events_of(3)).with_columns(pl.Series("event_id", ["a", None, "b"]))
     with pytest.raises(DataError, match=r"row 1.*event_id"):
         Recommender.from_pretrained(run).learn(rows)
+
+
+def test_a_missing_id_is_named_by_its_row_in_the_table_that_came(run: Path) -> None:
+    first, second, third = events_of(3)
+    rows = [{**first, "timestamp": 5}, second, {**third, "event_id": None}, *events_of(8)[4:]]
+    with pytest.raises(DataError, match=r"row 2, column 'event_id'"):
+        Recommender.from_pretrained(run).learn(rows, skip_bad=True)
 
 
 def test_events_wait_for_their_items_and_count_when_those_come(run: Path, twin: Path) -> None:
