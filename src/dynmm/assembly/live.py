@@ -116,18 +116,27 @@ def writable(recommender: Recommender) -> Live:
         from dynmm.stream.sqlite_log import SqliteLog
 
         log = SqliteLog(live.home / LOG_FILE)
-        # A deletion of who has no event in the log leaves the log, and not the data of the fit, as it was.
-        if sealed_in(live.home) != live.sealed or (live.seen is not None and not log.holds(*live.seen)):
+        try:
+            check_same(live, log)
+        except BaseException:
             log.close()
-            raise DynmmError(
-                f"the run in {live.home} was written anew since this run was opened, as a deletion does it; what was "
-                "read then does not hold any more. Open the run again"
-            )
+            raise
         sweep(live.home)  # what a deletion left that was ended in the middle
         live.log.close()
         live.log, live.writes = log, True
         follow(recommender)
     return live
+
+
+def check_same(live: Live, log: EventLog) -> None:
+    """Raises DynmmError where a run on the disk, whose log this is now, is not the one that was opened."""
+    assert live.home is not None, "only what lies on a disk can be written by others"
+    # A deletion of who has no event in the log leaves the log, and not the data of the fit, as it was.
+    if sealed_in(live.home) != live.sealed or (live.seen is not None and not log.holds(*live.seen)):
+        raise DynmmError(
+            f"the run in {live.home} was written anew since this run was opened, as a deletion does it; what was "
+            "read then does not hold any more. Open the run again"
+        )
 
 
 def sealed_in(home: Path) -> str:

@@ -6,7 +6,17 @@ import logging
 from pathlib import Path
 
 from dynmm.assembly.adding import read_arrivals, write_arrival
-from dynmm.assembly.live import LOG_FILE, SNAPSHOTS_DIR, Live, check_sound, follow, live_of, sealed_in, stream_settings
+from dynmm.assembly.live import (
+    LOG_FILE,
+    SNAPSHOTS_DIR,
+    Live,
+    check_same,
+    check_sound,
+    follow,
+    live_of,
+    sealed_in,
+    stream_settings,
+)
 from dynmm.assembly.snapshotting import counted_at, read_live, write_live
 from dynmm.errors import ArtefactError, DataError
 from dynmm.recommender import Recommender
@@ -20,14 +30,20 @@ logger = logging.getLogger(__name__)
 
 
 def write_log(recommender: Recommender, state: Path) -> None:
-    """Write a recommender's log, and what is known of the items that came, into a new `state/`. Raises StorageError."""
+    """Write a recommender's log, and what is known of the items that came, into a new `state/`.
+
+    Raises StorageError, and DynmmError where the recommender is not what its log says.
+    """
     live = live_of(recommender)
     check_sound(live)
+    if live.home is not None and not live.writes:
+        check_same(live, live.log)
     for number, arrival in enumerate(live.arrivals):
         write_arrival(arrival, state, number)
     with SqliteLog(state / LOG_FILE) as log:
         copy_records(live.log, log)
-        if not live.fixed:
+        # Where another process has written on since, the copy has no snapshot, and reads on when it is opened.
+        if not live.fixed and (log.offset, log.marks) == (live.offset, live.marks):
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)
 
 

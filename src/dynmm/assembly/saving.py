@@ -55,7 +55,7 @@ def save(recommender: Recommender, folder: Path) -> None:
             "a published model has no state/ in which to keep what it has learned and which items came to it; "
             "do that with the run that it came from"
         )
-    with new_folder(folder) as beside:
+    with recommender.lock, new_folder(folder) as beside:
         write_model(recommender, beside / MODEL)
         if recommender.split is not None:
             _write_state(recommender, recommender.split, beside / STATE)

@@ -14,6 +14,7 @@ from dynmm import Recommender
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Whole
 from dynmm.errors import DynmmError
+from dynmm.stream.copying import copy_records
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -122,3 +123,44 @@ def test_what_was_opened_before_somebody_of_the_fit_left_writes_no_more(run: Pat
     with stale, pytest.raises(DynmmError, match="written anew since this run was opened"):
         stale.learn([one for one in events_of(30) if one["user_id"] != "u1"])
     assert state_of(run) == state
+
+
+def test_a_copy_that_is_saved_while_others_learn_is_of_one_moment(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = events_of(60)
+    copying, learned = threading.Event(), threading.Event()
+
+    def slow(*told: Any, **options: Any) -> int:
+        copied = copy_records(*told, **options)
+        copying.set()
+        learned.wait(1)  # long enough for whoever does not wait
+        return copied
+
+    monkeypatch.setattr("dynmm.assembly.logkeeping.copy_records", slow)
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events[:30])
+        state = live_sha256(recommender)
+
+        def learn() -> None:
+            copying.wait(30)
+            recommender.learn(events[30:])
+            learned.set()
+
+        thread = threading.Thread(target=learn)
+        thread.start()
+        recommender.save_pretrained(run.parent / "copy")
+        thread.join()
+        assert recommender.counted == 60
+    assert state_of(run.parent / "copy") == state
+
+
+def test_a_copy_of_what_was_opened_before_others_wrote(run: Path) -> None:
+    """With what they learned it is the run as it is now; after a deletion it would be the one that is gone."""
+    learn_all(run, events_of(20))
+    early = Recommender.from_pretrained(run)
+    state = learn_all(run, events_of(40)[20:])
+    early.save_pretrained(run.parent / "copy")
+    assert state_of(run.parent / "copy") == state
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.forget("u1")
+    with pytest.raises(DynmmError, match="Open the run again"):
+        early.save_pretrained(run.parent / "late")
