@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from dynmm.artefact import open_sealed, seal
-from dynmm.assembly.live import ADDED_DIR, ITEMS, Arrival, follow, writable
+from dynmm.assembly.arrivals import Arrival, write_arrival
+from dynmm.assembly.live import ITEMS, follow, writable
 from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import MODALITIES, Modality
@@ -21,15 +21,12 @@ from dynmm.encoders.precomputed import feature_strays
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED, TABLE, parse
-from dynmm.errors import ArtefactError, ConfigError, DataError, UnsupportedByData
+from dynmm.errors import ConfigError, DataError, UnsupportedByData
 from dynmm.fusion.diagnostics import item_gate
-from dynmm.fusion.keeping import load_features, save_features
 from dynmm.interactions.fields import ITEM
 from dynmm.interactions.itemtable import checked_items
 from dynmm.interactions.tables import as_polars
 from dynmm.recommender import Recommender
-from dynmm.runfiles import read_added, write_added
-from dynmm.storage import new_folder
 from dynmm.types import SimilarItem
 
 logger = logging.getLogger(__name__)
@@ -133,25 +130,6 @@ def _wanted(modality: Modality, encoder: str) -> str:
 def takes_items(recommender: Recommender) -> bool:
     """Whether a run can be told of new items: one that knows items by their interactions alone cannot."""
     return whole_of(recommender).joint is not None
-
-
-def write_arrival(arrival: Arrival, home: Path, number: int) -> None:
-    """Keep what is known of items that came after the fit, whole or not at all. Raises StorageError."""
-    with new_folder(home / ADDED_DIR / f"{number:06d}") as folder:
-        write_added(folder, arrival.table)
-        save_features(arrival.features, folder)
-        seal(folder, {})
-
-
-def read_arrivals(home: Path) -> list[Arrival]:
-    """All that `write_arrival` kept, in the order of their numbers. Raises ArtefactError, TamperedArtefact."""
-    found = []
-    for number, folder in enumerate(sorted((home / ADDED_DIR).glob("[0-9]*"))):
-        if folder.name != f"{number:06d}":
-            raise ArtefactError(f"{home / ADDED_DIR / f'{number:06d}'} is missing; restore the run from a copy")
-        open_sealed(folder)
-        found.append(Arrival(read_added(folder), load_features(folder)))
-    return found
 
 
 def similar_to(recommender: Recommender, item: int, k: int) -> list[SimilarItem]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dynmm.artefact import CANDIDATES, MOVING, seal
-from dynmm.assembly.adding import write_arrival
+from dynmm.assembly.arrivals import write_arrival
 from dynmm.assembly.books import Books, counted_in
 from dynmm.assembly.evidencing import items_of
 from dynmm.assembly.live import BOUNDARY, LOG_FILE, Live, follow, writable

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from dynmm.adapter.drift import Verdict
 from dynmm.artefact import MANIFEST, MODEL
+from dynmm.assembly.arrivals import Arrival, read_arrivals
 from dynmm.assembly.whole import whole_of
-from dynmm.catalogue.features import Features
 from dynmm.config import Config, DataSettings
 from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData
 from dynmm.recommender import Recommender
@@ -38,19 +37,11 @@ logger = logging.getLogger(__name__)
 #: Kinds of marks. Those of boundaries are written behind the events they followed from, and prove a replay.
 ITEMS, ROLLBACK, BOUNDARY = "items", "rollback", "boundary"
 
-#: The log of a run in its `state/`, the snapshots of what was learned, and what is known of items that came.
-LOG_FILE, SNAPSHOTS_DIR, ADDED_DIR = "events.sqlite", "snapshots", "added"
+#: The log of a run in its `state/`, and the snapshots of what was learned.
+LOG_FILE, SNAPSHOTS_DIR = "events.sqlite", "snapshots"
 
 #: Events that are counted at a time.
 _PORTION = 8_192
-
-
-@dataclass(frozen=True, eq=False)
-class Arrival:
-    """Items that came after the fit, together: rows of the item table, and what encoders made of them."""
-
-    table: pl.DataFrame
-    features: tuple[Features, ...]
 
 
 @dataclass(eq=False)
@@ -123,7 +114,7 @@ def writable(recommender: Recommender) -> Live:
             raise
         sweep(live.home)  # what a deletion left that was ended in the middle
         live.log.close()
-        live.log, live.writes = log, True
+        live.log, live.writes, live.arrivals = log, True, read_arrivals(live.home)
         follow(recommender)
     return live
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from dynmm.assembly.adding import read_arrivals, write_arrival
+from dynmm.assembly.arrivals import read_arrivals, write_arrival
 from dynmm.assembly.live import (
     LOG_FILE,
     SNAPSHOTS_DIR,
@@ -38,10 +38,12 @@ def write_log(recommender: Recommender, state: Path) -> None:
     check_sound(live)
     if live.home is not None and not live.writes:
         check_same(live, live.log)
-    for number, arrival in enumerate(live.arrivals):
-        write_arrival(arrival, state, number)
     with SqliteLog(state / LOG_FILE) as log:
         copy_records(live.log, log)
+        # Behind the log, which tells of no item that is not there by then.
+        arrivals = live.arrivals if live.home is None or live.writes else read_arrivals(live.home)
+        for number, arrival in enumerate(arrivals):
+            write_arrival(arrival, state, number)
         # Where another process has written on since, the copy has no snapshot, and reads on when it is opened.
         if not live.fixed and (log.offset, log.marks) == (live.offset, live.marks):
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)

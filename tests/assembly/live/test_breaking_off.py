@@ -96,10 +96,13 @@ def test_what_was_opened_before_a_deletion_writes_no_more(run: Path, twin: Path)
 def test_what_was_opened_before_others_wrote_reads_on(run: Path, twin: Path) -> None:
     events = events_of(100)
     early = Recommender.from_pretrained(run)
-    learn_all(run, events[:60])
+    with Recommender.from_pretrained(run) as other, Recommender.from_pretrained(twin) as once:
+        for one in (other, once):
+            one.learn(events[:60])
+            one.add_items([{"item_id": "fresh", "title": "Film 7"}])
     with early:
         early.learn(events[60:])
-        assert live_sha256(early) == learn_all(twin, events)
+        assert live_sha256(early) == learn_all(twin, events[60:])
 
 
 def test_what_a_deletion_left_behind_is_swept(run: Path) -> None:
@@ -157,6 +160,8 @@ def test_a_copy_of_what_was_opened_before_others_wrote(run: Path) -> None:
     """With what they learned it is the run as it is now; after a deletion it would be the one that is gone."""
     learn_all(run, events_of(20))
     early = Recommender.from_pretrained(run)
+    with Recommender.from_pretrained(run) as other:
+        other.add_items([{"item_id": "fresh", "title": "Film 7"}])
     state = learn_all(run, events_of(40)[20:])
     early.save_pretrained(run.parent / "copy")
     assert state_of(run.parent / "copy") == state
