@@ -7,13 +7,16 @@ import json
 import shutil
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.made import EVENTS, QUICK, Json, asked, dynmm, refused, write_run
 from tests.worlds import DAY, START, circles
 
 from dynmm import Recommender
+from dynmm.types import Explanation
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,21 @@ def test_reasons_stand_under_their_item(run: Path, view: str, public: Json, oper
             one["text"] for one in first["rationale"]["claims"]
         ]
         assert ">" not in "".join(below)
+
+
+def test_a_re_ranker_that_did_not_answer_is_told(run: Path, operator: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = ("explain", run, "--user", "u3", "--item", operator["items"][0]["item"])
+    assert asked(*call)["degraded"] is None
+    assert "re-ranker" not in dynmm(*call).stderr
+    explain = Recommender.explain
+
+    def late(*args: Any, **named: Any) -> Explanation:
+        found = explain(*args, **named)
+        return replace(found, explained=replace(found.explained, degraded="deadline"))
+
+    monkeypatch.setattr(Recommender, "explain", late)
+    assert asked(*call)["degraded"] == "deadline"
+    assert dynmm(*call).stderr.endswith("the order is that of the stages below the re-ranker (deadline)\n")
 
 
 def test_no_title_can_reach_the_terminal(run: Path) -> None:

@@ -55,6 +55,11 @@ def note(text: str) -> None:
         click.echo(text, err=True)
 
 
+def not_reranked(why: str) -> str:
+    """What a reader is told where the re-ranker did not answer. why: see `Recommendation.degraded`."""
+    return f"the order is that of the stages below the re-ranker ({why})"
+
+
 class Once:
     """A note for each new thing that is being done."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dynmm.cli.common import command, device_option, json_option, print_json, view_option, visible
+from dynmm.cli.common import command, device_option, json_option, not_reranked, note, print_json, view_option, visible
 
 if TYPE_CHECKING:
     from dynmm.cli.telling import Reasons
@@ -58,11 +58,14 @@ def explain(
                 "as_of_offset": offset_of(recommender),
                 "rank": found.explained.rank,
                 "score": found.explained.score,
+                "degraded": found.explained.degraded,
                 **reasons.as_json(),
                 "what_if": None if found.what_if is None else what_if_json(found.what_if, reasons),
             }
         )
         return
+    if (why := found.explained.degraded) is not None:
+        note(not_reranked(why))
     for line in _lines(found, title, reasons):
         click.echo(line)
 

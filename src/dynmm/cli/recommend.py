@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynmm.cli.common import command, device_option, json_option, note, print_json, view_option, visible
+from dynmm.cli.common import command, device_option, json_option, not_reranked, note, print_json, view_option, visible
 
 if TYPE_CHECKING:
     from dynmm.recommender import Recommender
@@ -73,7 +73,7 @@ def recommend(
         print_json({**told, "items": listed})
         return
     if (why := _degraded(items)) is not None:
-        note(f"the order is that of the stages below the re-ranker ({why})")
+        note(not_reranked(why))
     for line in _lines(items, recommender, scored=scored):
         click.echo(line)
 
