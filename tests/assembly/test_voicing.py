@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.assembly.made import BRIEF, write_world
 from tests.language.tiny import tiny_folder
 
 from dynmm import Recommender
-from dynmm.assembly import FitOptions
+from dynmm.assembly import FitOptions, writing_of
 from dynmm.assembly.whole import whole_of
+from dynmm.cli import main
 from dynmm.errors import ModelError
+from dynmm.language.writing import WritingReport
 
 USERS = [f"u{user}" for user in range(0, 60, 7)]
 
@@ -53,6 +57,38 @@ def test_every_text_is_verified_and_some_are_the_models(
     assert len(own) == len(others)
     assert own != others
     assert _texts(speaking) == own, "the same model writes the same"
+
+
+def test_what_the_model_worded_is_counted_and_told(speaking: Recommender, tmp_path: Path) -> None:
+    speaking.save_pretrained(tmp_path / "run")
+    loaded = Recommender.from_pretrained(tmp_path / "run")
+    assert writing_of(loaded) == WritingReport(0, {})
+    told = [one.rationale for user in USERS for one in loaded.recommend(user, 3, explain=True)]
+    claims = sum(one is not None and not one.abstains for one in told)
+    report = writing_of(loaded)
+    assert report is not None
+    assert report.accepted > 0
+    assert report.accepted + sum(report.replaced.values()) == claims
+    call = ["recommend", str(tmp_path / "run"), "--user", USERS[0], "-k", "2"]
+    one = json.loads(CliRunner().invoke(main, [*call, "--explain", "--json"]).stdout)
+    reasons = sum(bool(item["rationale"]["claims"]) for item in one["items"])
+    assert one["writing"]["accepted"] + sum(one["writing"]["replaced"].values()) == reasons
+    said = CliRunner().invoke(main, [*call, "--explain"]).stderr
+    assert f"of {reasons} reasons are in the language model's words" in said
+    assert json.loads(CliRunner().invoke(main, [*call, "--json"]).stdout)["writing"] is None
+
+
+def test_a_text_that_is_not_verified_is_counted_with_its_reason(speaking: Recommender) -> None:
+    voice = whole_of(speaking).voice
+    assert voice is not None
+    told = [one.rationale for user in USERS for one in speaking.recommend(user, 3, explain=True)]
+    plain = next(one for one in told if one is not None and not one.abstains)
+    before = voice.report.replaced.get("not verified", 0)
+    same, written = voice.worded(plain, speaking.known.info, lambda _: False)
+    assert same == plain
+    assert written is not None
+    assert written.why == "not verified"
+    assert voice.report.replaced["not verified"] == before + 1
 
 
 def test_the_voice_travels_with_the_run(speaking: Recommender, tmp_path: Path) -> None:

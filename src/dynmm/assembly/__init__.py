@@ -12,6 +12,7 @@ from dynmm.assembly.explaining import (
     ranked_without,
     store_of,
     verified,
+    writing_of,
 )
 from dynmm.assembly.fitting import FitOptions, Fitted, fit
 from dynmm.assembly.forgetting import forget_user
@@ -85,4 +86,5 @@ __all__ = [
     "whole_of",
     "with_adapter",
     "with_features",
+    "writing_of",
 ]

@@ -21,6 +21,7 @@ from dynmm.evidence.store import EvidenceStore
 from dynmm.evidence.system import latent_scores
 from dynmm.factids import FactId
 from dynmm.interactions.fields import BRAND, YEAR
+from dynmm.language.writing import WritingReport
 from dynmm.rationale.reading import read_rationale
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.rationale.verification import Verification, verify
@@ -241,6 +242,12 @@ def _told(recommender: Recommender, explainer: Explainer, explained: Explained, 
         return verify(told.as_json(), explainer.store, info, settings).holds
 
     return voice.worded(plain, info, holds)[0]
+
+
+def writing_of(recommender: Recommender) -> WritingReport | None:
+    """How many reasons its language model has worded since it was loaded; None where none writes."""
+    voice = whole_of(recommender).voice
+    return None if voice is None else voice.report
 
 
 def ranked_without(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from dynmm.errors import ArtefactError
 from dynmm.language.remote import VllmServer
 from dynmm.language.remote_writer import RemoteWriter
 from dynmm.language.settings import LanguageSettings
-from dynmm.language.writing import Order, Writer, Written
+from dynmm.language.writing import Order, Writer, WritingReport, Written
 from dynmm.rationale.rewording import facts_for_prompt, phrase_of, reworded
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.types import Rationale
@@ -30,13 +31,19 @@ VOICE_DIR = "voice"
 _CARD = "voice.json"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Voice:
-    """A language model that words reasons. language, seed: what it was made under."""
+    """A language model that words reasons.
+
+    language, seed: what it was made under. report: of all texts since it was made or loaded, how many are the model's,
+    and why the others are not.
+    """
 
     frozen: Frozen
     language: LanguageSettings
     seed: int
+    report: WritingReport = field(default_factory=lambda: WritingReport(0, {}), init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @cached_property
     def writer(self) -> Writer | RemoteWriter:
@@ -62,6 +69,8 @@ class Voice:
 
         order = Order(facts_for_prompt(rationale), phrase_of(rationale, info), rationale.text, check)
         written = self.writer.write(order)
+        with self._lock:
+            self.report += WritingReport.of([written])
         if written.why is not None:
             return rationale, written
         told = reworded(rationale, written.text, info)

@@ -42,12 +42,13 @@ def explain(
       dynmm explain runs/films --user 42 --item 260
       dynmm explain runs/films --user 42 --item 260 --without 'followed:1196>260' --view operator
     """
-    from dynmm.assembly import offset_of
-    from dynmm.cli.telling import Reasons, what_if_json
+    from dynmm.assembly import offset_of, writing_of
+    from dynmm.cli.telling import Reasons, what_if_json, writing_json, writing_line
     from dynmm.recommender import Recommender
 
     recommender = Recommender.from_pretrained(run, device=device)
     found = recommender.explain(user, item, without=without, view=view)
+    writing = writing_of(recommender)
     title, reasons = recommender.title(item), Reasons.of(found.explained, found.rationale, recommender)
     if as_json:
         print_json(
@@ -59,6 +60,7 @@ def explain(
                 "rank": found.explained.rank,
                 "score": found.explained.score,
                 "degraded": found.explained.degraded,
+                "writing": writing_json(writing),
                 **reasons.as_json(),
                 "what_if": None if found.what_if is None else what_if_json(found.what_if, reasons),
             }
@@ -66,6 +68,8 @@ def explain(
         return
     if (why := found.explained.degraded) is not None:
         note(not_reranked(why))
+    if writing is not None:
+        note(writing_line(writing))
     for line in _lines(found, title, reasons):
         click.echo(line)
 

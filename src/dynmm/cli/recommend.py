@@ -55,7 +55,8 @@ def recommend(
       dynmm recommend runs/films --user 42 --explain --without 260
       dynmm recommend runs/films --user 42 --as-of 100000
     """
-    from dynmm.assembly import offset_of
+    from dynmm.assembly import offset_of, writing_of
+    from dynmm.cli.telling import writing_json, writing_line
     from dynmm.recommender import Recommender
 
     recommender = Recommender.from_pretrained(run, device=device, as_of=as_of)
@@ -65,15 +66,18 @@ def recommend(
     items = recommender.recommend(user, k, exclude=exclude, explain=explain, without=without, view=view)
     if not items:
         note(f"nothing is left to recommend: user {user!r} had every item that is not excluded")
+    writing = writing_of(recommender) if explain else None
     scored = not facts or _reads_exactly(recommender, view)
     if as_json:
         listed = [_as_json(one, recommender, scored=scored) for one in items]
         told: dict[str, Any] = {"user": user, "as_of_offset": offset_of(recommender)}
-        told |= {"degraded": _degraded(items), "without": list(without)}
+        told |= {"degraded": _degraded(items), "without": list(without), "writing": writing_json(writing)}
         print_json({**told, "items": listed})
         return
     if (why := _degraded(items)) is not None:
         note(not_reranked(why))
+    if writing is not None:
+        note(writing_line(writing))
     for line in _lines(items, recommender, scored=scored):
         click.echo(line)
 

@@ -15,6 +15,7 @@ from dynmm.rationale.shown import clean
 from dynmm.types import Evidence, Explained, Rationale, WhatIf
 
 if TYPE_CHECKING:
+    from dynmm.language.writing import WritingReport
     from dynmm.rationale.settings import RationaleSettings
     from dynmm.recommender import Recommender
 
@@ -158,3 +159,18 @@ def _value(value: Any) -> str:
     if isinstance(value, Sequence):
         return " ".join(map(_value, value))
     return json.dumps(value)
+
+
+def writing_json(report: WritingReport | None) -> dict[str, Any] | None:
+    """How many reasons of an answer the language model worded; None where none writes."""
+    return None if report is None else {"accepted": report.accepted, "replaced": dict(report.replaced)}
+
+
+def writing_line(report: WritingReport) -> str:
+    """The same as a line."""
+    replaced = sum(report.replaced.values())
+    line = f"{report.accepted:,} of {report.accepted + replaced:,} reasons are in the language model's words"
+    if replaced:
+        why = ", ".join(f"{count:,} {why}" for why, count in sorted(report.replaced.items()))
+        line += f"; plain words stand for the others ({why})"
+    return line

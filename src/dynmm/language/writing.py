@@ -86,6 +86,10 @@ class WritingReport:
         found = Counter(one.why for one in texts)
         return cls(found.pop(None, 0), {why: count for why, count in found.items() if why is not None})
 
+    def __add__(self, other: WritingReport) -> WritingReport:
+        """Of the texts of both."""
+        return WritingReport(self.accepted + other.accepted, Counter(self.replaced) + Counter(other.replaced))
+
     @property
     def share(self) -> float:
         """Of the texts, those that the model wrote; 0 where there is none."""
