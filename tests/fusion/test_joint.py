@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from tests.fusion.made import JOINT, N_ITEMS, features, history, joined, lacking, places
+from torch.nn.functional import normalize
 
 from dynmm.catalogue.corruption import corrupt, drop
 from dynmm.catalogue.features import Attributes, Features, LeftOut
 from dynmm.errors import DataError
 from dynmm.fusion.content import CF, halved, join
+from dynmm.fusion.diagnostics import item_gate
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.pretraining import Joined
 from dynmm.fusion.settings import FusionSettings
@@ -224,6 +226,41 @@ def test_what_is_guessed_of_new_items_is_linear_in_their_content() -> None:
     torch.testing.assert_close(larger.guessed_cf()[32], joint.guessed_cf()[12])
     content = join([halved(one) for one in joint.features], joint.joined.standardisers, joint.joined.counts)
     assert torch.equal(joint.guessed_cf(), joint.joined.regressor(content))
+
+
+def test_half_of_what_a_new_item_stands_for_is_guessed_and_nothing_else_moves() -> None:
+    fitted = _fitted()
+    assert fitted.guesser.explained > 0
+    network, half, all_of_it = (
+        Joint(replace(fitted, settings=fitted.settings.model_copy(update={"guessed": share})))
+        for share in (0.0, 0.5, 1.0)
+    )
+    assert torch.equal(half.item_vectors, _joint().item_vectors)
+    assert torch.equal(half.item_vectors[:30], network.item_vectors[:30])
+    guess = normalize(fitted.guesser(half.content)[30], dim=0)
+    torch.testing.assert_close(all_of_it.item_vectors[30], guess)
+    torch.testing.assert_close(half.item_vectors[30], normalize(guess + network.item_vectors[30], dim=0))
+    for one in (network, half, all_of_it):
+        assert item_gate(one, 30) == item_gate(network, 30)
+
+
+def test_a_guess_is_shared_out_among_the_modalities_that_it_was_made_from() -> None:
+    joint = _joint()
+    larger = joint.with_items(_new(joint, [12, 3]))
+    made, z = larger.parts(), larger.parts().weights.new_zeros(larger.n_items, 16)
+    for m, part in enumerate(made.parts):
+        z += made.weights[:, m, None] * part
+    rows = [30, 32, 33]
+    torch.testing.assert_close(normalize(z[rows], dim=-1), larger.item_vectors[rows])
+    assert (made.weights[rows] > 0).tolist() == [[False, True, True], [False, True, True], [False, True, False]]
+    assert not made.present[rows, 0].any()
+
+
+def test_where_content_says_nothing_of_the_latents_nothing_is_guessed() -> None:
+    fitted = _fitted()
+    idle = Joint(replace(fitted, guesser=replace(fitted.guesser, explained=0.0)))
+    network = Joint(replace(fitted, settings=fitted.settings.model_copy(update={"guessed": 0.0})))
+    assert torch.equal(idle.item_vectors, network.item_vectors)
 
 
 def test_the_latents_of_the_fit_were_made_of_half_precision() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import shutil
@@ -21,6 +22,7 @@ from dynmm.fusion.joint import Joint
 from dynmm.fusion.keeping import load_features, load_joint, save_features, save_joint
 from dynmm.fusion.settings import FusionSettings
 from dynmm.fusion.system import JointSystem
+from dynmm.fusion.trust import trust_of
 from dynmm.system import Query
 
 
@@ -54,6 +56,18 @@ def folder(saved: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "joint"))
 
 
+def test_what_senses_say_of_new_items_is_kept_with_the_trust_that_follows(tmp_path: Path) -> None:
+    joined = replace(_joint().joined, explained=(0.4, 0.1), model=copy.deepcopy(_joint().joined.model))
+    assert joined.model.latents.gate is not None
+    joined.model.latents.gate.trust[1:] = trust_of([0.4, 0.1])
+    save_joint(Joint(joined), tmp_path)
+    found = load_joint(tmp_path, base(n_items=32).tower)
+    assert found.joined.explained == (0.4, 0.1)
+    assert torch.equal(found.parts().weights, Joint(joined).parts().weights)
+    # Item 30 has both senses, and nobody took it.
+    assert not torch.equal(found.parts().weights[30], _joint().parts().weights[30])
+
+
 @pytest.mark.parametrize("variant", ["joint", "paper"])
 def test_what_is_loaded_ranks_to_the_bit_as_what_was_saved(variant: str, tmp_path: Path) -> None:
     joint = _joint(variant)
@@ -66,6 +80,7 @@ def test_what_is_loaded_ranks_to_the_bit_as_what_was_saved(variant: str, tmp_pat
     assert np.array_equal(ours.items, theirs.items)
     assert np.array_equal(ours.scores, theirs.scores)
     assert torch.equal(loaded.guessed_cf(), joint.guessed_cf())
+    assert torch.equal(loaded.joined.guesser(loaded.content), joint.joined.guesser(joint.content))
     new = [one.take(np.asarray([5, 31])) for one in joint.features]
     assert torch.equal(loaded.with_items(new).item_vectors, joint.with_items(new).item_vectors)
 

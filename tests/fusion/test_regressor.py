@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.fusion.made import features, places
+from tests.fusion.made import features, lacking, places
 
 from dynmm.fusion.content import Content, Standardiser, join
-from dynmm.fusion.regressor import CfRegressor, fit_regressor
+from dynmm.fusion.regressor import ContentRegressor, fit_regressor
 
 N_ITEMS, D = 300, 6
 
@@ -26,7 +26,7 @@ def _linear(content: Content, noise: float = 0.0) -> torch.Tensor:
     return content.vectors[0] @ weight + torch.arange(D) + noise * blur
 
 
-def _fit(content: Content, vectors: torch.Tensor) -> CfRegressor:
+def _fit(content: Content, vectors: torch.Tensor) -> ContentRegressor:
     return fit_regressor(content, vectors, torch.Generator().manual_seed(2))
 
 
@@ -84,3 +84,14 @@ def test_every_modality_is_read() -> None:
     found = _fit(content, content.vectors[1][:, :4].clone())
     assert found.weight.shape == (16, 4)
     assert found.explained > 0.9
+
+
+def test_shares_of_modalities_add_up_to_the_guess() -> None:
+    text, image = places("text"), places("image", seed=1)
+    content = join([text, lacking(image, [3])], [Standardiser.of(text), Standardiser.of(image)], np.ones(30))
+    found = _fit(content, content.vectors[1][:, :4] + content.vectors[0][:, :4])
+    shares = found.shares(content)
+    torch.testing.assert_close(sum(shares, start=found.bias), found(content))
+    assert [one.shape for one in shares] == [(30, 4), (30, 4)]
+    assert bool(shares[0].any(1).all())
+    assert not shares[1][3].any()

@@ -11,7 +11,8 @@ from dynmm.errors import ConfigError
 from dynmm.fusion.pretraining import following, losses_of
 from dynmm.fusion.settings import FusionSettings, chosen
 
-PAPER = {"tower": "frozen", "collaborative": "frozen", "gate": "mean", "modality_dropout": 0.0, "swap": 0.0}
+PAPER = {"tower": "frozen", "collaborative": "frozen", "gate": "mean", "guessed": 0.0}
+PAPER |= {"modality_dropout": 0.0, "swap": 0.0}
 
 
 def test_auto_follows_the_backbone_and_what_is_set_stays() -> None:
@@ -49,7 +50,14 @@ def test_the_papers_alignment_leaves_sounds_out_wherever_they_stand() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("tower", "trained"), ("collaborative", "trained"), ("gate", "learned"), ("modality_dropout", 0.1), ("swap", 0.2)],
+    [
+        ("tower", "trained"),
+        ("collaborative", "trained"),
+        ("gate", "learned"),
+        ("guessed", 0.5),
+        ("modality_dropout", 0.1),
+        ("swap", 0.2),
+    ],
 )
 def test_what_contradicts_the_papers_form_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"variant 'paper' decides {name}"):

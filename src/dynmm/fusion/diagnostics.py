@@ -20,7 +20,8 @@ def diagnose(joint: Joint) -> dict[str, Any]:
     retrieval: share of items, of a sample of at most 1,000, whose own vector of the second modality is among
     the 10 nearest to that of the first. reconstruction: share of each modality's variance that the decoder
     does not give back from the latent. content_to_cf: share of the variance of the collaborative vectors that
-    the regressor gives back on items held out from it.
+    the regressor gives back on items held out from it; guessed: the same of the latents. trust: by content modality,
+    see `trust.explained_by`.
     """
     found = joint.parts()
     return {
@@ -30,6 +31,8 @@ def diagnose(joint: Joint) -> dict[str, Any]:
         "retrieval": _retrieval(joint, found.names, found.present),
         "reconstruction": _lost(joint, found.present),
         "content_to_cf": {"explained": joint.joined.regressor.explained, "penalty": joint.joined.regressor.penalty},
+        "guessed": {"explained": joint.joined.guesser.explained, "penalty": joint.joined.guesser.penalty},
+        "trust": dict(zip(found.names[1:], joint.joined.explained, strict=True)),
     }
 
 
@@ -80,4 +83,7 @@ def as_lines(diagnosis: dict[str, Any]) -> list[str]:
         lines.append(f"{pair}: {share} of {cell['items']} items found in the first 10 ({chance} by chance)")
     for name, value in diagnosis["reconstruction"].items():
         lines.append(f"{name}: {value:.0%} of its variance is not given back from the latent")
+    for name, share in diagnosis["trust"].items():
+        if share is not None:
+            lines.append(f"{name}: says {max(0.0, share):.0%} of where an item that it was not fitted to stands")
     return lines

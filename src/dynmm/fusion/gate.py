@@ -16,8 +16,12 @@ class Gate(nn.Module):
     The learned score is one number for each modality. A score that reads x_m itself was tried: it learns that
     what trained is best told by the collaborative vectors, and leaves content no weight (experiment log, E8).
 
+    Where the collaborative modality is absent, the trust of each other modality is added. Training hardly tells it:
+    there the collaborative vector is nearly always beside it, and of the items trained on the features that single
+    out an item look as good as those that say something (experiment log, E22).
+
     Agreement is the mean cosine of the modality's projected latent with those of the others that are present:
-    quality alone cannot tell a sharp picture of the wrong thing. R items, M modalities with cf.
+    quality alone cannot tell a sharp picture of the wrong thing. R items, M modalities, cf first.
     """
 
     def __init__(self, modalities: int) -> None:
@@ -25,6 +29,9 @@ class Gate(nn.Module):
         self.bias = nn.Parameter(torch.zeros(modalities))
         self.quality = nn.Parameter(torch.ones(modalities))
         self.agreement = nn.Parameter(torch.ones(modalities))
+        #: (M,), set after training, see `trust.trust_of`; that of cf is 0.
+        self.trust: Tensor
+        self.register_buffer("trust", torch.zeros(modalities))
 
     def forward(self, projected: Sequence[Tensor], present: Tensor, quality: Tensor) -> Tensor:
         """(R, M) weights that sum to 1; zeros where nothing is present.
@@ -32,6 +39,7 @@ class Gate(nn.Module):
         projected: M of (R, P), unit length. present: (R, M) bool. quality: (R, M).
         """
         scores = self.bias + self.quality * quality + self.agreement * agreement(projected, present)
+        scores = scores + self.trust * ~present[:, :1]
         weights = torch.softmax(scores.masked_fill(~present, _ABSENT), dim=-1)
         return weights * present
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,15 @@ from dynmm.errors import ArtefactError
 from dynmm.fusion.content import Standardiser
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.pretraining import Joined, build_joint
-from dynmm.fusion.regressor import CfRegressor
+from dynmm.fusion.regressor import ContentRegressor
 from dynmm.fusion.settings import FusionSettings
 from dynmm.protocols import SequenceTower
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.training.reports import EpochReport
 
-_WEIGHTS, _CARD, _REGRESSOR = "weights.safetensors", "joint.json", "content-to-cf.safetensors"
+_WEIGHTS, _CARD = "weights.safetensors", "joint.json"
+#: Files of the regressions on content, by their names in the card.
+_REGRESSORS = {"regressor": "content-to-cf.safetensors", "guesser": "content-to-latent.safetensors"}
 
 
 def save_joint(joint: Joint, folder: Path) -> None:
@@ -37,9 +39,11 @@ def save_joint(joint: Joint, folder: Path) -> None:
     with named_disk_errors(folder / _WEIGHTS):
         weights = {name: value.detach().cpu().contiguous() for name, value in joined.model.state_dict().items()}
         save_file(weights, folder / _WEIGHTS)
-    regressor = joined.regressor
-    with named_disk_errors(folder / _REGRESSOR):
-        save_file({"weight": _plain(regressor.weight), "bias": _plain(regressor.bias)}, folder / _REGRESSOR)
+    regressors = {"regressor": joined.regressor, "guesser": joined.guesser}
+    for name, file in _REGRESSORS.items():
+        with named_disk_errors(folder / file):
+            fitted = regressors[name]
+            save_file({"weight": _plain(fitted.weight), "bias": _plain(fitted.bias)}, folder / file)
     save_features(joined.features, folder)
     for one, scaler in zip(joined.features, joined.standardisers, strict=True):
         with named_disk_errors(folder / f"standard-{one.modality}.safetensors"):
@@ -51,8 +55,10 @@ def save_joint(joint: Joint, folder: Path) -> None:
         "best_epoch": joined.best_epoch,
         "history": [asdict(report) for report in joined.history],
         "scales": [scaler.scale for scaler in joined.standardisers],
-        "regressor": {"penalty": regressor.penalty, "explained": regressor.explained},
+        "explained": list(joined.explained),
     }
+    for name, fitted in regressors.items():
+        card[name] = {"penalty": fitted.penalty, "explained": fitted.explained}
     write_json(folder / _CARD, card)
 
 
@@ -71,15 +77,31 @@ def load_joint(folder: Path, tower: SequenceTower, device: str | torch.device = 
         weights = load_file(folder / _WEIGHTS)
         model = build_joint(tower, weights["latents.collaborative"], [one.width for one in features], settings)
         model.load_state_dict(weights)
-        ridge = {name: value.to(device) for name, value in load_file(folder / _REGRESSOR).items()}
-        regressor = CfRegressor(ridge["weight"], ridge["bias"], **card["regressor"])
+        regressor, guesser = (_regressor(folder / file, card[name], device) for name, file in _REGRESSORS.items())
+        explained = tuple(card["explained"])
         history = tuple(EpochReport(**report) for report in card["history"])
-        joined = Joined(settings, features, standardisers, counts, model, regressor, card["best_epoch"], history)
+        joined = Joined(
+            settings,
+            features,
+            standardisers,
+            counts,
+            model,
+            regressor,
+            guesser,
+            explained,
+            card["best_epoch"],
+            history,
+        )
         return Joint(joined, device=device)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtefactError(
             f"the joint stage in {folder} cannot be read: {error}; copy the run again, or fit it again"
         ) from error
+
+
+def _regressor(file: Path, card: Mapping[str, float], device: str | torch.device) -> ContentRegressor:
+    ridge = {name: value.to(device) for name, value in load_file(file).items()}
+    return ContentRegressor(ridge["weight"], ridge["bias"], **card)
 
 
 def save_features(features: Sequence[Features], folder: Path) -> None:

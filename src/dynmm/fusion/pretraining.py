@@ -18,8 +18,9 @@ from dynmm.fusion.content import Content, Standardiser, join
 from dynmm.fusion.latents import ItemLatents
 from dynmm.fusion.model import JointModel
 from dynmm.fusion.objective import JointObjective, Losses
-from dynmm.fusion.regressor import CfRegressor, fit_regressor
+from dynmm.fusion.regressor import ContentRegressor, fit_regressor
 from dynmm.fusion.settings import FusionSettings, chosen
+from dynmm.fusion.trust import explained_by, trust_of
 from dynmm.interactions.dataset import Dataset
 from dynmm.precision import autocast, product_precision
 from dynmm.protocols import SequenceTower
@@ -36,7 +37,7 @@ from dynmm.training.steady_heap import steady_heap
 from dynmm.training.trainer import Course, Trainer
 
 #: Raised whenever a change to this package changes the weights that the same inputs give.
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +58,8 @@ class Base:
 class Joined:
     """A fitted joint stage.
 
-    settings: resolved. features: of the modalities that took part. weights: of the best epoch, by name.
-    history: one report per epoch.
+    settings: resolved. features: of the modalities that took part. regressor: guesses e_cf. guesser: guesses latents.
+    explained: by each content modality, see `trust.explained_by`. history: one report per epoch.
     """
 
     settings: FusionSettings
@@ -66,7 +67,9 @@ class Joined:
     standardisers: tuple[Standardiser, ...]
     counts: np.ndarray
     model: JointModel
-    regressor: CfRegressor
+    regressor: ContentRegressor
+    guesser: ContentRegressor
+    explained: tuple[float | None, ...]
     best_epoch: int
     history: tuple[EpochReport, ...]
 
@@ -127,9 +130,19 @@ def pretrain_joint(
     model.eval().requires_grad_(False)
     draws = torch.Generator().manual_seed(derive_seed(seed, "content to cf"))
     regressor = fit_regressor(content, base.vectors, draws)
+    guesser, explained = _learn_of_new(model, content, seed)
     _set_start(model, content, torch.from_numpy(counts))
     return Joined(
-        settings, tuple(features), standardisers, counts, model, regressor, outcome.best_epoch, outcome.history
+        settings,
+        tuple(features),
+        standardisers,
+        counts,
+        model,
+        regressor,
+        guesser,
+        explained,
+        outcome.best_epoch,
+        outcome.history,
     )
 
 
@@ -235,6 +248,17 @@ def _validation(
         return selection.ndcg(users, torch.nn.functional.normalize(z, dim=-1))
 
     return ndcg
+
+
+def _learn_of_new(model: JointModel, content: Content, seed: int) -> tuple[ContentRegressor, tuple[float | None, ...]]:
+    """What stands for an item that nobody took, from those that somebody did: a guess of its latent, and how far the
+    gate can trust each modality."""
+    draws = torch.Generator().manual_seed(derive_seed(seed, "new items"))
+    explained = explained_by(content, model.latents.collaborative.detach(), draws)
+    if model.latents.gate is not None:
+        model.latents.gate.trust[1:] = trust_of(explained).to(content.present.device)
+    latents = torch.nn.functional.normalize(item_space(model, content), dim=-1)
+    return fit_regressor(content, latents, draws), tuple(explained)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""From content to collaborative vectors: what a backbone that knows ids alone is told of an item it never saw.
+"""From content to vectors that interactions gave: what is guessed of an item that nobody took.
 
 I items, W widths of all modalities together, D joint width.
 """
@@ -20,10 +20,10 @@ _HELD_OUT = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class CfRegressor:
-    """Ridge regression of e_cf on the standardised features, absent ones at their mean of zero.
+class ContentRegressor:
+    """Ridge regression of vectors on the standardised features, absent ones at their mean of zero.
 
-    weight: (W, D). bias: (D,). explained: share of the variance of e_cf that it gives back on held-out items.
+    weight: (W, D). bias: (D,). explained: share of the variance of the vectors that it gives back on held-out items.
     """
 
     weight: Tensor
@@ -32,19 +32,24 @@ class CfRegressor:
     explained: float
 
     def __call__(self, content: Content) -> Tensor:
-        """(I, D) float32 guesses of e_cf; the mean where an item has no content."""
+        """(I, D) float32 guesses; the mean where an item has no content."""
         return torch.cat(content.vectors, 1) @ self.weight + self.bias
 
+    def shares(self, content: Content) -> list[Tensor]:
+        """(I, D) for each modality: what it adds to `bias` in the guesses."""
+        parts = torch.split(self.weight, [one.shape[1] for one in content.vectors])
+        return [one @ part for one, part in zip(content.vectors, parts, strict=True)]
 
-def fit_regressor(content: Content, vectors: Tensor, draws: torch.Generator) -> CfRegressor:
-    """Fitted to the items whose collaborative vector is known. vectors: (I, D). draws: chooses the held-out items."""
+
+def fit_regressor(content: Content, vectors: Tensor, draws: torch.Generator) -> ContentRegressor:
+    """Fitted to the items that somebody took and that have content. vectors: (I, D). draws: chooses those held out."""
     known = content.present[:, 0] & content.present[:, 1:].any(1)
     rows = known.nonzero().flatten()
     if len(rows) < 2:
         width = sum(one.shape[1] for one in content.vectors)
         seen = vectors[content.present[:, 0]]
         mean = seen.mean(0) if len(seen) else vectors.new_zeros(vectors.shape[1])
-        return CfRegressor(vectors.new_zeros(width, vectors.shape[1]), mean, _PENALTIES[-1], 0.0)
+        return ContentRegressor(vectors.new_zeros(width, vectors.shape[1]), mean, _PENALTIES[-1], 0.0)
     features, wanted = torch.cat(content.vectors, 1)[rows], vectors[rows]
     order = torch.randperm(len(rows), generator=draws).to(rows.device)
     held = order[: max(1, round(_HELD_OUT * len(rows)))]
@@ -57,7 +62,7 @@ def fit_regressor(content: Content, vectors: Tensor, draws: torch.Generator) -> 
     spread = float((wanted[held] - wanted[rest].mean(0)).square().sum())
     final = _solve(features, wanted, _PENALTIES[at])
     explained = 1 - errors[at] / spread if spread > 0 else 0.0
-    return CfRegressor(final.weight, final.bias, _PENALTIES[at], explained)
+    return ContentRegressor(final.weight, final.bias, _PENALTIES[at], explained)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,4 +82,5 @@ def _solve(features: Tensor, wanted: Tensor, penalty: float) -> _Ridge:
     ridge = penalty * covariance.diagonal().mean().clamp(min=1e-12)
     covariance.diagonal().add_(ridge)
     weight = torch.linalg.solve(covariance, x.t() @ (y - aim))
-    return _Ridge(weight.float(), (aim - mean @ weight).float())
+    # As it is read from disk, so that the same products give the same bits.
+    return _Ridge(weight.float().contiguous(), (aim - mean @ weight).float())

@@ -44,6 +44,13 @@ class FusionSettings(Settings):
     gate: Literal["learned", "mean"] = Field(
         "learned", description="How present modalities are weighed: by a learned score and quality, or all alike."
     )
+    guessed: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the latent of an item that nobody took which a linear regression guesses from its "
+        "content; the rest is made as the other latents are.",
+    )
     hidden: int = Field(384, ge=8, description="Width between the input layer of a modality and the shared trunk.")
     content_dropout: _Rate = Field(0.0, description="Dropout on the features of text, picture and sound.")
     modality_dropout: _Rate = Field(
@@ -80,7 +87,8 @@ class FusionSettings(Settings):
     def _the_paper_decides(self) -> Self:
         if self.variant != "paper":
             return self
-        fixed = {"tower": "frozen", "collaborative": "frozen", "gate": "mean", "modality_dropout": 0.0, "swap": 0.0}
+        fixed = {"tower": "frozen", "collaborative": "frozen", "gate": "mean", "guessed": 0.0}
+        fixed |= {"modality_dropout": 0.0, "swap": 0.0}
         given = [name for name in fixed if name in self.model_fields_set and getattr(self, name) != fixed[name]]
         if given:
             raise ValueError(f"variant 'paper' decides {given[0]}; leave it out, or use variant 'joint'")
