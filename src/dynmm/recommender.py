@@ -220,9 +220,9 @@ class Recommender:
         return similar_to(self, self.items.encode(item, what="item"), self._depth(k))
 
     def gate(self, item: str | int) -> dict[str, float]:
-        """How much each modality counts in one item's latent: weights of those that it has, which sum to 1.
+        """How much each modality counts in one item's latent (`cf`: interactions): weights that sum to 1, or none.
 
-        `cf` is what is known from interactions. Empty where nothing is known of the item. Raises UnknownIdError.
+        Where nobody took the item they are of the network's part, less the guess. Raises UnknownIdError.
         """
         from dynmm.assembly import gate_of
 

@@ -22,7 +22,7 @@ from dynmm.fusion.joint import Joint
 from dynmm.fusion.keeping import load_features, load_joint, save_features, save_joint
 from dynmm.fusion.settings import FusionSettings
 from dynmm.fusion.system import JointSystem
-from dynmm.fusion.trust import trust_of
+from dynmm.fusion.trust import Explained
 from dynmm.system import Query
 
 
@@ -57,12 +57,14 @@ def folder(saved: Path, tmp_path: Path) -> Path:
 
 
 def test_what_senses_say_of_new_items_is_kept_with_the_trust_that_follows(tmp_path: Path) -> None:
-    joined = replace(_joint().joined, explained=(0.4, 0.1), model=copy.deepcopy(_joint().joined.model))
+    told = Explained((0.4, 0.1), 0.45)
+    joined = replace(_joint().joined, explained=told, model=copy.deepcopy(_joint().joined.model))
     assert joined.model.latents.gate is not None
-    joined.model.latents.gate.trust[1:] = trust_of([0.4, 0.1])
+    joined.model.latents.gate.trust[1:] = told.trust()
     save_joint(Joint(joined), tmp_path)
     found = load_joint(tmp_path, base(n_items=32).tower)
-    assert found.joined.explained == (0.4, 0.1)
+    assert found.joined.explained == told
+    assert torch.equal(found.item_vectors, Joint(joined).item_vectors)
     assert torch.equal(found.parts().weights, Joint(joined).parts().weights)
     # Item 30 has both senses, and nobody took it.
     assert not torch.equal(found.parts().weights[30], _joint().parts().weights[30])

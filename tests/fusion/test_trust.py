@@ -20,7 +20,7 @@ from dynmm.fusion.content import Content, Standardiser, join, usable
 from dynmm.fusion.gate import Gate
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.pretraining import pretrain_joint
-from dynmm.fusion.trust import explained_by, trust_of
+from dynmm.fusion.trust import Explained, explained_by
 from dynmm.interactions.dataset import Dataset
 
 N_ITEMS, D = 400, 6
@@ -35,7 +35,7 @@ def _drawn(modality: Modality, width: int, seed: int, n_items: int = N_ITEMS) ->
     return features(np.random.default_rng(seed).normal(size=(n_items, width)), modality)
 
 
-def _explained(content: Content, vectors: torch.Tensor, seed: int = 0) -> list[float | None]:
+def _explained(content: Content, vectors: torch.Tensor, seed: int = 0) -> Explained:
     return explained_by(content, vectors, torch.Generator().manual_seed(seed))
 
 
@@ -47,10 +47,15 @@ def test_it_is_the_share_that_is_told_of_items_that_were_held_out() -> None:
     mix, blur = np.random.default_rng(3).normal(size=(8, D)), np.random.default_rng(4).normal(size=(N_ITEMS, D))
     signal = content.vectors[0].numpy() @ mix
     vectors = torch.tensor(signal + blur * signal.std(), dtype=torch.float32)
-    told, guessed = _explained(content, vectors)
+    found = _explained(content, vectors)
+    told, guessed = found.each
     assert told == pytest.approx(0.5, abs=0.06)
     assert guessed is not None
-    assert guessed < 0.02
+    assert guessed < 0.01
+    assert found.together is not None
+    assert told is not None
+    assert guessed < found.together <= told
+    assert found.says_something
 
 
 def test_what_stands_for_items_that_nobody_took_is_not_looked_at() -> None:
@@ -67,33 +72,52 @@ def test_items_without_the_modality_are_left_out_of_its_share() -> None:
     text = _drawn("text", 8, 1)
     halved = lacking(text, range(0, N_ITEMS, 2))
     vectors = _content(text).vectors[0] @ torch.randn(8, D, generator=torch.Generator().manual_seed(1))
-    (found,) = _explained(_content(halved), vectors)
+    (found,) = _explained(_content(halved), vectors).each
     assert found is not None
     assert found > 0.95
 
 
 def test_of_few_items_nothing_is_said() -> None:
     content = _content(_drawn("text", 8, 1), lacking(_drawn("image", 8, 2), range(99, N_ITEMS)))
-    text, image = _explained(content, torch.randn(N_ITEMS, D, generator=torch.Generator().manual_seed(1)))
+    text, image = _explained(content, torch.randn(N_ITEMS, D, generator=torch.Generator().manual_seed(1))).each
     assert text is not None
     assert image is None
 
 
 def test_vectors_that_are_all_the_same_are_explained_by_nothing() -> None:
-    assert _explained(_content(_drawn("text", 8, 1)), torch.ones(N_ITEMS, D)) == [0.0]
+    assert _explained(_content(_drawn("text", 8, 1)), torch.ones(N_ITEMS, D)) == Explained((0.0,), 0.0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_drawn_at_random_says_nothing(seed: int) -> None:
+    content = _content(_drawn("text", 30, seed), _drawn("image", 60, 50 + seed))
+    found = _explained(content, torch.randn(N_ITEMS, D, generator=torch.Generator().manual_seed(seed)), seed)
+    assert not found.says_something
+    assert found.trust().tolist() == [0.0, 0.0]
+
+
+def test_features_that_are_not_finite_say_nothing_and_spoil_nothing() -> None:
+    content = _content(_drawn("text", 8, 1), _drawn("image", 8, 2))
+    content.vectors[1][0, 0] = torch.nan
+    vectors = content.vectors[0] @ torch.randn(8, D, generator=torch.Generator().manual_seed(1))
+    found = _explained(content, vectors)
+    assert found.each[0] is not None
+    assert (found.each[1], found.together) == (None, None)
+    assert not found.says_something
+    assert found.trust().tolist() == [0.0, 0.0]
 
 
 def test_trust_is_the_log_of_the_share_beside_the_best() -> None:
-    assert trust_of([0.2, 0.05, 0.2]).tolist() == pytest.approx([0, math.log(0.25), 0])
+    assert Explained((0.2, 0.05, 0.2), 0.3).trust().tolist() == pytest.approx([0, math.log(0.25), 0])
 
 
 def test_what_explains_nothing_keeps_a_hundredth() -> None:
-    assert trust_of([0.2, 0.0, -0.3]).tolist() == pytest.approx([0, math.log(0.01), math.log(0.01)])
+    assert Explained((0.2, 0.0, -0.3), 0.2).trust().tolist() == pytest.approx([0, math.log(0.01), math.log(0.01)])
 
 
-@pytest.mark.parametrize("explained", [[0.3, None], [0.0, -0.1], [None, None], []])
-def test_where_shares_are_not_known_all_are_trusted_alike(explained: list[float | None]) -> None:
-    assert trust_of(explained).tolist() == [0.0] * len(explained)
+@pytest.mark.parametrize("each", [(0.3, None), (0.0, -0.1), (0.009, -0.1), (None, None), ()])
+def test_where_shares_are_not_known_or_are_noise_all_are_trusted_alike(each: tuple[float | None, ...]) -> None:
+    assert Explained(each, None).trust().tolist() == [0.0] * len(each)
 
 
 def test_the_gate_heeds_trust_where_nobody_took_the_item_and_nowhere_else() -> None:
@@ -119,10 +143,11 @@ def test_new_items_are_placed_by_the_sense_that_says_something_of_them() -> None
     found = joint.parts()
     new = ~found.present[:, 0]
     assert int(new.sum()) == 40
-    text, picture = joint.joined.explained
+    text, picture = joint.joined.explained.each
     assert text is not None
     assert picture is not None
     assert text > 0.1 > picture
+    assert joint.joined.guessed == 0.5
     assert float(found.weights[new, 1].mean()) > 2 * float(found.weights[new, 2].mean())
 
 

@@ -20,10 +20,11 @@ def diagnose(joint: Joint) -> dict[str, Any]:
     retrieval: share of items, of a sample of at most 1,000, whose own vector of the second modality is among
     the 10 nearest to that of the first. reconstruction: share of each modality's variance that the decoder
     does not give back from the latent. content_to_cf: share of the variance of the collaborative vectors that
-    the regressor gives back on items held out from it; guessed: the same of the latents. trust: by content modality,
-    see `trust.explained_by`.
+    the regressor gives back on items held out from it. explains: what each content modality alone, and all together,
+    say of items that they were not fitted to, see `trust.Explained`. guessed: share of the latents of items that nobody
+    took.
     """
-    found = joint.parts()
+    found, explained = joint.parts(), joint.joined.explained
     return {
         "modalities": list(found.names),
         "items": {name: int(found.present[:, m].sum()) for m, name in enumerate(found.names)},
@@ -31,13 +32,16 @@ def diagnose(joint: Joint) -> dict[str, Any]:
         "retrieval": _retrieval(joint, found.names, found.present),
         "reconstruction": _lost(joint, found.present),
         "content_to_cf": {"explained": joint.joined.regressor.explained, "penalty": joint.joined.regressor.penalty},
-        "guessed": {"explained": joint.joined.guesser.explained, "penalty": joint.joined.guesser.penalty},
-        "trust": dict(zip(found.names[1:], joint.joined.explained, strict=True)),
+        "explains": dict(zip(found.names[1:], explained.each, strict=True)) | {"together": explained.together},
+        "guessed": joint.joined.guessed,
     }
 
 
 def item_gate(joint: Joint, item: int) -> dict[str, float]:
-    """The gate's weight of each modality that one dense item has, or that was guessed for it; they sum to 1."""
+    """The gate's weight of each modality that one dense item has, or that was guessed for it; they sum to 1.
+
+    Of an item that nobody took it weighs what the network makes; what regression guesses beside it is made from all.
+    """
     found = joint.parts()
     counts = found.present[item] | (found.weights[item] > 0)
     return {name: float(found.weights[item, m]) for m, name in enumerate(found.names) if bool(counts[m])}
@@ -83,7 +87,7 @@ def as_lines(diagnosis: dict[str, Any]) -> list[str]:
         lines.append(f"{pair}: {share} of {cell['items']} items found in the first 10 ({chance} by chance)")
     for name, value in diagnosis["reconstruction"].items():
         lines.append(f"{name}: {value:.0%} of its variance is not given back from the latent")
-    for name, share in diagnosis["trust"].items():
+    for name, share in diagnosis["explains"].items():
         if share is not None:
-            lines.append(f"{name}: says {max(0.0, share):.0%} of where an item that it was not fitted to stands")
+            lines.append(f"{name}: says {max(0.0, share):.0%} of where an item stands that it was not fitted to")
     return lines

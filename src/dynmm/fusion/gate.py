@@ -29,7 +29,7 @@ class Gate(nn.Module):
         self.bias = nn.Parameter(torch.zeros(modalities))
         self.quality = nn.Parameter(torch.ones(modalities))
         self.agreement = nn.Parameter(torch.ones(modalities))
-        #: (M,), set after training, see `trust.trust_of`; that of cf is 0.
+        #: (M,), set after training, see `trust.Explained.trust`; that of cf is 0.
         self.trust: Tensor
         self.register_buffer("trust", torch.zeros(modalities))
 

@@ -18,9 +18,9 @@ from torch.nn.functional import normalize, pad
 from dynmm.catalogue.features import Attributes, Features
 from dynmm.errors import DataError
 from dynmm.fusion.content import CF, Content, halved, join
+from dynmm.fusion.guessing import partly_guessed
 from dynmm.fusion.latents import Latents
 from dynmm.fusion.pretraining import Joined
-from dynmm.fusion.regressor import ContentRegressor
 from dynmm.remembering import RecentVectors
 from dynmm.topk import SAME_KERNEL_ROWS
 from dynmm.types import IntArray, UserHistory
@@ -172,7 +172,7 @@ class Joint:
     def _latents(self, content: Content, table: Tensor) -> tuple[Tensor, Latents]:
         with torch.no_grad():
             found: Latents = self._model.latents(content, table)
-            found = _partly_guessed(found, content, self.joined.guesser, self.joined.settings.guessed)
+            found = partly_guessed(found, content, self.joined.guesser, self.joined.guessed)
             unit = normalize(found.z, dim=-1)
             void = ~content.present.any(1)
             fitted = unit[: len(self.joined.counts)][~void[: len(self.joined.counts)]]
@@ -181,32 +181,6 @@ class Joint:
                 # points away from where the items of the fit are, and stands near the end.
                 unit[void] = -normalize(fitted.mean(0), dim=-1)
         return unit, replace(found, parts=tuple(part.float() for part in found.parts))
-
-
-def _partly_guessed(found: Latents, content: Content, guesser: ContentRegressor, share: float) -> Latents:
-    """Latents of items that nobody took, a share of each guessed from all its content by regression.
-
-    The network knows by heart the items that it was trained on; a regression cannot, and errs otherwise on new ones, so
-    that both together say more than either (experiment log, E22). The guess is linear, so each modality gets what it
-    adds, and the parts still sum to the latent.
-    """
-    alone = (~content.present[:, 0] & content.present[:, 1:].any(1)).nonzero().flatten()
-    if share == 0 or guesser.explained <= 0 or not len(alone):
-        return found
-    weights, z = found.weights[alone], found.z[alone]
-    # Padded, so that what one item gets does not depend on how many others are new.
-    some = content.take(torch.cat([alone, alone[:1].expand(max(0, SAME_KERNEL_ROWS - len(alone)))]))
-    shares, guess = [one[: len(alone)] for one in guesser.shares(some)], guesser(some)[: len(alone)]
-    # As long as what it is mixed with, so that the share is one of directions.
-    scale = z.norm(dim=1, keepdim=True) / guess.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    parts = [part.float().clone() for part in found.parts]
-    for m, added in enumerate(shares, start=1):
-        weight = weights[:, m : m + 1]
-        own = torch.where(weight > 0, added / weight.clamp(min=1e-12) + guesser.bias, torch.zeros_like(added))
-        parts[m][alone] = (1 - share) * parts[m][alone] + share * scale * own
-    mixed = found.z.clone()
-    mixed[alone] = (1 - share) * z + share * scale * guess
-    return replace(found, parts=tuple(parts), z=mixed)
 
 
 def _fitting(like: Features, new: Features | None, n_items: int) -> Features:

@@ -22,6 +22,7 @@ from dynmm.fusion.joint import Joint
 from dynmm.fusion.pretraining import Joined, build_joint
 from dynmm.fusion.regressor import ContentRegressor
 from dynmm.fusion.settings import FusionSettings
+from dynmm.fusion.trust import Explained
 from dynmm.protocols import SequenceTower
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.training.reports import EpochReport
@@ -55,7 +56,7 @@ def save_joint(joint: Joint, folder: Path) -> None:
         "best_epoch": joined.best_epoch,
         "history": [asdict(report) for report in joined.history],
         "scales": [scaler.scale for scaler in joined.standardisers],
-        "explained": list(joined.explained),
+        "explained": asdict(joined.explained),
     }
     for name, fitted in regressors.items():
         card[name] = {"penalty": fitted.penalty, "explained": fitted.explained}
@@ -78,7 +79,7 @@ def load_joint(folder: Path, tower: SequenceTower, device: str | torch.device = 
         model = build_joint(tower, weights["latents.collaborative"], [one.width for one in features], settings)
         model.load_state_dict(weights)
         regressor, guesser = (_regressor(folder / file, card[name], device) for name, file in _REGRESSORS.items())
-        explained = tuple(card["explained"])
+        explained = Explained(tuple(card["explained"]["each"]), card["explained"]["together"])
         history = tuple(EpochReport(**report) for report in card["history"])
         joined = Joined(
             settings,

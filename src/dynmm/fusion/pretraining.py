@@ -15,12 +15,13 @@ from torch import Tensor
 from dynmm.catalogue.content import AUDIO
 from dynmm.catalogue.features import Features
 from dynmm.fusion.content import Content, Standardiser, join
+from dynmm.fusion.guessing import partly_guessed
 from dynmm.fusion.latents import ItemLatents
 from dynmm.fusion.model import JointModel
 from dynmm.fusion.objective import JointObjective, Losses
 from dynmm.fusion.regressor import ContentRegressor, fit_regressor
 from dynmm.fusion.settings import FusionSettings, chosen
-from dynmm.fusion.trust import explained_by, trust_of
+from dynmm.fusion.trust import Explained, explained_by
 from dynmm.interactions.dataset import Dataset
 from dynmm.precision import autocast, product_precision
 from dynmm.protocols import SequenceTower
@@ -37,7 +38,7 @@ from dynmm.training.steady_heap import steady_heap
 from dynmm.training.trainer import Course, Trainer
 
 #: Raised whenever a change to this package changes the weights that the same inputs give.
-CODE_VERSION = 3
+CODE_VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Joined:
     """A fitted joint stage.
 
     settings: resolved. features: of the modalities that took part. regressor: guesses e_cf. guesser: guesses latents.
-    explained: by each content modality, see `trust.explained_by`. history: one report per epoch.
+    explained: what content says of items that it was not fitted to. history: one report per epoch.
     """
 
     settings: FusionSettings
@@ -69,9 +70,14 @@ class Joined:
     model: JointModel
     regressor: ContentRegressor
     guesser: ContentRegressor
-    explained: tuple[float | None, ...]
+    explained: Explained
     best_epoch: int
     history: tuple[EpochReport, ...]
+
+    @property
+    def guessed(self) -> float:
+        """Share of the latent of an item that nobody took that is guessed: 0 where content says nothing of it."""
+        return self.settings.guessed if self.explained.says_something else 0.0
 
 
 def following(settings: FusionSettings, recipe: Recipe) -> FusionSettings:
@@ -131,8 +137,7 @@ def pretrain_joint(
     draws = torch.Generator().manual_seed(derive_seed(seed, "content to cf"))
     regressor = fit_regressor(content, base.vectors, draws)
     guesser, explained = _learn_of_new(model, content, seed)
-    _set_start(model, content, torch.from_numpy(counts))
-    return Joined(
+    joined = Joined(
         settings,
         tuple(features),
         standardisers,
@@ -144,6 +149,8 @@ def pretrain_joint(
         outcome.best_epoch,
         outcome.history,
     )
+    _set_start(joined, content)
+    return joined
 
 
 def build_joint(
@@ -250,22 +257,25 @@ def _validation(
     return ndcg
 
 
-def _learn_of_new(model: JointModel, content: Content, seed: int) -> tuple[ContentRegressor, tuple[float | None, ...]]:
+def _learn_of_new(model: JointModel, content: Content, seed: int) -> tuple[ContentRegressor, Explained]:
     """What stands for an item that nobody took, from those that somebody did: a guess of its latent, and how far the
     gate can trust each modality."""
     draws = torch.Generator().manual_seed(derive_seed(seed, "new items"))
     explained = explained_by(content, model.latents.collaborative.detach(), draws)
     if model.latents.gate is not None:
-        model.latents.gate.trust[1:] = trust_of(explained).to(content.present.device)
+        model.latents.gate.trust[1:] = explained.trust().to(content.present.device)
     latents = torch.nn.functional.normalize(item_space(model, content), dim=-1)
-    return fit_regressor(content, latents, draws), tuple(explained)
+    return fit_regressor(content, latents, draws), explained
 
 
 @torch.no_grad()
-def _set_start(model: JointModel, content: Content, counts: Tensor) -> None:
-    items = torch.nn.functional.normalize(item_space(model, content), dim=-1)
+def _set_start(joined: Joined, content: Content) -> None:
+    model = joined.model
+    found = model.latents(content, model.latents.collaborative)
+    found = partly_guessed(found, content, joined.guesser, joined.guessed)
+    items = torch.nn.functional.normalize(found.z, dim=-1)
     with torch.enable_grad():
-        model.start.copy_(start_vector(items, counts.to(items.device)))
+        model.start.copy_(start_vector(items, torch.from_numpy(joined.counts).to(items.device)))
 
 
 def _identity(inputs: str, epochs: int | None) -> str:

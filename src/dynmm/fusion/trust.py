@@ -5,6 +5,8 @@ I items, M content modalities, W width of one, D joint width.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -22,11 +24,38 @@ _LEAST_ITEMS, _MOST_ITEMS = 100, 5_000
 #: What explains nothing is trusted this much less than what explains most.
 _LEAST = 0.01
 
+#: Drawn at random, features explain less than this, though the best of several penalties counts.
+_NOISE = 0.01
 
-def explained_by(content: Content, collaborative: Tensor, draws: torch.Generator) -> list[float | None]:
-    """Of each modality, the share of the variance of known items' collaborative vectors that a ridge regression on its
-    features alone gives back on items that it was not fitted to; below 0 where it says less than the mean, None where
-    too few items have it.
+
+@dataclass(frozen=True)
+class Explained:
+    """Shares of the variance of known items' collaborative vectors that ridge regressions give back on items that they
+    were not fitted to; below 0 where they say less than the mean, None where too few items have the content.
+
+    each: by one modality's features alone, for each content modality. together: by all features.
+    """
+
+    each: tuple[float | None, ...]
+    together: float | None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether content says more of an item that it was not fitted to than chance would."""
+        return self.together is not None and self.together >= _NOISE
+
+    def trust(self) -> Tensor:
+        """(M,) what is added to the gate's scores of an item without a collaborative vector: the log of what each
+        modality explains, less that of the best. Zeros where not all are known, or none says more than chance."""
+        known = [one for one in self.each if one is not None]
+        if len(known) < len(self.each) or max(known, default=0.0) < _NOISE:
+            return torch.zeros(len(self.each))
+        shares = torch.tensor(known)
+        return (shares / shares.max()).clamp(min=_LEAST).log()
+
+
+def explained_by(content: Content, collaborative: Tensor, draws: torch.Generator) -> Explained:
+    """What content says of items that it was not fitted to.
 
     The network's own parts cannot be asked: among the items that it was trained on, the features that single an item
     out best look best, whether or not they say anything of the next one (experiment log, E22).
@@ -34,22 +63,21 @@ def explained_by(content: Content, collaborative: Tensor, draws: torch.Generator
     collaborative: (I, D) as the joint stage trained them; in the latents content would explain itself. draws: chooses
     the folds.
     """
-    found: list[float | None] = []
-    for m, vectors in enumerate(content.vectors, start=1):
-        rows = (content.present[:, 0] & content.present[:, m]).nonzero().flatten()
-        rows = rows[torch.randperm(len(rows), generator=draws)[:_MOST_ITEMS].to(rows.device)]
-        found.append(None if len(rows) < _LEAST_ITEMS else _explained(vectors[rows], collaborative[rows]))
-    return found
+    known, there = content.present[:, 0], content.present[:, 1:]
+    asked = [(vectors, there[:, m]) for m, vectors in enumerate(content.vectors)]
+    each = [_on(vectors, collaborative, known & has, draws) for vectors, has in asked]
+    if len(each) == 1:
+        return Explained(tuple(each), each[0])
+    return Explained(tuple(each), _on(torch.cat(content.vectors, 1), collaborative, known & there.any(1), draws))
 
 
-def trust_of(explained: list[float | None]) -> Tensor:
-    """(M,) what is added to the gate's scores of an item without a collaborative vector: the log of what each modality
-    explains, less that of the best. Zeros where not all are known, or none explains anything."""
-    known = [one for one in explained if one is not None]
-    if len(known) < len(explained) or max(known, default=0.0) <= 0:
-        return torch.zeros(len(explained))
-    shares = torch.tensor(known)
-    return (shares / shares.max()).clamp(min=_LEAST).log()
+def _on(features: Tensor, vectors: Tensor, known: Tensor, draws: torch.Generator) -> float | None:
+    rows = known.nonzero().flatten()
+    rows = rows[torch.randperm(len(rows), generator=draws)[:_MOST_ITEMS].to(rows.device)]
+    x, y = features[rows], vectors[rows]
+    if len(rows) < _LEAST_ITEMS or not (x.isfinite().all() and y.isfinite().all()):
+        return None
+    return _explained(x, y)
 
 
 def _explained(x: Tensor, y: Tensor) -> float:
