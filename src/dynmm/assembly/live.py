@@ -131,17 +131,19 @@ def check_same(live: Live, log: EventLog) -> None:
 
 
 def sealed_in(home: Path) -> str:
-    """Hex, of the manifests of the model and of the data of its fit: another run, or one without somebody, differs.
-
-    Raises StorageError.
-    """
-    digest = hashlib.sha256()
+    """See `sealed_by`, of the manifests that lie there now. Raises StorageError."""
+    found = []
     for manifest in (home.parent / MODEL / MANIFEST, home / MANIFEST):
         try:
-            digest.update(manifest.read_bytes())
+            found.append(manifest.read_bytes())
         except OSError as error:
             raise StorageError(f"{manifest} cannot be read: {error.strerror}; restore the run from a copy") from error
-    return digest.hexdigest()
+    return sealed_by(*found)
+
+
+def sealed_by(model: bytes, state: bytes) -> str:
+    """Hex, of the manifests of the model and of the data of its fit: another run, or one without somebody, differs."""
+    return hashlib.sha256(model + state).hexdigest()
 
 
 def check_sound(live: Live) -> None:

@@ -14,7 +14,6 @@ from dynmm.assembly.live import (
     check_sound,
     follow,
     live_of,
-    sealed_in,
     stream_settings,
 )
 from dynmm.assembly.snapshotting import counted_at, read_live, write_live
@@ -49,17 +48,18 @@ def write_log(recommender: Recommender, state: Path) -> None:
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)
 
 
-def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
+def read_log(recommender: Recommender, state: Path, as_of: int | None, sealed: str) -> None:
     """Let a freshly loaded recommender follow the log of its run, to its end or as of an offset.
 
-    Raises ArtefactError, TamperedArtefact, and DataError for an offset that the log does not have.
+    sealed: see `Live.sealed`, of what was loaded. Raises ArtefactError, TamperedArtefact, and DataError for an offset
+    that the log does not have.
     """
     there = (state / LOG_FILE).is_file()
     if not there and any((state / SNAPSHOTS_DIR).glob("*")):
         raise ArtefactError(f"the log of this run is gone: {state / LOG_FILE}; restore it from a copy of the run")
     log = SqliteLog(state / LOG_FILE, read_only=True) if there else MemoryLog()
     live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
-    live.sealed = sealed_in(state)
+    live.sealed = sealed
     live.arrivals = read_arrivals(state)
     first = recommender.offset
     if as_of is not None and as_of < first:
@@ -69,8 +69,17 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
     if found is not None:
         read_live(recommender, found.folder)
     _follow_to_the_end(recommender, live) if until is None else follow(recommender, until)
+    if found is not None and not live.log.holds(found.offset, found.head):
+        raise written_anew(state)
     if until is not None and recommender.counted < until:
         raise DataError(f"offset {as_of:,} is behind the end of the log, {first + recommender.counted:,}")
+
+
+def written_anew(state: Path) -> ArtefactError:
+    """What a run that was written anew while it was read ends in."""
+    return ArtefactError(
+        f"the run in {state} was written anew while it was being opened, as a deletion does it; open it again"
+    )
 
 
 def _follow_to_the_end(recommender: Recommender, live: Live) -> None:
@@ -81,6 +90,9 @@ def _follow_to_the_end(recommender: Recommender, live: Live) -> None:
         if (live.offset, live.marks) == place:
             live.seen = live.offset, head
             return
+        if live.offset > live.log.offset or live.marks > live.log.marks:
+            assert live.home is not None, "a log in memory gets no shorter"
+            raise written_anew(live.home)
 
 
 def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.assembly.live.made import state_of
+from tests.assembly.live.made import events_of, learn_all, state_of
 
 from dynmm import Recommender
-from dynmm.assembly.snapshotting import live_sha256
+from dynmm.assembly.logkeeping import read_log
+from dynmm.assembly.snapshotting import live_sha256, read_live
 from dynmm.assembly.whole import whole_of
-from dynmm.errors import DataError
+from dynmm.errors import ArtefactError, DataError
 
 
 def test_an_item_that_others_added_meanwhile_is_known(run: Path) -> None:
@@ -37,3 +39,40 @@ def test_what_is_known_is_not_taken_in_a_second_time(unsaved: Recommender) -> No
         unsaved.admit(table, unsaved.system)
     assert len(unsaved.items) == len(unsaved.titles) == 30
     assert unsaved.added is None
+
+
+@pytest.mark.parametrize("end", ["well", "badly"])
+def test_a_deletion_while_a_run_is_opened_is_noticed(run: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """Between reading the data of the fit, which has them, and the log, which has not."""
+
+    def late(*told: Any) -> None:
+        monkeypatch.undo()
+        with Recommender.from_pretrained(run) as other:
+            other.forget("u5")
+        if end == "badly":
+            raise ArtefactError("what does not fit together")
+        read_log(*told)
+
+    monkeypatch.setattr("dynmm.assembly.loading.read_log", late)
+    with pytest.raises(ArtefactError, match=r"written anew while it was being opened.*open it again"):
+        Recommender.from_pretrained(run)
+    assert "u5" not in Recommender.from_pretrained(run).users
+
+
+@pytest.mark.parametrize("later", [0, 40])
+def test_a_deletion_from_the_log_while_a_run_is_opened_is_noticed(
+    run: Path, monkeypatch: pytest.MonkeyPatch, later: int
+) -> None:
+    """Between the snapshot, which has them, and a log that is shorter now, or as long again with what came later."""
+    learn_all(run, [*events_of(30), {**events_of(31)[30], "user_id": "gone"}])
+
+    def late(recommender: Recommender, folder: Path) -> None:
+        monkeypatch.undo()
+        read_live(recommender, folder)
+        with Recommender.from_pretrained(run) as other:
+            other.forget("gone")
+            other.learn(events_of(30 + later)[30:])
+
+    monkeypatch.setattr("dynmm.assembly.logkeeping.read_live", late)
+    with pytest.raises(ArtefactError, match=r"written anew while it was being opened.*open it again"):
+        Recommender.from_pretrained(run)
