@@ -9,10 +9,11 @@ import pytest
 from tests.assembly.live.made import events_of, learn_all, state_of
 
 from dynmm import Recommender
+from dynmm.assembly import check_target
 from dynmm.assembly.logkeeping import read_log
 from dynmm.assembly.snapshotting import live_sha256, read_live
 from dynmm.assembly.whole import whole_of
-from dynmm.errors import ArtefactError, DataError
+from dynmm.errors import ArtefactError, DataError, StorageError
 
 
 def test_an_item_that_others_added_meanwhile_is_known(run: Path) -> None:
@@ -76,3 +77,26 @@ def test_a_deletion_from_the_log_while_a_run_is_opened_is_noticed(
     monkeypatch.setattr("dynmm.assembly.logkeeping.read_live", late)
     with pytest.raises(ArtefactError, match=r"written anew while it was being opened.*open it again"):
         Recommender.from_pretrained(run)
+
+
+def test_a_run_that_learns_is_not_replaced_beneath_its_log(run: Path, twin: Path) -> None:
+    """Its log would stay open on files that are gone."""
+    events = events_of(30)
+    (run.parent / "link").symlink_to(run)
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events[:20])
+        for folder in (run, run.parent / "link"):
+            with pytest.raises(DataError, match=r"keeps what it learns at once.*name another folder"):
+                recommender.save_pretrained(folder)
+        other = Recommender.from_pretrained(twin)
+        with pytest.raises(StorageError, match=r"open for writing elsewhere.*close it there first"):
+            other.save_pretrained(run)
+        with pytest.raises(StorageError, match="open for writing elsewhere"):
+            check_target(run)
+        recommender.learn(events[20:])
+        state = live_sha256(recommender)
+    assert state_of(run) == state == learn_all(twin, events)
+    # Once nobody writes, a run may be replaced.
+    check_target(run)
+    Recommender.from_pretrained(run).save_pretrained(run)
+    assert state_of(run) == state
