@@ -109,12 +109,13 @@ def writable(recommender: Recommender) -> Live:
         log = SqliteLog(live.home / LOG_FILE)
         try:
             check_same(live, log)
+            sweep(live.home)  # what a deletion left that was ended in the middle
+            arrivals = read_arrivals(live.home)
         except BaseException:
-            log.close()
+            log.close()  # or nobody could write until this process ends
             raise
-        sweep(live.home)  # what a deletion left that was ended in the middle
         live.log.close()
-        live.log, live.writes, live.arrivals = log, True, read_arrivals(live.home)
+        live.log, live.writes, live.arrivals = log, True, arrivals
         follow(recommender)
     return live
 

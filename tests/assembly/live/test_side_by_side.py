@@ -100,3 +100,20 @@ def test_a_run_that_learns_is_not_replaced_beneath_its_log(run: Path, twin: Path
     check_target(run)
     Recommender.from_pretrained(run).save_pretrained(run)
     assert state_of(run) == state
+
+
+@pytest.mark.parametrize("step", ["sweep", "read_arrivals"])
+def test_what_cannot_be_opened_for_writing_can_be_tried_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def refused(*_: object) -> None:
+        raise StorageError("the disk is away")
+
+    with Recommender.from_pretrained(run) as recommender:
+        with monkeypatch.context() as patch:
+            patch.setattr(f"dynmm.assembly.live.{step}", refused)
+            with pytest.raises(StorageError, match="the disk is away") as kept:
+                recommender.learn(events_of(5))
+        assert kept.value is not None  # a caller who keeps the error keeps what it happened in
+        recommender.learn(events_of(5))
+        assert recommender.counted == 5
