@@ -271,7 +271,7 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
     live = live_of(recommender)
     if mark.kind == ITEMS:
         number = int(mark.payload["number"])
-        if number >= len(live.arrivals):
+        if number >= len(arrivals_to(live, number + 1)):
             raise ArtefactError(
                 f"the log tells of items ({', '.join(mark.payload['ids'][:3])}, ...) whose descriptions are not in "
                 f"{live.home}; copy the run again"
@@ -293,6 +293,16 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
             "the log holds a mark of a kind that this version does not know, %r: it is passed over", mark.kind
         )
     return True
+
+
+def arrivals_to(live: Live, count: int) -> list[Arrival]:
+    """Those known, and where these are fewer, what lies on the disk by now: others may add while a run is read.
+
+    Raises ArtefactError, TamperedArtefact.
+    """
+    if count > len(live.arrivals) and live.home is not None:
+        live.arrivals = read_arrivals(live.home)
+    return live.arrivals
 
 
 def admit(recommender: Recommender, arrival: Arrival) -> None:

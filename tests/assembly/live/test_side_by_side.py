@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.assembly.live.made import events_of, learn_all, state_of
 
 from dynmm import Recommender
 from dynmm.assembly import check_target
+from dynmm.assembly.arrivals import Arrival, read_arrivals
 from dynmm.assembly.logkeeping import read_log
 from dynmm.assembly.snapshotting import live_sha256, read_live
 from dynmm.assembly.whole import whole_of
@@ -117,3 +119,26 @@ def test_what_cannot_be_opened_for_writing_can_be_tried_again(
         assert kept.value is not None  # a caller who keeps the error keeps what it happened in
         recommender.learn(events_of(5))
         assert recommender.counted == 5
+
+
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_run_to_which_others_add_items_meanwhile_can_be_opened(
+    run: Path, monkeypatch: pytest.MonkeyPatch, snapshot: bool
+) -> None:
+    """They come in between what is known of new items and the log, which tells that they came."""
+    learn_all(run, events_of(5))
+
+    def early(home: Path) -> list[Arrival]:
+        found = read_arrivals(home)
+        monkeypatch.undo()
+        with Recommender.from_pretrained(run) as other:
+            other.add_items([{"item_id": "fresh", "title": "Film 7"}])
+            other.learn(events_of(10)[5:])
+        if not snapshot:
+            shutil.rmtree(run / "state" / "snapshots")
+        return found
+
+    monkeypatch.setattr("dynmm.assembly.logkeeping.read_arrivals", early)
+    opened = Recommender.from_pretrained(run)
+    assert opened.title("fresh") == "Film 7"
+    assert live_sha256(opened) == state_of(run)
