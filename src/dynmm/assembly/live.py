@@ -120,11 +120,15 @@ def writable(recommender: Recommender) -> Live:
     return live
 
 
-def check_same(live: Live, log: EventLog) -> None:
-    """Raises DynmmError where a run on the disk, whose log this is now, is not the one that was opened."""
+def check_same(live: Live, log: EventLog, *read: tuple[int, str]) -> None:
+    """Raises DynmmError where a run on the disk, whose log this is now, is not the one that was opened.
+
+    read: offsets and heads of that log, as of what was read of it since.
+    """
+    places = read if live.seen is None else (live.seen, *read)
     assert live.home is not None, "only what lies on a disk can be written by others"
     # A deletion of who has no event in the log leaves the log, and not the data of the fit, as it was.
-    if sealed_in(live.home) != live.sealed or (live.seen is not None and not log.holds(*live.seen)):
+    if sealed_in(live.home) != live.sealed or not all(log.holds(*one) for one in places):
         raise DynmmError(
             f"the run in {live.home} was written anew since this run was opened, as a deletion does it; what was "
             "read then does not hold any more. Open the run again"

@@ -35,14 +35,19 @@ def write_log(recommender: Recommender, state: Path) -> None:
     """
     live = live_of(recommender)
     check_sound(live)
-    if live.home is not None and not live.writes:
-        check_same(live, live.log)
+    shared = None if live.writes else live.home  # where others may write meanwhile
+    source = live.log
+    if shared is not None:
+        if (shared / LOG_FILE).is_file():  # which may have come since the run was opened
+            source = SqliteLog(shared / LOG_FILE, read_only=True)
+        check_same(live, source)
     with SqliteLog(state / LOG_FILE) as log:
-        copy_records(live.log, log)
+        copy_records(source, log)
         # Behind the log, which tells of no item that is not there by then.
-        arrivals = live.arrivals if live.home is None or live.writes else read_arrivals(live.home)
-        for number, arrival in enumerate(arrivals):
+        for number, arrival in enumerate(live.arrivals if shared is None else read_arrivals(shared)):
             write_arrival(arrival, state, number)
+        if shared is not None:
+            check_same(live, source, (log.offset, log.head))  # what was copied before a deletion has who is gone
         # Where another process has written on since, the copy has no snapshot, and reads on when it is opened.
         if not live.fixed and (log.offset, log.marks) == (live.offset, live.marks):
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)

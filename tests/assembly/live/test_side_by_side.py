@@ -15,7 +15,8 @@ from dynmm.assembly.arrivals import Arrival, read_arrivals
 from dynmm.assembly.logkeeping import read_log
 from dynmm.assembly.snapshotting import live_sha256, read_live
 from dynmm.assembly.whole import whole_of
-from dynmm.errors import ArtefactError, DataError, StorageError
+from dynmm.errors import ArtefactError, DataError, DynmmError, StorageError
+from dynmm.stream.copying import copy_records
 
 
 def test_an_item_that_others_added_meanwhile_is_known(run: Path) -> None:
@@ -142,3 +143,33 @@ def test_a_run_to_which_others_add_items_meanwhile_can_be_opened(
     opened = Recommender.from_pretrained(run)
     assert opened.title("fresh") == "Film 7"
     assert live_sha256(opened) == state_of(run)
+
+
+def test_a_copy_of_what_had_no_log_yet_has_what_others_learned(run: Path) -> None:
+    early = Recommender.from_pretrained(run)
+    with Recommender.from_pretrained(run) as other:
+        other.learn(events_of(20))
+        other.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        state = live_sha256(other)
+    early.save_pretrained(run.parent / "copy")
+    assert state_of(run.parent / "copy") == state
+
+
+@pytest.mark.parametrize("user", ["u1", "gone", "late"])
+def test_a_deletion_while_a_copy_is_saved_is_noticed(run: Path, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    """Of somebody of the fit, of somebody whom the log alone has, and of somebody who came since the run was opened."""
+    learn_all(run, [{**one, "user_id": "gone"} for one in events_of(5)])
+    early = Recommender.from_pretrained(run)
+    learn_all(run, [{**one, "user_id": "late"} for one in events_of(9)[5:]])
+
+    def late(*told: Any) -> int:
+        copied = copy_records(*told)
+        monkeypatch.undo()
+        with Recommender.from_pretrained(run) as other:
+            other.forget(user)
+        return copied
+
+    monkeypatch.setattr("dynmm.assembly.logkeeping.copy_records", late)
+    with pytest.raises(DynmmError, match="Open the run again"):
+        early.save_pretrained(run.parent / "copy")
+    assert not (run.parent / "copy").exists()
