@@ -53,9 +53,10 @@ class Live:
     events that wait for their items. arrivals: in the order of their marks, those to come included; admitted: how many
     are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. data: the
     filters of the fit, once they were needed; passed_over: events that these leave out, since this object was made.
-    snapshot: the offset of the newest one. seen: an offset of the log and its head there, from before what was read
-    last; None for a log that nobody else can write. sealed: digest of what says which model and which data of the fit
-    this is, None in memory. broken: reading on, or a deletion, ended in the middle.
+    snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
+    head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
+    which model and which data of the fit this is, None in memory. broken: reading on, or a deletion, ended in the
+    middle.
     """
 
     log: EventLog
@@ -73,6 +74,7 @@ class Live:
     data: DataSettings | None = None
     passed_over: int = 0
     snapshot: int = 0
+    refused: int = 0
     seen: tuple[int, str] | None = None
     sealed: str | None = None
     broken: bool = False

@@ -17,7 +17,7 @@ from dynmm.assembly.live import (
     stream_settings,
 )
 from dynmm.assembly.snapshotting import counted_at, read_live, write_live
-from dynmm.errors import ArtefactError, DataError
+from dynmm.errors import ArtefactError, DataError, StorageError
 from dynmm.recommender import Recommender
 from dynmm.stream.copying import copy_records
 from dynmm.stream.memory import MemoryLog
@@ -114,10 +114,23 @@ def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | N
 
 
 def snapshot_if_due(recommender: Recommender) -> None:
-    """Take a snapshot where enough has been learned since the last."""
+    """Take a snapshot where enough has been learned since the last.
+
+    Where the disk refuses it, that is logged: what was learned is in the log already, and is not to be told again.
+    """
     live = live_of(recommender)
-    if live.offset - live.snapshot >= live.settings.snapshot_every:
+    if live.offset - max(live.snapshot, live.refused) < live.settings.snapshot_every:
+        return
+    try:
         take_snapshot(recommender)
+    except (StorageError, OSError) as error:
+        live.refused = live.offset
+        logger.warning(
+            "no snapshot was taken, so the run takes longer to open; all that was learned is in the log, and the next "
+            "snapshot is tried %d events on: %s",
+            live.settings.snapshot_every,
+            error,
+        )
 
 
 def take_snapshot(recommender: Recommender) -> None:
@@ -146,6 +159,8 @@ def close_live(recommender: Recommender) -> None:
         live = recommender.live
         if live is None:
             return
-        if live.writes and not live.broken and live.offset > live.snapshot:
-            take_snapshot(recommender)
-        live.log.close()
+        try:
+            if live.writes and not live.broken and live.offset > live.snapshot:
+                take_snapshot(recommender)
+        finally:
+            live.log.close()
