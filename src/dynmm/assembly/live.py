@@ -351,7 +351,7 @@ def _prove(recommender: Recommender, mark: Mark) -> None:
 def roll_back(recommender: Recommender, version: int) -> None:
     """See `Recommender.rollback`."""
     with recommender.lock:
-        whole, live = whole_of(recommender), writable(recommender)
-        whole.check_version(version)
+        live = writable(recommender)  # which may put another system in place: others may have added items
+        whole_of(recommender).check_version(version)
         live.log.mark(ROLLBACK, {"version": version})
         follow(recommender)

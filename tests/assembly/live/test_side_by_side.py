@@ -173,3 +173,14 @@ def test_a_deletion_while_a_copy_is_saved_is_noticed(run: Path, monkeypatch: pyt
     with pytest.raises(DynmmError, match="Open the run again"):
         early.save_pretrained(run.parent / "copy")
     assert not (run.parent / "copy").exists()
+
+
+def test_a_version_that_others_made_meanwhile_can_be_gone_back_to(run: Path) -> None:
+    early = Recommender.from_pretrained(run)
+    with Recommender.from_pretrained(run) as other:
+        other.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        other.learn(events_of(120))
+        wanted = min(one.version for one in other.versions if one.version)
+    with early:
+        early.rollback(wanted)
+        assert [one.version for one in early.versions if one.serves] == [wanted]
