@@ -40,6 +40,16 @@ ITEMS, ROLLBACK, BOUNDARY = "items", "rollback", "boundary"
 #: The log of a run in its `state/`, and the snapshots of what was learned.
 LOG_FILE, SNAPSHOTS_DIR = "events.sqlite", "snapshots"
 
+#: Why a recommender is not what its log says, and what holds there.
+LEARNING_STOPPED = (
+    "learning broke off in the middle, so what is counted here is not what the log says. Nothing is lost: the log has "
+    "every event that was acknowledged. Open the run again"
+)
+DELETION_STOPPED = (
+    "a deletion was stopped, so what is known here may not stand in the run any more, and nothing of it is written. "
+    "Open the run again; where it still knows the user, forget them again"
+)
+
 #: Events that are counted at a time.
 _PORTION = 8_192
 
@@ -55,8 +65,8 @@ class Live:
     filters of the fit, once they were needed; passed_over: events that these leave out, since this object was made.
     snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
     head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
-    which model and which data of the fit this is, None in memory. broken: reading on, or a deletion, ended in the
-    middle.
+    which model and which data of the fit this is, None in memory. broken: what to say since reading on, or
+    a deletion, ended in the middle, else None.
     """
 
     log: EventLog
@@ -77,7 +87,7 @@ class Live:
     refused: int = 0
     seen: tuple[int, str] | None = None
     sealed: str | None = None
-    broken: bool = False
+    broken: str | None = None
 
 
 def live_of(recommender: Recommender) -> Live:
@@ -154,12 +164,9 @@ def sealed_by(model: bytes, state: bytes) -> str:
 
 
 def check_sound(live: Live) -> None:
-    """Raises DynmmError where events of the log were counted in part."""
-    if live.broken:
-        raise DynmmError(
-            "learning broke off in the middle, so what is counted here is not what the log says. Nothing is lost: the "
-            "log has every event that was acknowledged. Open the run again"
-        )
+    """Raises DynmmError where events of the log were counted in part, or a deletion was stopped."""
+    if live.broken is not None:
+        raise DynmmError(live.broken)
 
 
 def follow(recommender: Recommender, until: int | None = None) -> None:
@@ -177,7 +184,7 @@ def follow(recommender: Recommender, until: int | None = None) -> None:
         with one_thread():
             _read_on(recommender, live, until)
     except BaseException:
-        live.broken = True
+        live.broken = LEARNING_STOPPED
         raise
     _write_boundaries(recommender)
 

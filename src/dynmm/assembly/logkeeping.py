@@ -160,7 +160,7 @@ def close_live(recommender: Recommender) -> None:
         if live is None:
             return
         try:
-            if live.writes and not live.broken and live.offset > live.snapshot:
+            if live.writes and live.broken is None and live.offset > live.snapshot:
                 take_snapshot(recommender)
         finally:
             live.log.close()
