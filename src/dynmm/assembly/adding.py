@@ -42,12 +42,12 @@ def add_items(
     with recommender.lock:
         _check_new(recommender, table)
         encoded, report = _encoded(recommender, table, media, features, cache)
+        joint = whole_of(recommender).joint
+        assert joint is not None, "without a joint stage nothing was encoded"
+        joint.with_items(encoded)  # what does not fit the stage is refused before the log is opened for it
         live = writable(recommender)
         # That has read what others wrote since this run was opened; they may have added the same.
         _check_new(recommender, table)
-        joint = whole_of(recommender).joint
-        assert joint is not None, "without a joint stage nothing was encoded"
-        joint.with_items(encoded)  # what does not fit is refused before the log tells of it
         # What they are is kept before the log tells that they came. What a kill in between left behind is replaced.
         number = live.admitted
         arrival = Arrival(table, tuple(encoded))
