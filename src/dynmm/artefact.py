@@ -34,8 +34,12 @@ def seal(folder: Path, facts: dict[str, Any], *, moving: Sequence[str] = ()) -> 
     with named_disk_errors(folder):
         files = {name: sha256_of(folder / name) for name in _files(folder, moving)}
     content = {**facts, "format": FORMAT_VERSION, "files": files}
-    content["sha256"] = _digest(content)
-    write_bytes(folder / MANIFEST, _canonical(content))
+    write_bytes(folder / MANIFEST, manifest_of(content))
+
+
+def manifest_of(content: dict[str, Any]) -> bytes:
+    """The bytes of the manifest that says this, which is what `open_sealed` returns."""
+    return _canonical({**content, "sha256": _digest(content)})
 
 
 def open_sealed(folder: Path, *, moving: Sequence[str] = ()) -> dict[str, Any]:
@@ -61,7 +65,7 @@ def open_sealed(folder: Path, *, moving: Sequence[str] = ()) -> dict[str, Any]:
             f"version reads up to format {FORMAT_VERSION}: upgrade dynmm to read it"
         )
     claimed = content.pop("sha256", None)
-    if claimed != _digest(content) or raw != _canonical({**content, "sha256": claimed}):
+    if claimed != _digest(content) or raw != manifest_of(content):
         raise TamperedArtefact(f"{path} is not what was written: its own checksum does not match; restore the run")
     _check_files(folder, content["files"], moving)
     return dict(content)

@@ -299,10 +299,9 @@ class Recommender:
         self.close()
 
     def admit(self, table: pl.DataFrame, system: System) -> None:
-        """Take in checked items with the system that ranks them."""
+        """Take in checked items with the system that ranks them. Raises DataError for an id that is known already."""
+        self.items.extend(table[ITEM].to_list(), what="item")
         self.added = table if self.added is None else pl.concat([self.added, table], how="diagonal_relaxed")
-        for item in table[ITEM].to_list():
-            self.items.add(item)
         self._titles += table[TITLE].to_list()
         self.system = system
 

@@ -40,16 +40,14 @@ def add_items(
     if not len(table):
         return MediaReport(())
     with recommender.lock:
-        known = [one for one in table[ITEM].to_list() if one in recommender.items]
-        if known:
-            raise DataError(
-                f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it"
-            )
+        _check_new(recommender, table)
         encoded, report = _encoded(recommender, table, media, features, cache)
         joint = whole_of(recommender).joint
         assert joint is not None, "without a joint stage nothing was encoded"
-        joint.with_items(encoded)  # what does not fit is refused before the log tells of it
+        joint.with_items(encoded)  # what does not fit the stage is refused before the log is opened for it
         live = writable(recommender)
+        # That has read what others wrote since this run was opened; they may have added the same.
+        _check_new(recommender, table)
         # What they are is kept before the log tells that they came. What a kill in between left behind is replaced.
         number = live.admitted
         arrival = Arrival(table, tuple(encoded))
@@ -59,6 +57,13 @@ def add_items(
         live.log.mark(ITEMS, {"number": number, "ids": table[ITEM].to_list()})
         follow(recommender)
         return report
+
+
+def _check_new(recommender: Recommender, table: pl.DataFrame) -> None:
+    """Raises DataError where one of these items is known."""
+    known = [one for one in table[ITEM].to_list() if one in recommender.items]
+    if known:
+        raise DataError(f"items: {known[0]!r} is known already; add_items takes new ones, or fit again to change it")
 
 
 def _encoded(

@@ -12,7 +12,7 @@ from dynmm.artefact import CANDIDATES, MOVING, seal
 from dynmm.assembly.arrivals import write_arrival
 from dynmm.assembly.books import Books, counted_in
 from dynmm.assembly.evidencing import items_of
-from dynmm.assembly.live import BOUNDARY, LOG_FILE, Live, follow, writable
+from dynmm.assembly.live import BOUNDARY, DELETION_STOPPED, LOG_FILE, Live, follow, writable
 from dynmm.assembly.logkeeping import take_snapshot
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Whole, known_events, set_moving, whole_of
@@ -111,7 +111,7 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
             live.home.parent / CANDIDATES
         )  # before the exchange, behind which nobody would know that they name them
         # What stops it from here on leaves a recommender that knows the user, and must write nothing that does.
-        live.broken = True
+        live.broken = DELETION_STOPPED
         live.log.close()
     sweep(live.home)  # the old log, where it could not be removed at once: a deletion that fails to delete must say so
     return SqliteLog(live.home / LOG_FILE), removed

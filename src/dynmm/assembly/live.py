@@ -40,6 +40,16 @@ ITEMS, ROLLBACK, BOUNDARY = "items", "rollback", "boundary"
 #: The log of a run in its `state/`, and the snapshots of what was learned.
 LOG_FILE, SNAPSHOTS_DIR = "events.sqlite", "snapshots"
 
+#: Why a recommender is not what its log says, and what holds there.
+LEARNING_STOPPED = (
+    "learning broke off in the middle, so what is counted here is not what the log says. Nothing is lost: the log has "
+    "every event that was acknowledged. Open the run again"
+)
+DELETION_STOPPED = (
+    "a deletion was stopped, so what is known here may not stand in the run any more, and nothing of it is written. "
+    "Open the run again; where it still knows the user, forget them again"
+)
+
 #: Events that are counted at a time.
 _PORTION = 8_192
 
@@ -53,9 +63,10 @@ class Live:
     events that wait for their items. arrivals: in the order of their marks, those to come included; admitted: how many
     are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. data: the
     filters of the fit, once they were needed; passed_over: events that these leave out, since this object was made.
-    snapshot: the offset of the newest one. seen: an offset of the log and its head there, from before what was read
-    last; None for a log that nobody else can write. sealed: digest of what says which model and which data of the fit
-    this is, None in memory. broken: reading on, or a deletion, ended in the middle.
+    snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
+    head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
+    which model and which data of the fit this is, None in memory. broken: what to say since reading on, or
+    a deletion, ended in the middle, else None.
     """
 
     log: EventLog
@@ -73,9 +84,10 @@ class Live:
     data: DataSettings | None = None
     passed_over: int = 0
     snapshot: int = 0
+    refused: int = 0
     seen: tuple[int, str] | None = None
     sealed: str | None = None
-    broken: bool = False
+    broken: str | None = None
 
 
 def live_of(recommender: Recommender) -> Live:
@@ -109,21 +121,26 @@ def writable(recommender: Recommender) -> Live:
         log = SqliteLog(live.home / LOG_FILE)
         try:
             check_same(live, log)
+            sweep(live.home)  # what a deletion left that was ended in the middle
+            arrivals = read_arrivals(live.home)
         except BaseException:
-            log.close()
+            log.close()  # or nobody could write until this process ends
             raise
-        sweep(live.home)  # what a deletion left that was ended in the middle
         live.log.close()
-        live.log, live.writes, live.arrivals = log, True, read_arrivals(live.home)
+        live.log, live.writes, live.arrivals = log, True, arrivals
         follow(recommender)
     return live
 
 
-def check_same(live: Live, log: EventLog) -> None:
-    """Raises DynmmError where a run on the disk, whose log this is now, is not the one that was opened."""
+def check_same(live: Live, log: EventLog, *read: tuple[int, str]) -> None:
+    """Raises DynmmError where a run on the disk, whose log this is now, is not the one that was opened.
+
+    read: offsets and heads of that log, as of what was read of it since.
+    """
+    places = read if live.seen is None else (live.seen, *read)
     assert live.home is not None, "only what lies on a disk can be written by others"
     # A deletion of who has no event in the log leaves the log, and not the data of the fit, as it was.
-    if sealed_in(live.home) != live.sealed or (live.seen is not None and not log.holds(*live.seen)):
+    if sealed_in(live.home) != live.sealed or not all(log.holds(*one) for one in places):
         raise DynmmError(
             f"the run in {live.home} was written anew since this run was opened, as a deletion does it; what was "
             "read then does not hold any more. Open the run again"
@@ -131,26 +148,25 @@ def check_same(live: Live, log: EventLog) -> None:
 
 
 def sealed_in(home: Path) -> str:
-    """Hex, of the manifests of the model and of the data of its fit: another run, or one without somebody, differs.
-
-    Raises StorageError.
-    """
-    digest = hashlib.sha256()
+    """See `sealed_by`, of the manifests that lie there now. Raises StorageError."""
+    found = []
     for manifest in (home.parent / MODEL / MANIFEST, home / MANIFEST):
         try:
-            digest.update(manifest.read_bytes())
+            found.append(manifest.read_bytes())
         except OSError as error:
             raise StorageError(f"{manifest} cannot be read: {error.strerror}; restore the run from a copy") from error
-    return digest.hexdigest()
+    return sealed_by(*found)
+
+
+def sealed_by(model: bytes, state: bytes) -> str:
+    """Hex, of the manifests of the model and of the data of its fit: another run, or one without somebody, differs."""
+    return hashlib.sha256(model + state).hexdigest()
 
 
 def check_sound(live: Live) -> None:
-    """Raises DynmmError where events of the log were counted in part."""
-    if live.broken:
-        raise DynmmError(
-            "learning broke off in the middle, so what is counted here is not what the log says. Nothing is lost: the "
-            "log has every event that was acknowledged. Open the run again"
-        )
+    """Raises DynmmError where events of the log were counted in part, or a deletion was stopped."""
+    if live.broken is not None:
+        raise DynmmError(live.broken)
 
 
 def follow(recommender: Recommender, until: int | None = None) -> None:
@@ -168,7 +184,7 @@ def follow(recommender: Recommender, until: int | None = None) -> None:
         with one_thread():
             _read_on(recommender, live, until)
     except BaseException:
-        live.broken = True
+        live.broken = LEARNING_STOPPED
         raise
     _write_boundaries(recommender)
 
@@ -268,7 +284,7 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
     live = live_of(recommender)
     if mark.kind == ITEMS:
         number = int(mark.payload["number"])
-        if number >= len(live.arrivals):
+        if number >= len(arrivals_to(live, number + 1)):
             raise ArtefactError(
                 f"the log tells of items ({', '.join(mark.payload['ids'][:3])}, ...) whose descriptions are not in "
                 f"{live.home}; copy the run again"
@@ -290,6 +306,16 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
             "the log holds a mark of a kind that this version does not know, %r: it is passed over", mark.kind
         )
     return True
+
+
+def arrivals_to(live: Live, count: int) -> list[Arrival]:
+    """Those known, and where these are fewer, what lies on the disk by now: others may add while a run is read.
+
+    Raises ArtefactError, TamperedArtefact.
+    """
+    if count > len(live.arrivals) and live.home is not None:
+        live.arrivals = read_arrivals(live.home)
+    return live.arrivals
 
 
 def admit(recommender: Recommender, arrival: Arrival) -> None:
@@ -332,7 +358,7 @@ def _prove(recommender: Recommender, mark: Mark) -> None:
 def roll_back(recommender: Recommender, version: int) -> None:
     """See `Recommender.rollback`."""
     with recommender.lock:
-        whole, live = whole_of(recommender), writable(recommender)
-        whole.check_version(version)
+        live = writable(recommender)  # which may put another system in place: others may have added items
+        whole_of(recommender).check_version(version)
         live.log.mark(ROLLBACK, {"version": version})
         follow(recommender)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dynmm.artefact import MODEL, MOVING, STATE, open_sealed
+from dynmm.artefact import MODEL, MOVING, STATE, manifest_of, open_sealed
 from dynmm.assembly.books import Books, counted_in
 from dynmm.assembly.evidencing import load_evidence
 from dynmm.assembly.fitting import FitOptions, again
 from dynmm.assembly.hub import download, is_hub_name
-from dynmm.assembly.logkeeping import read_log
+from dynmm.assembly.live import sealed_by, sealed_in
+from dynmm.assembly.logkeeping import read_log, written_anew
 from dynmm.assembly.reranked import titles_of
 from dynmm.assembly.rerankkeeping import RERANK_DIR, load_reranked
 from dynmm.assembly.saving import BACKBONE_DIR, CONFIG_FILE, EVIDENCE_DIR, INDEX_DIR, JOINT_DIR
@@ -26,6 +28,7 @@ from dynmm.backbone.system import Backbone
 from dynmm.config import Config
 from dynmm.errors import ArtefactError, TamperedArtefact
 from dynmm.fusion.keeping import load_joint
+from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, after_deletion, make_split
 from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.recommender import Recommender
@@ -45,7 +48,8 @@ def load(source: str | Path, *, device: str = "auto", as_of: int | None = None) 
     if not folder.is_dir():
         raise ArtefactError(f"there is no run at {folder}; `dynmm fit DATA --out {folder}` makes one")
     model = folder / MODEL if (folder / MODEL).is_dir() else folder
-    facts = {**open_sealed(model), "config": _read_json(model / CONFIG_FILE)}
+    checked = open_sealed(model)
+    facts = {**checked, "config": _read_json(model / CONFIG_FILE)}
     catalogue = read_catalogue(model, Vocabulary(()), Events(np.empty(0, np.int32), np.empty(0, np.int32)))
     system = _read_whole(model, facts, device, titles_of(catalogue.item_table))
     state = folder / STATE
@@ -53,11 +57,38 @@ def load(source: str | Path, *, device: str = "auto", as_of: int | None = None) 
         if (model / EVIDENCE_DIR).is_dir():
             system.equip(load_evidence(model / EVIDENCE_DIR, catalogue, None, system.joint, facts))
         return Recommender(system, catalogue, facts)
-    sealed = open_sealed(state, moving=MOVING)
-    if sealed["data_sha256"] != facts["data"]["sha256"]:
-        raise TamperedArtefact(f"{state} belongs to another model than {model}; restore the run from a copy")
-    forgotten = int(sealed.get("forgotten", 0))
-    split = _read_split(model, state, facts, forgotten)
+    data = open_sealed(state, moving=MOVING)
+    sealed = sealed_by(manifest_of(checked), manifest_of(data))
+    with _unchanged(state, sealed):
+        if data["data_sha256"] != facts["data"]["sha256"]:
+            raise TamperedArtefact(f"{state} belongs to another model than {model}; restore the run from a copy")
+        recommender = _with_state(system, catalogue, folder, facts, int(data.get("forgotten", 0)))
+        read_log(recommender, state, as_of, sealed)
+    return recommender
+
+
+@contextlib.contextmanager
+def _unchanged(state: Path, sealed: str) -> Iterator[None]:
+    """While a run is read, others may delete somebody from it: half of what was read then would be from before.
+
+    sealed: see `Live.sealed`. Raises ArtefactError where it is another one at the end, whatever the block came to.
+    """
+    try:
+        yield
+    except Exception as error:
+        if sealed_in(state) != sealed:
+            raise written_anew(state) from error
+        raise
+    if sealed_in(state) != sealed:
+        raise written_anew(state)
+
+
+def _with_state(
+    system: Whole, catalogue: Dataset, folder: Path, facts: Mapping[str, Any], forgotten: int
+) -> Recommender:
+    """A recommender with the users and the events of its fit. forgotten: users who were deleted since."""
+    model = folder / MODEL
+    split = _read_split(model, folder / STATE, facts, forgotten)
     counted = replace(counted_in(split), validation=None)
     system.books = Books(counted)
     if (model / EVIDENCE_DIR).is_dir():
@@ -66,7 +97,6 @@ def load(source: str | Path, *, device: str = "auto", as_of: int | None = None) 
     recommender = Recommender(system, known_events(split), facts, split)
     recommender.forgotten = forgotten
     set_moving(recommender)
-    read_log(recommender, state, as_of)
     return recommender
 
 

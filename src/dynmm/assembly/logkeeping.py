@@ -14,11 +14,10 @@ from dynmm.assembly.live import (
     check_sound,
     follow,
     live_of,
-    sealed_in,
     stream_settings,
 )
 from dynmm.assembly.snapshotting import counted_at, read_live, write_live
-from dynmm.errors import ArtefactError, DataError
+from dynmm.errors import ArtefactError, DataError, StorageError
 from dynmm.recommender import Recommender
 from dynmm.stream.copying import copy_records
 from dynmm.stream.memory import MemoryLog
@@ -36,30 +35,36 @@ def write_log(recommender: Recommender, state: Path) -> None:
     """
     live = live_of(recommender)
     check_sound(live)
-    if live.home is not None and not live.writes:
-        check_same(live, live.log)
+    shared = None if live.writes else live.home  # where others may write meanwhile
+    source = live.log
+    if shared is not None:
+        if (shared / LOG_FILE).is_file():  # which may have come since the run was opened
+            source = SqliteLog(shared / LOG_FILE, read_only=True)
+        check_same(live, source)
     with SqliteLog(state / LOG_FILE) as log:
-        copy_records(live.log, log)
+        copy_records(source, log)
         # Behind the log, which tells of no item that is not there by then.
-        arrivals = live.arrivals if live.home is None or live.writes else read_arrivals(live.home)
-        for number, arrival in enumerate(arrivals):
+        for number, arrival in enumerate(live.arrivals if shared is None else read_arrivals(shared)):
             write_arrival(arrival, state, number)
+        if shared is not None:
+            check_same(live, source, (log.offset, log.head))  # what was copied before a deletion has who is gone
         # Where another process has written on since, the copy has no snapshot, and reads on when it is opened.
         if not live.fixed and (log.offset, log.marks) == (live.offset, live.marks):
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)
 
 
-def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
+def read_log(recommender: Recommender, state: Path, as_of: int | None, sealed: str) -> None:
     """Let a freshly loaded recommender follow the log of its run, to its end or as of an offset.
 
-    Raises ArtefactError, TamperedArtefact, and DataError for an offset that the log does not have.
+    sealed: see `Live.sealed`, of what was loaded. Raises ArtefactError, TamperedArtefact, and DataError for an offset
+    that the log does not have.
     """
     there = (state / LOG_FILE).is_file()
     if not there and any((state / SNAPSHOTS_DIR).glob("*")):
         raise ArtefactError(f"the log of this run is gone: {state / LOG_FILE}; restore it from a copy of the run")
     log = SqliteLog(state / LOG_FILE, read_only=True) if there else MemoryLog()
     live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
-    live.sealed = sealed_in(state)
+    live.sealed = sealed
     live.arrivals = read_arrivals(state)
     first = recommender.offset
     if as_of is not None and as_of < first:
@@ -69,8 +74,17 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None) -> None:
     if found is not None:
         read_live(recommender, found.folder)
     _follow_to_the_end(recommender, live) if until is None else follow(recommender, until)
+    if found is not None and not live.log.holds(found.offset, found.head):
+        raise written_anew(state)
     if until is not None and recommender.counted < until:
         raise DataError(f"offset {as_of:,} is behind the end of the log, {first + recommender.counted:,}")
+
+
+def written_anew(state: Path) -> ArtefactError:
+    """What a run that was written anew while it was read ends in."""
+    return ArtefactError(
+        f"the run in {state} was written anew while it was being opened, as a deletion does it; open it again"
+    )
 
 
 def _follow_to_the_end(recommender: Recommender, live: Live) -> None:
@@ -81,6 +95,9 @@ def _follow_to_the_end(recommender: Recommender, live: Live) -> None:
         if (live.offset, live.marks) == place:
             live.seen = live.offset, head
             return
+        if live.offset > live.log.offset or live.marks > live.log.marks:
+            assert live.home is not None, "a log in memory gets no shorter"
+            raise written_anew(live.home)
 
 
 def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | None:
@@ -97,10 +114,23 @@ def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | N
 
 
 def snapshot_if_due(recommender: Recommender) -> None:
-    """Take a snapshot where enough has been learned since the last."""
+    """Take a snapshot where enough has been learned since the last.
+
+    Where the disk refuses it, that is logged: what was learned is in the log already, and is not to be told again.
+    """
     live = live_of(recommender)
-    if live.offset - live.snapshot >= live.settings.snapshot_every:
+    if live.offset - max(live.snapshot, live.refused) < live.settings.snapshot_every:
+        return
+    try:
         take_snapshot(recommender)
+    except (StorageError, OSError) as error:
+        live.refused = live.offset
+        logger.warning(
+            "no snapshot was taken, so the run takes longer to open; all that was learned is in the log, and the next "
+            "snapshot is tried %d events on: %s",
+            live.settings.snapshot_every,
+            error,
+        )
 
 
 def take_snapshot(recommender: Recommender) -> None:
@@ -129,6 +159,8 @@ def close_live(recommender: Recommender) -> None:
         live = recommender.live
         if live is None:
             return
-        if live.writes and not live.broken and live.offset > live.snapshot:
-            take_snapshot(recommender)
-        live.log.close()
+        try:
+            if live.writes and live.broken is None and live.offset > live.snapshot:
+                take_snapshot(recommender)
+        finally:
+            live.log.close()

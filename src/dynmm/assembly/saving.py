@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, MOVING, STATE, seal
 from dynmm.assembly.evidencing import save_evidence
+from dynmm.assembly.live import LOG_FILE
 from dynmm.assembly.logkeeping import write_log
 from dynmm.assembly.rerankkeeping import RERANK_DIR, save_reranked
 from dynmm.assembly.voicing import VOICE_DIR, save_voice
@@ -20,6 +23,7 @@ from dynmm.interactions.splits import Split
 from dynmm.recommender import Recommender
 from dynmm.runfiles import write_catalogue, write_events
 from dynmm.storage import named_disk_errors, new_folder, write_bytes, write_json
+from dynmm.stream.writer_lock import WriterLock, lock_of
 
 CONFIG_FILE = "config.json"
 BACKBONE_DIR, JOINT_DIR, INDEX_DIR, EVIDENCE_DIR = "backbone", "joint", "index", "evidence"
@@ -31,7 +35,7 @@ _RUN_PARTS = {MODEL, STATE, CANDIDATES, ".DS_Store"}
 def check_target(folder: Path) -> None:
     """Refuse, before any work, a folder that a run must not replace or that cannot be made.
 
-    Raises DataError and StorageError.
+    Raises DataError, and StorageError where another process writes to the run that lies there.
     """
     near = next(one for one in folder.absolute().parents if one.exists())
     if not near.is_dir() or not os.access(near, os.W_OK):
@@ -41,24 +45,62 @@ def check_target(folder: Path) -> None:
     foreign = sorted(set(os.listdir(folder)) - _RUN_PARTS) if folder.is_dir() else []
     if foreign:
         raise DataError(f"{folder / foreign[0]} is no part of the run and would be lost; move it away first")
+    with _unwritten(folder):
+        pass
+
+
+@contextlib.contextmanager
+def _unwritten(folder: Path) -> Iterator[None]:
+    """Nobody writes to the log of a run that is replaced meanwhile: what they learn would go with it.
+
+    Raises StorageError where somebody does.
+    """
+    lock = lock_of(folder / STATE / LOG_FILE)
+    if not lock.is_file():  # nobody has ever written, and nothing is to be made there
+        yield
+        return
+    try:
+        held = WriterLock(lock)
+    except StorageError as error:
+        raise StorageError(
+            f"{folder} is open for writing elsewhere, and what is learned there would be lost ({error}); close it "
+            "there first, or name another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _check_not_own(recommender: Recommender, folder: Path) -> None:
+    """Raises DataError for the run that this recommender is learning into."""
+    live = recommender.live
+    if live is not None and live.home is not None and live.writes and live.home.resolve() == (folder / STATE).resolve():
+        raise DataError(
+            f"{folder} is the run that this recommender learns into. It keeps what it learns at once, so there is "
+            "nothing to save; name another folder for a copy"
+        )
 
 
 def save(recommender: Recommender, folder: Path) -> None:
     """Write `model/` and, where there are users, `state/`; the whole folder takes its place at once.
 
-    Raises StorageError where the disk refuses, DataError where something else lies there, and ArtefactError
-    for a published model that has learned: what it learned would be lost.
+    Raises StorageError where the disk refuses or another process writes to the run that lies there, DataError where
+    something else lies there or the run that this recommender learns into, and ArtefactError for a published model
+    that has learned: what it learned would be lost.
     """
-    check_target(folder)
-    if recommender.split is None and (recommender.counted or recommender.added is not None):
-        raise ArtefactError(
-            "a published model has no state/ in which to keep what it has learned and which items came to it; "
-            "do that with the run that it came from"
-        )
-    with recommender.lock, new_folder(folder) as beside:
-        write_model(recommender, beside / MODEL)
-        if recommender.split is not None:
-            _write_state(recommender, recommender.split, beside / STATE)
+    with recommender.lock:
+        _check_not_own(recommender, folder)
+        check_target(folder)
+        if recommender.split is None and (recommender.counted or recommender.added is not None):
+            raise ArtefactError(
+                "a published model has no state/ in which to keep what it has learned and which items came to it; "
+                "do that with the run that it came from"
+            )
+        with _unwritten(folder), new_folder(folder) as beside:
+            write_model(recommender, beside / MODEL)
+            if recommender.split is not None:
+                _write_state(recommender, recommender.split, beside / STATE)
 
 
 def write_model(recommender: Recommender, folder: Path) -> None:

@@ -68,8 +68,8 @@ def explain(
         return
     if (why := found.explained.degraded) is not None:
         note(not_reranked(why))
-    if writing is not None:
-        note(writing_line(writing))
+    if (line := writing_line(writing)) is not None:
+        note(line)
     for line in _lines(found, title, reasons):
         click.echo(line)
 

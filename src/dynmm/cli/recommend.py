@@ -76,8 +76,8 @@ def recommend(
         return
     if (why := _degraded(items)) is not None:
         note(not_reranked(why))
-    if writing is not None:
-        note(writing_line(writing))
+    if (line := writing_line(writing)) is not None:
+        note(line)
     for line in _lines(items, recommender, scored=scored):
         click.echo(line)
 

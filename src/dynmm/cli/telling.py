@@ -166,8 +166,10 @@ def writing_json(report: WritingReport | None) -> dict[str, Any] | None:
     return None if report is None else {"accepted": report.accepted, "replaced": dict(report.replaced)}
 
 
-def writing_line(report: WritingReport) -> str:
-    """The same as a line."""
+def writing_line(report: WritingReport | None) -> str | None:
+    """The same as a line; None too where there was no reason to word, for every item abstains."""
+    if report is None or not report.accepted + sum(report.replaced.values()):
+        return None
     replaced = sum(report.replaced.values())
     line = f"{report.accepted:,} of {report.accepted + replaced:,} reasons are in the language model's words"
     if replaced:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dynmm.errors import UnknownIdError
+from dynmm.errors import DataError, UnknownIdError
 
 
 class Vocabulary:
@@ -60,3 +60,16 @@ class OpenVocabulary(Vocabulary):
         if dense == len(self._open):
             self._open.append(outside)
         return dense
+
+    def extend(self, outside: Sequence[str], *, what: str = "id") -> None:
+        """Let new ids join, all or none: their places must stay in step with what else is known of them.
+
+        Raises DataError, which names the kind of thing (`what`), for one that is known already or stands there twice.
+        """
+        seen: set[str] = set()
+        for one in outside:
+            if one in self or one in seen:
+                raise DataError(f"{what} {one!r} is known already, and cannot come a second time; leave it out")
+            seen.add(one)
+        for one in outside:
+            self.add(one)

@@ -26,7 +26,7 @@ from dynmm.stream.sqlite_opening import checked_connection, fold_in, writing_con
 from dynmm.stream.sqlite_rows import known_ids, last_state, place_of, record_at, records, state_before
 from dynmm.stream.sqlite_schema import connect, create, format_of, generation, sweep
 from dynmm.stream.sqlite_writing import write_ids, write_records
-from dynmm.stream.writer_lock import WriterLock
+from dynmm.stream.writer_lock import WriterLock, lock_of
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class SqliteLog:
     def _open(self) -> None:
         with named_disk_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = WriterLock(self._path.with_name(self._path.name + ".lock"))
+        self._lock = WriterLock(lock_of(self._path))
         try:
             sweep(self._path)
             if not self._path.exists():

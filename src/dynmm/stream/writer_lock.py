@@ -10,6 +10,11 @@ from dynmm.errors import StorageError
 from dynmm.storage import named_disk_errors
 
 
+def lock_of(path: Path) -> Path:
+    """The file that is locked by who writes to this one."""
+    return path.with_name(path.name + ".lock")
+
+
 class WriterLock:
     """Held from its making until `release`. Raises StorageError, which names the holder, where another has it."""
 

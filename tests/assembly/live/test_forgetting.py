@@ -14,7 +14,7 @@ from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.backbone.system import Backbone
 from dynmm.config import DataSettings
-from dynmm.errors import ProtocolMismatch, StorageError, UnknownIdError
+from dynmm.errors import DynmmError, ProtocolMismatch, StorageError, UnknownIdError
 from dynmm.fusion.joint import Joint
 from dynmm.measurement import evaluate
 
@@ -130,6 +130,24 @@ def test_a_deletion_that_is_stopped_brings_nobody_back(
         assert "u65" not in again.users
     assert state_of(run) == learn_all(twin, rest)
     assert not any(b'"u65"' in path.read_bytes() for path in run.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("step", ["sweep", "follow"])
+def test_after_a_deletion_that_was_stopped_the_error_says_so(
+    run: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def stopped(*_: object) -> None:
+        raise StorageError("the disk is away")
+
+    learn_all(run, events_of(20))
+    with Recommender.from_pretrained(run) as recommender:
+        with monkeypatch.context() as patch:
+            patch.setattr(f"dynmm.assembly.forgetting.{step}", stopped)
+            with pytest.raises(StorageError, match="the disk is away"):
+                recommender.forget("u1")
+        for refused in (lambda: recommender.learn(events_of(1)), lambda: recommender.forget("u1")):
+            with pytest.raises(DynmmError, match=r"a deletion was stopped.*Open the run again"):
+                refused()
 
 
 def test_an_old_log_that_stays_on_the_disk_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,31 @@ def test_snapshots_are_taken_as_often_as_is_set(tmp_path: Path) -> None:
     assert state_of(tmp_path / "copied") == live_sha256(recommender)
 
 
+def test_a_snapshot_that_the_disk_refuses_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recommender = _fitted(tmp_path, stream={"snapshot_every": 20})
+    bare = [{name: one[name] for name in ("user_id", "item_id", "timestamp")} for one in events_of(80)]
+    tried = []
+
+    def full(*_: object) -> None:
+        tried.append(recommender.counted)
+        raise StorageError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dynmm.assembly.logkeeping.write_live", full)
+        for start in range(0, 60, 10):
+            assert recommender.learn(bare[start : start + 10]).accepted == 10
+        assert tried == [20, 40, 60]
+        assert sum("no snapshot was taken" in one.getMessage() for one in caplog.records) == 3
+        with pytest.raises(StorageError, match="no space left"):
+            recommender.close()
+    with Recommender.from_pretrained(tmp_path / "run") as again:
+        assert again.counted == 60
+        again.learn(bare[60:])
+    assert len(list((tmp_path / "run" / "state" / "snapshots").glob("at-*"))) == 1
+
+
 def test_frozen_parts_are_the_same_before_and_after(run: Path) -> None:
     with Recommender.from_pretrained(run) as recommender:
         whole = whole_of(recommender)
