@@ -78,3 +78,8 @@ class ModelError(DynmmError):
 
 class MissingExtraError(DynmmError):
     """An optional dependency is not installed. The message names the pip command."""
+
+
+def reason(error: BaseException) -> str:
+    """What is wrong, in words: a key that is missing says nothing by itself."""
+    return f"it has no {error}, as where an earlier version wrote it" if isinstance(error, KeyError) else str(error)

@@ -168,6 +168,14 @@ def test_a_card_that_says_something_else_is_refused(folder: Path, name: str, cha
         load_joint(folder, base(n_items=32).tower)
 
 
+def test_what_an_earlier_version_did_not_write_is_named(folder: Path) -> None:
+    card = json.loads((folder / "joint.json").read_bytes())
+    del card["guesser"]
+    (folder / "joint.json").write_text(json.dumps(card))
+    with pytest.raises(ArtefactError, match=r"it has no 'guesser', as where an earlier version wrote it; .* fit it"):
+        load_joint(folder, base(n_items=32).tower)
+
+
 def test_features_of_fewer_items_than_were_counted_are_refused(folder: Path) -> None:
     save_features([one.take(np.arange(20)) for one in _joint().features], folder)
     with pytest.raises(ArtefactError, match="cannot be read"):

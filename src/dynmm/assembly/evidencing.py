@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dynmm.config import Config
-from dynmm.errors import ArtefactError
+from dynmm.errors import ArtefactError, reason
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
@@ -144,7 +144,9 @@ def read_weights(folder: Path) -> Weights:
             raise ValueError("weights do not fit their columns")
         return Weights(columns, weights, float(card["strength"]), int(card["learned_from"]), float(card["latent"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"the evidence in {folder} cannot be read: {error}; copy the run again") from error
+        raise ArtefactError(
+            f"the evidence in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
+        ) from error
 
 
 def _scores(space: VectorSpace) -> Callable[..., torch.Tensor]:

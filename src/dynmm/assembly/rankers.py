@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dynmm.errors import ArtefactError, ConfigError, ModelError
+from dynmm.errors import ArtefactError, ConfigError, ModelError, reason
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.settings import PRESETS, LanguageSettings, RerankSettings
 from dynmm.language.slates import Shelf, Slates
@@ -286,7 +286,9 @@ def load_ranker(folder: Path, device: torch.device, opened: Opener, serving: Lan
         )
         return Kept(reranking, shape, settings, language, frozen, int(card["seed"]))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ArtefactError(f"the re-ranker in {folder} cannot be read: {error}; copy the run again") from error
+        raise ArtefactError(
+            f"the re-ranker in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
+        ) from error
 
 
 def copy_model(folder: Path, target: Path) -> None:

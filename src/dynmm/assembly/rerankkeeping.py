@@ -25,7 +25,7 @@ from dynmm.assembly.rankers import (
 from dynmm.assembly.reranked import NONE, Reranked
 from dynmm.assembly.whole import Whole
 from dynmm.backbone.system import Backbone
-from dynmm.errors import ArtefactError
+from dynmm.errors import ArtefactError, reason
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.keeping import load_joint, save_joint
 from dynmm.language.settings import LanguageSettings
@@ -78,7 +78,9 @@ def load_reranked(folder: Path, backbone: Backbone, titles: Sequence[str], devic
         card = json.loads((folder / _CARD).read_bytes())
         kinds, chosen, history = list(card["kinds"]), str(card["chosen"]), int(card["history"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"the re-rankers in {folder} cannot be read: {error}; copy the run again") from error
+        raise ArtefactError(
+            f"the re-rankers in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
+        ) from error
     found = _opener(folder, device)
     folders = {kind: folder / kind for kind in kinds}
     fitted = Kinds({kind: partial(load_ranker, one, device, found) for kind, one in folders.items()}, folders)

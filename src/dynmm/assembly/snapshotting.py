@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from dynmm.assembly.live import Live, admit, arrivals_to, live_of
 from dynmm.assembly.whole import whole_of
-from dynmm.errors import ArtefactError
+from dynmm.errors import ArtefactError, reason
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.interactions.fields import USER
@@ -88,7 +88,7 @@ def counted_at(folder: Path) -> int:
 
 
 def _unreadable(folder: Path, error: Exception) -> ArtefactError:
-    return ArtefactError(f"the snapshot in {folder} cannot be read: {error}; remove it, the log has it all")
+    return ArtefactError(f"the snapshot in {folder} cannot be read: {reason(error)}; remove it, the log has it all")
 
 
 def live_sha256(recommender: Recommender) -> str:

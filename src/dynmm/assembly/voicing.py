@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from dynmm.assembly.rankers import COMPACT, MODEL_DIR, Frozen, copy_model, reopen_frozen
-from dynmm.errors import ArtefactError
+from dynmm.errors import ArtefactError, reason
 from dynmm.language.remote import VllmServer
 from dynmm.language.remote_writer import RemoteWriter
 from dynmm.language.settings import LanguageSettings
@@ -100,6 +100,8 @@ def load_voice(folder: Path, device: torch.device) -> Voice:
         language, seed = LanguageSettings.model_validate(card["language"]), int(card["seed"])
         identity, files = str(card["identity"]), dict(card["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError(f"the voice in {folder} cannot be read: {error}; copy the run again") from error
+        raise ArtefactError(
+            f"the voice in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
+        ) from error
     source = folder / MODEL_DIR if language.model == COMPACT else language.model
     return Voice(reopen_frozen(source, language, identity, files, seed, device), language, seed)

@@ -19,7 +19,7 @@ from dynmm.backbone.inference import user_vectors
 from dynmm.backbone.pretraining import CODE_VERSION, Pretrained, build_model, pretrain
 from dynmm.backbone.settings import BackboneSettings, DataShape, chosen, resolve
 from dynmm.backbone.tower import Tower
-from dynmm.errors import ArtefactError
+from dynmm.errors import ArtefactError, reason
 from dynmm.interactions.dataset import Dataset
 from dynmm.precision import product_precision
 from dynmm.remembering import RecentVectors
@@ -127,7 +127,7 @@ class Backbone:
             return cls(pretrained, device)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ArtefactError(
-                f"the backbone in {folder} cannot be read: {error}; copy the run again, or fit it again"
+                f"the backbone in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
             ) from error
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from dynmm.errors import ArtefactError
+from dynmm.errors import ArtefactError, reason
 from dynmm.storage import named_disk_errors, write_json
 
 
@@ -46,5 +46,5 @@ def named_damage(folder: Path, what: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, SafetensorError) as error:
         raise ArtefactError(
-            f"the {what} in {folder} cannot be read: {error}; copy the run again, or fit it again"
+            f"the {what} in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
         ) from error

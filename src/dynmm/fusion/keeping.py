@@ -16,7 +16,7 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from dynmm.catalogue.features import Attributes, Features, LeftOut
-from dynmm.errors import ArtefactError
+from dynmm.errors import ArtefactError, reason
 from dynmm.fusion.content import Standardiser
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.pretraining import Joined, build_joint
@@ -96,7 +96,7 @@ def load_joint(folder: Path, tower: SequenceTower, device: str | torch.device = 
         return Joint(joined, device=device)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtefactError(
-            f"the joint stage in {folder} cannot be read: {error}; copy the run again, or fit it again"
+            f"the joint stage in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
         ) from error
 
 
