@@ -107,9 +107,8 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
             write_arrival(arrival, beside, number)
         with SqliteLog(beside / LOG_FILE) as log:
             removed = copy_records(live.log, log, without=user, leave_out=(BOUNDARY,))
-        _remove(
-            live.home.parent / CANDIDATES
-        )  # before the exchange, behind which nobody would know that they name them
+        # Before the exchange, behind which nobody would know that they name them.
+        _remove(live.home.parent / CANDIDATES)
         # What stops it from here on leaves a recommender that knows the user, and must write nothing that does.
         live.broken = DELETION_STOPPED
         live.log.close()

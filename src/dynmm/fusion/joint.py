@@ -18,7 +18,6 @@ from torch.nn.functional import normalize, pad
 from dynmm.catalogue.features import Attributes, Features
 from dynmm.errors import DataError
 from dynmm.fusion.content import CF, Content, halved, join
-from dynmm.fusion.guessing import partly_guessed
 from dynmm.fusion.latents import Latents
 from dynmm.fusion.pretraining import Joined
 from dynmm.remembering import RecentVectors
@@ -171,8 +170,7 @@ class Joint:
 
     def _latents(self, content: Content, table: Tensor) -> tuple[Tensor, Latents]:
         with torch.no_grad():
-            found: Latents = self._model.latents(content, table)
-            found = partly_guessed(found, content, self.joined.guesser, self.joined.guessed)
+            found = self.joined.latents(content, table)
             unit = normalize(found.z, dim=-1)
             void = ~content.present.any(1)
             fitted = unit[: len(self.joined.counts)][~void[: len(self.joined.counts)]]

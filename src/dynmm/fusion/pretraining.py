@@ -16,7 +16,7 @@ from dynmm.catalogue.content import AUDIO
 from dynmm.catalogue.features import Features
 from dynmm.fusion.content import Content, Standardiser, join
 from dynmm.fusion.guessing import partly_guessed
-from dynmm.fusion.latents import ItemLatents
+from dynmm.fusion.latents import ItemLatents, Latents
 from dynmm.fusion.model import JointModel
 from dynmm.fusion.objective import JointObjective, Losses
 from dynmm.fusion.regressor import ContentRegressor, fit_regressor
@@ -78,6 +78,12 @@ class Joined:
     def guessed(self) -> float:
         """Share of the latent of an item that nobody took that is guessed: 0 where content says nothing of it."""
         return self.settings.guessed if self.explained.says_something else 0.0
+
+    @torch.no_grad()
+    def latents(self, content: Content, collaborative: Tensor) -> Latents:
+        """What the network makes of items, and what is guessed of those that nobody took. See `ItemLatents.forward`."""
+        found: Latents = self.model.latents(content, collaborative)
+        return partly_guessed(found, content, self.guesser, self.guessed)
 
 
 def following(settings: FusionSettings, recipe: Recipe) -> FusionSettings:
@@ -271,9 +277,7 @@ def _learn_of_new(model: JointModel, content: Content, seed: int) -> tuple[Conte
 @torch.no_grad()
 def _set_start(joined: Joined, content: Content) -> None:
     model = joined.model
-    found = model.latents(content, model.latents.collaborative)
-    found = partly_guessed(found, content, joined.guesser, joined.guessed)
-    items = torch.nn.functional.normalize(found.z, dim=-1)
+    items = torch.nn.functional.normalize(joined.latents(content, model.latents.collaborative).z, dim=-1)
     with torch.enable_grad():
         model.start.copy_(start_vector(items, torch.from_numpy(joined.counts).to(items.device)))
 

@@ -87,8 +87,14 @@ class FusionSettings(Settings):
     def _the_paper_decides(self) -> Self:
         if self.variant != "paper":
             return self
-        fixed = {"tower": "frozen", "collaborative": "frozen", "gate": "mean", "guessed": 0.0}
-        fixed |= {"modality_dropout": 0.0, "swap": 0.0}
+        fixed = {
+            "tower": "frozen",
+            "collaborative": "frozen",
+            "gate": "mean",
+            "guessed": 0.0,
+            "modality_dropout": 0.0,
+            "swap": 0.0,
+        }
         given = [name for name in fixed if name in self.model_fields_set and getattr(self, name) != fixed[name]]
         if given:
             raise ValueError(f"variant 'paper' decides {given[0]}; leave it out, or use variant 'joint'")

@@ -81,8 +81,7 @@ def _on(features: Tensor, vectors: Tensor, known: Tensor, draws: torch.Generator
 
 
 def _explained(x: Tensor, y: Tensor) -> float:
-    """x: (R, W). y: (R, D). In shuffled order."""
-    x, y = x.float(), y.float()
+    """x: (R, W). y: (R, D). Both float32, in shuffled order."""
     lost, spread = torch.zeros(len(_PENALTIES), dtype=torch.float64), 0.0
     for fold in range(_FOLDS):
         held = torch.zeros(len(x), dtype=torch.bool, device=x.device)
