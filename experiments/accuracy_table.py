@@ -1,7 +1,4 @@
-"""The tables of accuracy in the README, from what `benchmarks/accuracy.py --part test` wrote.
-
-The first has the systems, the second what each step of ours adds, and all of ours against item-knn: the paired
-difference with 95 % over users, and the verdict, both metrics after Holm's correction.
+"""The accuracy table of the README, from what `benchmarks/accuracy.py --part test` wrote.
 
 python experiments/accuracy_table.py benchmarks/results/accuracy-beauty.json benchmarks/results/accuracy-sports.json
 """
@@ -19,12 +16,6 @@ BEST = {"amazon14-beauty": ".0928 / .0547", "amazon14-sports": ".0569 / .0323", 
 COMPARED = ("item-knn", "als", "bpr", "popularity")
 RUNGS = ("dynmm/evidence", "dynmm/joint", "dynmm/backbone")
 METRICS = ("hit@10", "ndcg@10")
-STEPS = (
-    ("joint over backbone", "dynmm/joint", "dynmm/backbone"),
-    ("evidence over joint", "dynmm/evidence", "dynmm/joint"),
-    ("re-ranker over evidence", "dynmm", "dynmm/evidence"),
-    ("all over item-knn", "dynmm", "item-knn"),
-)
 
 
 def main() -> None:
@@ -32,14 +23,9 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     print("| data | users, seeds | dynmm HR@10 | NDCG@10 | " + " | ".join((*RUNGS, *COMPARED)) + " | best published |")
     print("|---|---|---|---|" + "---|" * (len(RUNGS) + len(COMPARED)) + "---|")
-    results: dict[str, Mapping[str, Any]] = {}
     for file in parser.parse_args().files:
-        results |= json.loads(file.read_text(encoding="utf-8"))["data"]
-    for name, result in results.items():
-        print(_row(name, result))
-    print("\n| step | " + " | ".join(results) + " |\n|---|" + "---|" * len(results))
-    for step, ours, theirs in STEPS:
-        print(f"| {step} | " + " | ".join(_step(result, ours, theirs) for result in results.values()) + " |")
+        for name, result in json.loads(file.read_text(encoding="utf-8"))["data"].items():
+            print(_row(name, result))
 
 
 def _row(name: str, result: Mapping[str, Any]) -> str:
@@ -48,20 +34,6 @@ def _row(name: str, result: Mapping[str, Any]) -> str:
     others = [_pair(systems[one]) for one in (*RUNGS, *COMPARED)]
     cells = [name, f"{result['users']:,}, {len(result['run_seeds'])}", *ours, *others, BEST.get(name, "")]
     return "| " + " | ".join(cells) + " |"
-
-
-def _step(result: Mapping[str, Any], ours: str, theirs: str) -> str:
-    """Both metrics' differences; one verdict where they share it."""
-    found = {one["metric"]: one for one in result["comparisons"] if (one["ours"], one["theirs"]) == (ours, theirs)}
-    if not set(METRICS) <= set(found):
-        return "not compared"
-    cells = [
-        f"{found[one]['difference']:+.4f} [{found[one]['ci95'][0]:+.4f}, {found[one]['ci95'][1]:+.4f}]"
-        for one in METRICS
-    ]
-    verdicts = [found[one]["verdict"] for one in METRICS]
-    said = verdicts[0] if verdicts[0] == verdicts[1] else " / ".join(verdicts)
-    return f"{' / '.join(cells)}, {said}"
 
 
 def _whole(cell: Mapping[str, Any]) -> str:
