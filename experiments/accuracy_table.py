@@ -1,4 +1,4 @@
-"""The accuracy table of the README, from what `benchmarks/accuracy.py --part test` wrote.
+"""The two accuracy tables of the README, from what `benchmarks/accuracy.py --part test` wrote: levels, then steps.
 
 python experiments/accuracy_table.py benchmarks/results/accuracy-beauty.json benchmarks/results/accuracy-sports.json
 """
@@ -11,21 +11,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dynmm.evaluation.ladder import ladder
+
 #: The highest published numbers that we know of, HR@10 and NDCG@10, each by itself.
 BEST = {"amazon14-beauty": ".0928 / .0547", "amazon14-sports": ".0569 / .0323", "ml-1m": ".316 / .181"}
 COMPARED = ("item-knn", "als", "bpr", "popularity")
 RUNGS = ("dynmm/evidence", "dynmm/joint", "dynmm/backbone")
 METRICS = ("hit@10", "ndcg@10")
+STEPS = ("dynmm", *RUNGS, "item-knn")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, nargs="+")
+    files = parser.parse_args().files
+    results = {
+        name: result for file in files for name, result in json.loads(file.read_text(encoding="utf-8"))["data"].items()
+    }
     print("| data | users, seeds | dynmm HR@10 | NDCG@10 | " + " | ".join((*RUNGS, *COMPARED)) + " | best published |")
     print("|---|---|---|---|" + "---|" * (len(RUNGS) + len(COMPARED)) + "---|")
-    for file in parser.parse_args().files:
-        for name, result in json.loads(file.read_text(encoding="utf-8"))["data"].items():
-            print(_row(name, result))
+    for name, result in results.items():
+        print(_row(name, result))
+    print("\n| data | step | gain in HR@10 | gain in NDCG@10 |\n|---|---|---|---|")
+    for name, result in results.items():
+        for step in _steps(result):
+            print("| " + " | ".join((name, *step)) + " |")
+
+
+def _steps(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Each rung less the one below, and the whole less item-knn, in the words of `dynmm evaluate`."""
+    return [row[3:] for row in ladder(result, METRICS).rows if row[3] and _name(row[0]) in STEPS]
+
+
+def _name(label: str) -> str:
+    return label.removeprefix("+ ")
 
 
 def _row(name: str, result: Mapping[str, Any]) -> str:
