@@ -135,7 +135,8 @@ class _Comparison:
         self._start = before.query_of(user) if user in before.users else _of_nobody(before)
         self._n_known = len(before.items)
         self._between = whole_of(after).learned_events().take(slice(before.counted, None))
-        self._stretch = Stretch(self._last.store, self._between, before.offset)
+        self._dense = after.users.encode(user, what="user")
+        self._stretch = Stretch(self._last.store, self._between, before.offset, self._dense)
         #: (offset, item) of the user's events in between.
         self.own = self._own_events()
 
@@ -208,8 +209,7 @@ class _Comparison:
         return {one.id: one for one in explainer.explain(query, item, self._user).evidence}
 
     def _own_events(self) -> list[tuple[int, str]]:
-        dense = self._after.users.encode(self._user, what="user")
-        rows = np.flatnonzero(self._between.users == dense).tolist()
+        rows = np.flatnonzero(self._between.users == self._dense).tolist()
         return [(self._offset(row), self._after.items.decode(int(self._between.items[row]))) for row in rows]
 
     def _offset(self, row: int) -> int:

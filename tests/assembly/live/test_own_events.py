@@ -58,3 +58,15 @@ def test_each_event_of_an_item_that_was_taken_twice_has_its_own_worth(run: Path)
                 rest = explainer.explain(_without_place(query, length - 3 + n), item, "u2").score
                 assert one.own[first + n] == pytest.approx(one.after - rest, abs=1e-4)
             assert one.own[first] != one.own[first + 2]
+
+
+def test_the_events_behind_a_fact_are_those_of_others(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        first, newest = recommender.offset, recommender.history("u2")[-1]
+        following = f"i{(int(newest[1:]) + 1) % 30}"
+        others = [("pair", newest), ("pair", following)]
+        recommender.learn(_events(*others, ("u2", following), ("u2", newest), ("late", "i9")))
+        moved = {one.item: one for one in recommender.moves("u2", first, first + 5, 30).items}[following]
+    named = {one.id: one.events for one in moved.facts if one.events}
+    assert f"together:{newest}>{following}" in named
+    assert all(set(events) <= {first, first + 1} for events in named.values())
