@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,9 @@ from dynmm.errors import RationaleUnreadable
 
 if TYPE_CHECKING:
     from dynmm.rationale.verification import Verification
+
+#: Stands for whole numbers of more digits than Python reads.
+_ENDLESS = 10**5_000
 
 _MEND = "give what `dynmm recommend --explain --json` or `dynmm explain --json` printed, or one rationale of it"
 
@@ -79,10 +81,13 @@ def _tell(rationale: Mapping[str, Any], found: Verification) -> None:
 
 def _read(file: Path) -> Any:
     """The JSON of a file, or of stdin. Raises RationaleUnreadable."""
+    from dynmm.rationale.jsonvalues import writable
+
     try:
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        value = json.loads(content, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
-        json.dumps(value, ensure_ascii=False).encode()  # refuses halves of characters, which no output can show
+        value = json.loads(content, object_pairs_hook=_once, parse_int=_whole, parse_constant=_no_number)
+        # Refuses halves of characters, which no output can show.
+        json.dumps(writable(value), ensure_ascii=False).encode()
     except (OSError, ValueError, RecursionError) as error:
         raise RationaleUnreadable(f"{file} is not readable JSON: {error}; {_MEND}") from None
     return value
@@ -96,11 +101,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is no JSON number")
-    return number
+def _whole(text: str) -> int:
+    """A whole number; of more digits than are read, another one that is as much too large: its field is named."""
+    try:
+        return int(text)
+    except ValueError:
+        return -_ENDLESS if text.startswith("-") else _ENDLESS
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def _left_out(value: Any) -> list[str]:
