@@ -132,6 +132,8 @@ def _columns(items: pl.DataFrame) -> Iterable[tuple[str, Iterable[Sequence[objec
         if isinstance(kind, pl.List):
             if kind.inner == pl.String:
                 yield _SINGULAR.get(name, name), (_distinct(had) for had in items[name].to_list())
+        elif kind.is_decimal():  # exact as text; JSON has no such numbers
+            yield name, ([] if one is None else [f"{one:f}"] for one in items[name].to_list())
         elif not kind.is_nested():
             yield name, ([] if one is None or one == "" else [one] for one in items[name].to_list())
     if TITLE in items.columns:
