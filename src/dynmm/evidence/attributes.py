@@ -38,8 +38,9 @@ class AttributeTable:
     """Who has which value. A value counts the more the fewer have it: log(I / items) / log I.
 
     names: columns in use. values: V of (column, value), JSON values. column: (V,) place of each in `names`. shared:
-    (V,) how many items have it. entries: (I, V) float32; the product of two rows within a column is what they share,
-    sum over shared values of their weight, over the geometric mean of how many values each has.
+    (V,) how many items of the fit have it; n_fitted: of so many. entries: (I, V) float32; the product of two rows
+    within a column is what they share, sum over shared values of their weight, over the geometric mean of how many
+    values each has.
     """
 
     names: tuple[str, ...]
@@ -48,6 +49,7 @@ class AttributeTable:
     shared: NDArray[np.int64]
     rarity: NDArray[np.float64]
     entries: sp.csr_matrix
+    n_fitted: int
 
     @classmethod
     def of(cls, items: pl.DataFrame) -> AttributeTable:
@@ -70,7 +72,7 @@ class AttributeTable:
         places = np.repeat(np.arange(len(keys)), shared)
         entries = _entries(rows, places, column, rarity, len(items))
         values = tuple((name, kept[name, text]) for name, text in keys)
-        return cls(names, values, column, shared, rarity, entries)
+        return cls(names, values, column, shared, rarity, entries, len(items))
 
     def followed_by(self, items: pl.DataFrame) -> AttributeTable:
         """These items and then new ones. What counts, and how much, stays as it was: a value that is new, too,
