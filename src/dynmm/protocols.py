@@ -73,7 +73,7 @@ class FactStore(Protocol):
 
     @property
     def n_items(self) -> int:
-        """Items in the catalogue now."""
+        """Items in the catalogue at the fit: of so many is told how many share a value."""
         ...
 
     def fact(self, fact: FactId, as_of: int, user: str | None = None) -> Mapping[str, Any] | None:
@@ -85,7 +85,7 @@ class FactStore(Protocol):
             followed    users, within (events), source_users
             together    users, window (events), source_users
             union       users, window (events)
-            attribute   name, value, items (how many items share the value)
+            attribute   name, value, items (how many items of the fit share the value)
             alike       modality, cosine (4 places), attributes (words that hold for both, strongest first)
             trend       users, days, rank (1 is the item that most people took)
 

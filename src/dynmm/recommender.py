@@ -142,7 +142,7 @@ class Recommender:
 
         if explain:
             need_log(self)
-        query, unused = self._query(user, exclude, exclude_history), _names(without)
+        query, unused = self.query_of(user, exclude, exclude_history), _names(without)
         depth, asked = self._depth(k), one_request(self) if explain else self
         ranked = (
             ranked_without(asked, query, depth, unused, str(user), view)
@@ -178,15 +178,22 @@ class Recommender:
 
         return importance_of(self, self.query_of(user), self.items.encode(item, what="item"))
 
-    def verify(self, rationale: Mapping[str, Any] | Rationale, *, without: Iterable[str | int] = ()) -> Verification:
+    def verify(
+        self,
+        rationale: Mapping[str, Any] | Rationale,
+        *,
+        without: Iterable[str | int] = (),
+        exclude: Iterable[str | int] = (),
+        exclude_history: bool = True,
+    ) -> Verification:
         """Recompute every claim of a rationale from the log, and where nothing was learned since, from the score.
 
-        without: what `recommend` was told to write it without. Raises DataError where it cannot be read.
+        without, exclude, exclude_history: as `recommend` had them. Raises DataError where it cannot be read.
         """
         from dynmm.assembly import verified
 
         told = rationale.as_json() if isinstance(rationale, Rationale) else rationale
-        return verified(self, told, _names(without))
+        return verified(self, told, _names(without), _names(exclude), exclude_history)
 
     def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
         """The best k items for each user, as one batch."""
@@ -206,8 +213,7 @@ class Recommender:
         where people hardly take an item twice (`backbone.mask_history`).
         """
         dense = self._dense_items(items)
-        query = self._query(user, (), False)
-        query = Query(query.history, query.as_of, candidates=np.unique(dense))
+        query = Query(self.query_of(user).history, self._now, candidates=np.unique(dense))
         return self._dress(self.system.rank([query], max(1, len(dense))), 0)
 
     def similar(self, item: str | int, k: int = 10) -> list[SimilarItem]:
@@ -372,15 +378,10 @@ class Recommender:
             raise ConfigError(f"k is {k!r}; ask for at least 1 item, in a whole number")
         return min(int(k), max(1, len(self.items)))
 
-    def query_of(self, user: str | int) -> Query:
-        """What this user would be asked now, the history left out of the candidates. Raises UnknownIdError."""
-        return self._query(user, (), True)
-
-    def _query(self, user: str | int, exclude: Iterable[str | int], exclude_history: bool) -> Query:
+    def query_of(self, user: str | int, exclude: Iterable[str | int] = (), exclude_history: bool = True) -> Query:
+        """What this user would be asked now. Raises UnknownIdError."""
         history = self._histories.of(self.users.encode(user, what="user"))
-        hidden = self._dense_items(exclude)
-        if exclude_history:
-            hidden = np.union1d(hidden, history.items)
+        hidden = np.union1d(self._dense_items(exclude), history.items if exclude_history else history.items[:0])
         return Query(history, self._now, exclude=hidden.astype(np.int32))
 
     def _dense_items(self, items: Iterable[str | int]) -> IntArray:

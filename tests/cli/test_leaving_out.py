@@ -113,3 +113,17 @@ def test_an_item_of_the_history_has_no_rank(run: Path) -> None:
     shown = dynmm("explain", run, "--user", "u3", "--item", had, "--without", had).stdout
     assert "no rank, for the user had it before" in shown
     assert "would still have no rank" in shown
+
+
+def test_a_trend_up_to_another_moment_is_refused(run: Path) -> None:
+    """The trend that adds to the score is that of now: another id would have hidden it, or nothing."""
+    recommender = Recommender.from_pretrained(run)
+    now = recommender.now
+    assert now is not None
+    item = recommender.recommend("u3", 1)[0].item
+    exact = ("explain", run, "--user", "u3", "--item", item, "--view", "operator")
+    for moment in (now + 1, now - 86_400_000, 0):
+        for call in (exact, ("recommend", run, "--user", "u3", "--explain", "--view", "operator")):
+            told = refused(*call, "--without", f"trend:7@{moment}>{item}")
+            assert f"is up to another moment than now; the trend of now is 'trend:7@{now}>{item}'" in told
+    assert dynmm(*exact, "--without", f"trend:7@{now}>{item}").exit_code == 0

@@ -90,12 +90,12 @@ KINDS: list[tuple[dict[str, dict[str, Any]], str, str]] = [
     (
         {"trend:7@1500>i": TREND},
         "40 people watched this in the last 7 days, which is rank 3 among all films.",
-        "More than 20 people watched this in the last 7 days.",
+        "More than 20 people watched this in the 7 days up to 1970-01-01.",
     ),
     (
         {"trend:1@1500>i": {"users": 5, "days": 1, "rank": 1}},
         "5 people watched this in the last day, which is rank 1 among all films.",
-        "At least 5 people watched this in the last day.",
+        "At least 5 people watched this in the day up to 1970-01-01.",
     ),
 ]
 
@@ -161,7 +161,7 @@ def test_claims_make_two_sentences() -> None:
     assert said(facts, PUBLIC) == (
         "Because you watched “Interstellar” and “Gravity”: “Interstellar” and this are both in the category “Drama”; "
         "more than 200 people who watched “Gravity” watched this within their next three films. "
-        "Also, more than 20 people watched this in the last 7 days."
+        "Also, more than 20 people watched this in the 7 days up to 1970-01-01."
     )
 
 
@@ -190,7 +190,7 @@ def test_the_noun_and_the_verb_are_those_of_the_data(noun: str, verb: str, claus
     info = DatasetInfo(noun=noun, verb=verb)
     assert said({"followed:a>i": FOLLOWED}, OPERATOR, info).endswith(f"231 of the 1,204 people who {clause}.")
     assert said({"trend:7@1500>i": TREND}, PUBLIC, info).endswith(
-        f"people {Words.of(info).verb} this in the last 7 days."
+        f"people {Words.of(info).verb} this in the 7 days up to 1970-01-01."
     )
 
 

@@ -16,11 +16,13 @@ _DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Stretch:
-    """Events from offset `start` of the log to where the store stands."""
+    """Events from offset `start` of the log to where the store stands. asker: dense, whose own events are behind no
+    fact, for a fact never counts who asks; None for nobody."""
 
     store: EvidenceStore
     events: Events
     start: int
+    asker: int | None = None
 
     def behind(self, fact: FactId, most: int) -> tuple[int, ...]:
         """Offsets of the newest events behind a fact, newest first, at most so many.
@@ -37,6 +39,8 @@ class Stretch:
             sources = [self.store.items.encode(one) for one in fact.sources]
             found = [self._of_pair(fact.kind, source, item) for source in sources]
             rows = np.unique(np.concatenate(found))
+        if self.asker is not None:
+            rows = rows[self.events.users[rows] != self.asker]
         return tuple((self.start + rows[::-1][:most]).tolist())
 
     def _lately(self, fact: FactId, item: int) -> NDArray[np.int64]:

@@ -263,32 +263,35 @@ def ranked_without(
     return explainer.rank_without(query, k, gone)
 
 
-def verified(recommender: Recommender, rationale: Mapping[str, object], without: Sequence[str] = ()) -> Verification:
+def verified(
+    recommender: Recommender,
+    rationale: Mapping[str, object],
+    without: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    exclude_history: bool = True,
+) -> Verification:
     """Every claim of a RATIONALE recomputed from the log, and held to the score where that can be had.
 
-    without: what the rationale was written without. Raises DataError where it cannot be read, UnknownIdError, and
-    UnsupportedByData for a fact that its view may not name.
+    without: what the rationale was written without. exclude, exclude_history: what was no candidate then, which leaves
+    others to a re-ranker. Raises DataError where it cannot be read, UnknownIdError, and UnsupportedByData for a fact
+    that its view may not name.
     """
     settings, store = Config.of(recommender.facts["config"]).rationale, store_of(recommender)
-    told = read_rationale(rationale)
-    score = _score_behind(recommender, told, without_of(recommender, without), store.offset)
+    told, gone = read_rationale(rationale), without_of(recommender, without)
+    score = None
+    # For a session, whose history is not kept, and where the log has gone on since, there is no score: it is of now.
+    known = told.user in recommender.users and told.item in recommender.items
+    if told.user is not None and known and told.as_of_offset == store.offset:
+        query = recommender.query_of(told.user, exclude, exclude_history)
+        score = _score_behind(recommender, told, gone, query)
     return verify(rationale, store, recommender.known.info, settings, score)
 
 
-def _score_behind(recommender: Recommender, told: Rationale, gone: Without, offset: int) -> Explained | None:
-    """The score that a rationale speaks of, computed anew.
-
-    None where it cannot be had: for a session, whose history is not kept, and where the log has gone on since, for
-    scores are of now.
-    """
-    if told.user is None or told.user not in recommender.users or told.item not in recommender.items:
-        return None
-    if told.as_of_offset != offset:
-        return None
+def _score_behind(recommender: Recommender, told: Rationale, gone: Without, query: Query) -> Explained | None:
+    """The score that a rationale of now speaks of, computed anew; None where it is not of a release of now."""
     explainer = explainer_of(recommender, told.view)
     check_nameable(gone.facts, explainer.store, explainer.rationale, told.user)
-    query, item = recommender.query_of(told.user), recommender.items.encode(told.item)
-    ids = [fact.text for fact in gone.facts]
+    ids, item = [fact.text for fact in gone.facts], recommender.items.encode(told.item)
     explained = explainer.explain_without(query, item, ids, gone.sources, told.user)
     return explained if explained.as_of_offset == told.as_of_offset else None
 

@@ -120,6 +120,10 @@ def _moves(run: Path, user: str, start: int, end: int, k: int) -> Moves:
     return Moves(user, start, end, tuple(comparison.own), versions, arrived, items)
 
 
+#: Who is asked what, for each step from the start to the end.
+_Asked = Sequence[tuple[Explainer, Query]]
+
+
 class _Comparison:
     """One user's scores at two offsets, and with the movers put forward one by one."""
 
@@ -131,19 +135,21 @@ class _Comparison:
         self._start = before.query_of(user) if user in before.users else _of_nobody(before)
         self._n_known = len(before.items)
         self._between = whole_of(after).learned_events().take(slice(before.counted, None))
-        self._stretch = Stretch(self._last.store, self._between, before.offset)
+        self._dense = after.users.encode(user, what="user")
+        self._stretch = Stretch(self._last.store, self._between, before.offset, self._dense)
         #: (offset, item) of the user's events in between.
         self.own = self._own_events()
 
     def items(self, k: int) -> tuple[Moved, ...]:
         """Of both lists, those whose rank changed most first."""
-        steps = self._steps()
+        asked = self._asked()
+        steps = [explainer.scores(query, Without())[0].numpy() for explainer, query in asked]
         shown = sorted({*_top(steps[0], k), *_top(steps[-1], k)})
-        found = [self._moved(item, steps) for item in shown]
+        found = [self._moved(item, asked, steps) for item in shown]
         return tuple(sorted(found, key=lambda one: (-abs(one.rank_after - one.rank_before), one.rank_after, one.item)))
 
-    def _steps(self) -> list[FloatArray]:
-        """(I,) final scores at the start, with the history of the end, with its counts, and with its adapter."""
+    def _asked(self) -> _Asked:
+        """Who is asked what at the start, with the history of the end, with its counts, and with its adapter."""
         # At the start nobody had told of items that came later.
         known = self._end.history.items < self._n_known
         times = self._end.history.timestamps
@@ -151,16 +157,11 @@ class _Comparison:
         hidden = self._end.exclude[self._end.exclude < self._n_known]
         moved = replace(self._start, history=own, exclude=hidden)
         counted = replace(self._last, whole=_with_adapter_of(self._last.whole, self._first.whole))
-        return [
-            _scores(self._first, self._start),
-            _scores(self._first, moved),
-            _scores(counted, self._end),
-            _scores(self._last, self._end),
-        ]
+        return [(self._first, self._start), (self._first, moved), (counted, self._end), (self._last, self._end)]
 
-    def _moved(self, item: int, steps: Sequence[FloatArray]) -> Moved:
+    def _moved(self, item: int, asked: _Asked, steps: Sequence[FloatArray]) -> Moved:
         # What is no candidate, for it is new or in the history, is compared by what it would score.
-        values = [self._score(step, place, item) for place, step in enumerate(steps)]
+        values = [self._score(step, *each, item) for step, each in zip(steps, asked, strict=True)]
         outside = self._after.items.decode(item)
         return Moved(
             item=outside,
@@ -176,20 +177,18 @@ class _Comparison:
             facts=self._changed(item),
         )
 
-    def _score(self, step: FloatArray, place: int, item: int) -> float:
-        if item < len(step) and np.isfinite(step[item]):
+    def _score(self, step: FloatArray, explainer: Explainer, query: Query, item: int) -> float:
+        if item >= len(step):
+            return 0.0  # nobody had told of it yet
+        if np.isfinite(step[item]):
             return float(step[item])
-        explainer, query = (self._first, self._start) if place < 2 else (self._last, self._end)
-        if item >= self._n_known and place < 2:
-            return 0.0
         return explainer.explain(query, item, self._user).score
 
     def _left_out(self, item: int, score: float) -> dict[int, float]:
-        found = {}
-        for offset, taken in self.own[-_OWN:]:
-            source = self._after.items.encode(taken)
-            if source != item:
-                rest = self._last.explain_without(self._end, item, (), (source,), self._user)
+        found, first = {}, len(self._end.history.items) - len(self.own)
+        for number, (offset, taken) in list(enumerate(self.own))[-_OWN:]:
+            if self._after.items.encode(taken) != item:
+                rest = self._last.explain(_less_event(self._end, first + number), item, self._user)
                 found[offset] = score - rest.score
         return found
 
@@ -210,8 +209,7 @@ class _Comparison:
         return {one.id: one for one in explainer.explain(query, item, self._user).evidence}
 
     def _own_events(self) -> list[tuple[int, str]]:
-        dense = self._after.users.encode(self._user, what="user")
-        rows = np.flatnonzero(self._between.users == dense).tolist()
+        rows = np.flatnonzero(self._between.users == self._dense).tolist()
         return [(self._offset(row), self._after.items.decode(int(self._between.items[row]))) for row in rows]
 
     def _offset(self, row: int) -> int:
@@ -224,14 +222,17 @@ def _of_nobody(recommender: Recommender) -> Query:
     return Query(UserHistory(nothing, times), recommender.now, exclude=nothing)
 
 
+def _less_event(query: Query, place: int) -> Query:
+    """The query without one event of its history. Of an item that was taken twice the other event stays."""
+    items, times = query.history.items, query.history.timestamps
+    history = UserHistory(np.delete(items, place), None if times is None else np.delete(times, place))
+    return replace(query, history=history)
+
+
 def _with_adapter_of(whole: Whole, other: Whole) -> Whole:
     twin = copy.copy(whole)
     twin.moving = other.moving and other.moving.with_items(whole.frozen_space)
     return twin
-
-
-def _scores(explainer: Explainer, query: Query) -> FloatArray:
-    return explainer.scores(query, Without())[0].numpy()
 
 
 def _top(scores: FloatArray, k: int) -> list[int]:

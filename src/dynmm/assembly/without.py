@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
 from dynmm.factids import FactId
@@ -70,9 +70,11 @@ def check_nameable(facts: Iterable[FactId], store: FactStore, settings: Rational
     """Refuse to leave out facts that the view may not tell: what follows would tell of them.
 
     settings: of the view. user: who asks. Raises UnsupportedByData, in the same words whether there is no such fact or
-    too few people stand behind it.
+    too few people stand behind it; and for the operator UnknownIdError for a trend of another moment than now, which
+    is no part of the score.
     """
     if settings.view == "operator":
+        _check_moments(facts, store)
         return
     for fact in facts:
         as_of = store.released(fact.item, settings.release_every)
@@ -83,3 +85,11 @@ def check_nameable(facts: Iterable[FactId], store: FactStore, settings: Rational
                 f"{fact.text!r} cannot be named in the public view, which leaves out only facts that it may tell: name "
                 "one that a rationale cites, a whole item of the history, or ask in the operator's view"
             )
+
+
+def _check_moments(facts: Iterable[FactId], store: FactStore) -> None:
+    now = store.moment(store.offset)
+    for fact in facts:
+        if fact.kind == "trend" and fact.moment != now:
+            right = "there is none" if now is None else f"the trend of now is {replace(fact, value=str(now)).text!r}"
+            raise UnknownIdError(f"{fact.text!r} is up to another moment than now; {right}")

@@ -71,7 +71,8 @@ def recommend(
     if as_json:
         listed = [_as_json(one, recommender, scored=scored) for one in items]
         told: dict[str, Any] = {"user": user, "as_of_offset": offset_of(recommender)}
-        told |= {"degraded": _degraded(items), "without": list(without), "writing": writing_json(writing)}
+        told |= {"degraded": _degraded(items), "without": list(without), "exclude": list(exclude)}
+        told["writing"] = writing_json(writing)
         print_json({**told, "items": listed})
         return
     if (why := _degraded(items)) is not None:

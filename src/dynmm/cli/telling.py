@@ -28,7 +28,7 @@ _VALUE = 60
 
 @dataclass(frozen=True)
 class Reasons:
-    """Why one item is recommended, for the view that its rationale was written for. n_items: of the catalogue."""
+    """Why one item is recommended, for the view that its rationale was written for. n_items: at the fit."""
 
     explained: Explained
     rationale: Rationale
@@ -42,7 +42,7 @@ class Reasons:
 
         settings = Config.of(recommender.facts["config"]).rationale
         own = settings.model_copy(update={"view": rationale.view, "k": rationale.k})
-        return cls(explained, rationale, own, len(recommender.items))
+        return cls(explained, rationale, own, recommender.known.n_items)
 
     @property
     def exact(self) -> bool:

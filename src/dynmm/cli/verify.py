@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,9 @@ from dynmm.errors import RationaleUnreadable
 
 if TYPE_CHECKING:
     from dynmm.rationale.verification import Verification
+
+#: Stands for whole numbers of more digits than Python reads.
+_ENDLESS = 10**5_000
 
 _MEND = "give what `dynmm recommend --explain --json` or `dynmm explain --json` printed, or one rationale of it"
 
@@ -30,10 +32,19 @@ _MEND = "give what `dynmm recommend --explain --json` or `dynmm explain --json` 
     metavar="ITEM|FACT",
     help="What a single rationale was written without; what recommend printed says so itself. Repeatable.",
 )
+@click.option(
+    "--exclude",
+    "exclude",
+    multiple=True,
+    metavar="ITEM",
+    help="What was excluded where a single rationale was written; what recommend printed says so itself. Repeatable.",
+)
 @device_option
 @json_option
 @command
-def verify(run: Path, file: Path, without: tuple[str, ...], device: str, as_json: bool) -> None:
+def verify(
+    run: Path, file: Path, without: tuple[str, ...], exclude: tuple[str, ...], device: str, as_json: bool
+) -> None:
     """Recompute every claim of RATIONALE.json from the log of RUN; `-` reads it from stdin.
 
     Takes one rationale, or what recommend and explain print as JSON, and then every rationale in it. Exit code 0:
@@ -47,14 +58,15 @@ def verify(run: Path, file: Path, without: tuple[str, ...], device: str, as_json
     from dynmm.recommender import Recommender
 
     value = _read(file)
-    rationales, gone = list(_rationales(value)), [*without, *_left_out(value)]
+    rationales = list(_rationales(value))
+    gone, hidden = [*without, *_left_out(value, "without")], [*exclude, *_left_out(value, "exclude")]
     if not rationales:
         raise RationaleUnreadable(f"{file}: no rationale in it; {_MEND}")
     recommender = Recommender.from_pretrained(run, device=device)
     found: list[tuple[Mapping[str, Any], Verification]] = []
     for where, rationale in rationales:
         try:
-            found.append((rationale, recommender.verify(rationale, without=gone)))
+            found.append((rationale, recommender.verify(rationale, without=gone, exclude=hidden)))
         except RationaleUnreadable as error:
             raise RationaleUnreadable(f"{file}: {where}{error}") from None
     holds = all(one.holds for _, one in found)
@@ -79,10 +91,13 @@ def _tell(rationale: Mapping[str, Any], found: Verification) -> None:
 
 def _read(file: Path) -> Any:
     """The JSON of a file, or of stdin. Raises RationaleUnreadable."""
+    from dynmm.rationale.jsonvalues import writable
+
     try:
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        value = json.loads(content, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
-        json.dumps(value, ensure_ascii=False).encode()  # refuses halves of characters, which no output can show
+        value = json.loads(content, object_pairs_hook=_once, parse_int=_whole, parse_constant=_no_number)
+        # Refuses halves of characters, which no output can show.
+        json.dumps(writable(value), ensure_ascii=False).encode()
     except (OSError, ValueError, RecursionError) as error:
         raise RationaleUnreadable(f"{file} is not readable JSON: {error}; {_MEND}") from None
     return value
@@ -96,18 +111,23 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is no JSON number")
-    return number
+def _whole(text: str) -> int:
+    """A whole number; of more digits than are read, another one that is as much too large: its field is named."""
+    try:
+        return int(text)
+    except ValueError:
+        return -_ENDLESS if text.startswith("-") else _ENDLESS
 
 
-def _left_out(value: Any) -> list[str]:
-    """What `recommend` says that it left out. Raises RationaleUnreadable."""
-    told = value.get("without", []) if isinstance(value, dict) and "items" in value else []
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _left_out(value: Any, what: str) -> list[str]:
+    """What `recommend` says that it left out. what: `without` or `exclude`. Raises RationaleUnreadable."""
+    told = value.get(what, []) if isinstance(value, dict) and "items" in value else []
     if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
-        raise RationaleUnreadable(f"without is no list of names; {_MEND}")
+        raise RationaleUnreadable(f"{what} is no list of names; {_MEND}")
     return told
 
 

@@ -26,6 +26,7 @@ _SINGULAR = {CATEGORIES: "category", "tags": "tag", "genres": "genre"}
 
 #: Never attributes: what names an item, and free text.
 _NOT = frozenset({ITEM, TITLE, DESCRIPTION})
+_BARE = (pl.Binary, pl.Null, pl.Object)
 
 #: A value that more than this share of the items has tells nothing about any.
 COMMON = 0.5
@@ -38,8 +39,9 @@ class AttributeTable:
     """Who has which value. A value counts the more the fewer have it: log(I / items) / log I.
 
     names: columns in use. values: V of (column, value), JSON values. column: (V,) place of each in `names`. shared:
-    (V,) how many items have it. entries: (I, V) float32; the product of two rows within a column is what they share,
-    sum over shared values of their weight, over the geometric mean of how many values each has.
+    (V,) how many items of the fit have it; n_fitted: of so many. entries: (I, V) float32; the product of two rows
+    within a column is what they share, sum over shared values of their weight, over the geometric mean of how many
+    values each has.
     """
 
     names: tuple[str, ...]
@@ -48,6 +50,7 @@ class AttributeTable:
     shared: NDArray[np.int64]
     rarity: NDArray[np.float64]
     entries: sp.csr_matrix
+    n_fitted: int
 
     @classmethod
     def of(cls, items: pl.DataFrame) -> AttributeTable:
@@ -70,7 +73,7 @@ class AttributeTable:
         places = np.repeat(np.arange(len(keys)), shared)
         entries = _entries(rows, places, column, rarity, len(items))
         values = tuple((name, kept[name, text]) for name, text in keys)
-        return cls(names, values, column, shared, rarity, entries)
+        return cls(names, values, column, shared, rarity, entries, len(items))
 
     def followed_by(self, items: pl.DataFrame) -> AttributeTable:
         """These items and then new ones. What counts, and how much, stays as it was: a value that is new, too,
@@ -124,18 +127,38 @@ class AttributeTable:
 
 
 def _columns(items: pl.DataFrame) -> Iterable[tuple[str, Iterable[Sequence[object]]]]:
-    """Name and values of each item, column by column."""
-    for name in items.columns:
-        kind = items.schema[name]
-        if name in _NOT or kind.is_float() or kind.is_temporal() or kind in (pl.Binary, pl.Null, pl.Object):
-            continue
-        if isinstance(kind, pl.List):
-            if kind.inner == pl.String:
-                yield _SINGULAR.get(name, name), (_distinct(had) for had in items[name].to_list())
-        elif not kind.is_nested():
-            yield name, ([] if one is None or one == "" else [one] for one in items[name].to_list())
+    """Name and values of each item, attribute by attribute. A column beside its plural is one attribute with it."""
+    columns: dict[str, list[str]] = {}
+    for name, kind in items.schema.items():
+        if isinstance(kind, pl.List) and kind.inner == pl.String and name not in _NOT:
+            columns.setdefault(_SINGULAR.get(name, name), []).append(name)
+        elif not (name in _NOT or kind.is_nested() or kind.is_float() or kind.is_temporal() or kind in _BARE):
+            columns.setdefault(name, []).append(name)
     if TITLE in items.columns:
-        yield WORDS, (sorted(set(_WORD.findall((one or "").casefold()))) for one in items[TITLE].to_list())
+        columns.setdefault(WORDS, []).append(TITLE)
+    for attribute, names in columns.items():
+        values = [_values(items[name]) for name in names]
+        yield attribute, values[0] if len(values) == 1 else map(_merged, zip(*values, strict=True))
+
+
+def _values(column: pl.Series) -> Iterable[Sequence[object]]:
+    """What each item has in one column."""
+    if column.name == TITLE:
+        return (sorted(set(_WORD.findall((one or "").casefold()))) for one in column.to_list())
+    if isinstance(column.dtype, pl.List):
+        return (_distinct(had) for had in column.to_list())
+    if column.dtype.is_decimal():  # exact as text; JSON has no such numbers
+        return ([] if one is None else [f"{one:f}"] for one in column.to_list())
+    return ([] if one is None or one == "" else [one] for one in column.to_list())
+
+
+def _merged(several: tuple[Sequence[object], ...]) -> list[object]:
+    """What an item has in any of several columns, each value once."""
+    found: dict[str, object] = {}
+    for had in several:
+        for value in had:
+            found.setdefault(value_text(value), value)
+    return list(found.values())
 
 
 def _distinct(had: Sequence[object] | None) -> list[object]:

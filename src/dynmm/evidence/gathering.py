@@ -1,14 +1,15 @@
 """From parts of a score to facts that can be told: the evidence of one item for one user.
 
 Facts about people are told one by one where enough people stand behind each; those of the other history items are
-told together, as a union: so many distinct people took at least one of them and the item.
+told together, as a union: so many distinct people took at least one of them and the item. As of an earlier moment a
+union is made of those whom few stood behind then: what it names must not tell of anyone since.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +32,16 @@ class Names:
 
     item: Sequence[str]
     user: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Uniting:
+    """What a union is made of. below: a pair of fewer people is told in it. apart: dense sources that are not, for
+    what the union would tell of them is left out. then: people of each pair as of an earlier moment, None for now."""
+
+    below: int
+    apart: frozenset[int] = frozenset()
+    then: Mapping[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,13 @@ def gather(
     parts = [part for part in score.parts(query, item) if not any(_means(fact, part, score, dense) for fact in gone)]
     total = float(sum(part.amount for part in parts))
     offset = store.offset if as_of is None else as_of
-    named = _named(score, parts, item, names, settings.group_below, store.moment(offset))
+    sources = {part.source for part in parts if part.kind in ("followed", "together")}
+    together = {source: FactId("together", names.item[item], (names.item[source],)) for source in sources}
+    uniting = _Uniting(settings.group_below, frozenset(one for one, fact in together.items() if fact in gone))
+    if offset < store.offset:
+        then = {one: store.fact(fact, offset, names.user) for one, fact in together.items()}
+        uniting = replace(uniting, then={one: fact["users"] if fact else 0 for one, fact in then.items()})
+    named = _named(score, parts, item, names, uniting, store.moment(offset))
     found = sorted(named, key=lambda one: (-one[1], one[0].text))
     told = settings.told
     evidence: list[Evidence] = []
@@ -113,9 +130,9 @@ def _means(fact: FactId, part: Part, score: EvidenceScore, dense: Mapping[str, i
 
 
 def _named(
-    score: EvidenceScore, parts: Sequence[Part], item: int, names: Names, alone: int, moment: int | None
+    score: EvidenceScore, parts: Sequence[Part], item: int, names: Names, rules: _Uniting, moment: int | None
 ) -> list[tuple[FactId, float]]:
-    """Facts that raise the score, with what they add. alone: a fact about fewer people is told in the union.
+    """Facts that raise the score, with what they add.
 
     moment: up to which a trend counts, ms UTC; None where the store has no times.
     """
@@ -135,28 +152,29 @@ def _named(
         elif part.kind == "attribute":
             value = score.terms.attributes.values[part.value][1]
             found.append((FactId.attribute(part.name, value, names.item[part.source], own), part.amount))
-    found += _people(score, people, item, names, alone)
+    found += _people(score, people, item, names, rules)
     return found
 
 
 def _people(
-    score: EvidenceScore, people: dict[int, dict[str, float]], item: int, names: Names, alone: int
+    score: EvidenceScore, people: dict[int, dict[str, float]], item: int, names: Names, rules: _Uniting
 ) -> list[tuple[FactId, float]]:
     if not people:
         return []
     own, sources = names.item[item], list(people)
-    grid = score.terms.pairs.between(np.asarray(sources), np.asarray([item]))
+    behind = rules.then
+    if behind is None:
+        counts = score.terms.pairs.between(np.asarray(sources), np.asarray([item])).users[:, 0]
+        behind = dict(zip(sources, counts.tolist(), strict=True))
     found: list[tuple[FactId, float]] = []
     united: dict[int, float] = {}
-    for row, source in enumerate(sources):
-        counts = {"followed": int(grid.followed[row, 0]), "together": int(grid.users[row, 0])}
+    for source in sources:
         # An item that was taken before is no reason for itself, which within a union would stand for all of it.
-        if counts["together"] < alone and source != item:
+        if behind[source] < rules.below and source != item and source not in rules.apart:
             united[source] = sum(people[source].values())
             continue
         found += [(FactId(kind, own, (names.item[source],)), amount) for kind, amount in people[source].items()]
-    strongest = sorted(united, key=lambda source: (-united[source], source))[:_UNITED]
-    strongest = [source for source in strongest if united[source] > 0]
+    strongest = _strongest(united, rules.then)
     if len(strongest) == 1:
         lone = strongest[0]
         found += [(FactId(kind, own, (names.item[lone],)), amount) for kind, amount in people[lone].items()]
@@ -164,3 +182,12 @@ def _people(
         ids = tuple(names.item[source] for source in strongest)
         found.append((FactId("union", own, ids), sum(united[source] for source in strongest)))
     return [(fact, amount) for fact, amount in found if amount > 0]
+
+
+def _strongest(united: Mapping[int, float], then: Mapping[int, int] | None) -> list[int]:
+    """The sources that a union names. As of an earlier moment, whom anybody stood behind then, by how many: what they
+    add is of now, and would tell who came since."""
+    raising = [source for source, amount in united.items() if amount > 0]
+    if then is None:
+        return sorted(raising, key=lambda source: (-united[source], source))[:_UNITED]
+    return sorted((one for one in raising if then[one]), key=lambda source: (-then[source], source))[:_UNITED]

@@ -114,7 +114,7 @@ class Ledger:
         tells of none of them (after Calandrino et al. 2011). The start follows from the events themselves, which
         nobody outside knows. The end of the fit is the first release of every item.
         """
-        return self.postings.offset_of_event(item, every, self._phase(item, every), as_of)
+        return self.postings.offset_of_taker(item, every, self._phase(item, every), as_of)
 
     def _phase(self, item: int, every: int) -> int:
         return (

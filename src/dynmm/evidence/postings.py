@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.errors import DataError, UnsupportedByData
-from dynmm.evidence.ascending import distinct
+from dynmm.evidence.ascending import among, distinct
 from dynmm.evidence.growing import Growing
 from dynmm.evidence.ragged import offsets_of
 from dynmm.types import NO_TIME, Events, IntArray
@@ -137,12 +137,14 @@ class Postings:
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.digest()
 
-    def offset_of_event(self, item: int, every: int, phase: int, as_of: int | None = None) -> int:
-        """The offset behind the last event of an item whose number, less `phase`, is a multiple of `every`; the end of
-        the fit where that lies within it."""
-        fitted, learned = len(self._fitted_rows(item)), self._learned_rows(item, as_of)
-        number = phase + (fitted + len(learned) - phase) // every * every
-        return self.n_fitted if number <= fitted else self.n_fitted + int(learned[number - fitted - 1]) + 1
+    def offset_of_taker(self, item: int, every: int, phase: int, as_of: int | None = None) -> int:
+        """The offset behind the last person to take an item whose number, less `phase`, is a multiple of `every`; the
+        end of the fit where they took it within it. Who takes it again has no further number."""
+        fitted, learned = distinct(self._users[self._fitted_rows(item)]), self._learned_rows(item, as_of)
+        users, first = np.unique(self._keys.values[learned] >> 32, return_index=True)
+        fresh = learned[np.sort(first[~among(users, fitted)])]
+        number = phase + (len(fitted) + len(fresh) - phase) // every * every
+        return self.n_fitted if number <= len(fitted) else self.n_fitted + int(fresh[number - len(fitted) - 1]) + 1
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything, to be saved: see `restored`."""

@@ -47,7 +47,7 @@ class EvidenceStore:
     @property
     def n_items(self) -> int:
         """See `FactStore.n_items`."""
-        return len(self.items)
+        return self.attributes.n_fitted
 
     def fact(self, fact: FactId, as_of: int, user: str | None = None) -> Mapping[str, Any] | None:
         """See `FactStore.fact`."""
@@ -119,7 +119,8 @@ class EvidenceStore:
         place = self.attributes.place(fact.name, fact.value)
         if place is None or any(place not in self.attributes.of_item(one) for one in (source, item)):
             return None
-        holders = int(np.diff(self.attributes.by_value.indptr)[place])
+        # Items that came since are not counted: what was told of a value stays true.
+        holders = int(self.attributes.shared[place])
         return {"name": fact.name, "value": self.attributes.values[place][1], "items": holders}
 
     def _alike(self, modality: str, source: int, item: int) -> Mapping[str, Any] | None:

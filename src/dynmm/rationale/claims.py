@@ -48,7 +48,7 @@ def raising(explained: Explained) -> dict[FactId, Evidence]:
 def drafts(facts: Raising, settings: RationaleSettings, n_items: int) -> list[Draft]:
     """Every claim that the view may make of these facts.
 
-    n_items: of the catalogue, for the share of it that has an attribute value.
+    n_items: see `FactStore.n_items`, for the share of them that has an attribute value.
     """
     may = {fact: one for fact, one in facts.items() if may_be_told(fact, one.facts, settings, n_items)}
     told = [*_pairs(may), *_attributes(may)]

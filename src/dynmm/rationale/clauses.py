@@ -136,11 +136,12 @@ def _alike(facts: Facts, _words: Words) -> list[str]:
 
 def _trend(facts: Facts, words: Words) -> list[str]:
     days = f"{facts['days']:,} days" if facts["days"] != 1 else "day"
+    when = f"the {days} up to {facts['until']}" if "until" in facts else f"the last {days}"
     rank = f", which is rank {facts['rank']:,} among all {words.nouns}" if "rank" in facts else ""
     return [
-        f"{people(facts)} {words.verb} this in the last {days}{rank}",
-        f"{people(facts)} {words.verb} this over the last {days}{rank}",
-        f"in the last {days}, {people(facts)} {words.verb} this{rank}",
+        f"{people(facts)} {words.verb} this in {when}{rank}",
+        f"{people(facts)} {words.verb} this over {when}{rank}",
+        f"in {when}, {people(facts)} {words.verb} this{rank}",
     ]
 
 

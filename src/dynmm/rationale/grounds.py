@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dynmm.factids import FactId
 from dynmm.rationale.privacy import counted
 from dynmm.rationale.settings import RationaleSettings
@@ -67,7 +69,8 @@ def claim_facts(grounds: Grounds, titles: Mapping[str, str], settings: Rationale
     """The facts of a claim: JSON values by name, with counts as the view tells them. None where it may not.
 
     titles: what the sources are called. All kinds have item, sources and titles (those that the text names; `more`
-    counts the others); beyond that each has what is stored of it. An attribute's values are those that are shown.
+    counts the others); beyond that each has what is stored of it. An attribute's values are those that are shown. A
+    public trend has the day up to which it counts, `until`.
     """
     sources = grounds.sources
     named = [titles[source] for source in sources[: settings.titles]]
@@ -114,6 +117,9 @@ def _of_people(grounds: Grounds, settings: RationaleSettings) -> dict[str, Any] 
     facts: dict[str, Any] = {**users, **{name: first[name] for name in _PLAIN[grounds.kind]}}
     if exact:
         facts |= {name: first[name] for name in _OF_OPERATORS[grounds.kind]}
+    elif grounds.kind == "trend":
+        # The item's release may lie long ago, and "the last days" are the reader's.
+        facts["until"] = str(np.datetime64(grounds.ids[0].moment, "ms").astype("datetime64[D]"))
     for wider in grounds.stored[1:]:
         also = counted("together_users", wider["users"], settings)
         if also is None:

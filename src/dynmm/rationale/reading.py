@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from dynmm.errors import RationaleUnreadable
+from dynmm.rationale.jsonvalues import writable
 from dynmm.rationale.settings import View
 from dynmm.types import Claim, Rationale
 
@@ -55,7 +55,7 @@ def _fields(data: object, where: str, shape: Mapping[str, tuple[Callable[[Any], 
 
 
 def _brief(value: object) -> str:
-    shown = repr(value)
+    shown = repr(writable(value))
     return shown if len(shown) <= 100 else shown[:100] + "…"
 
 
@@ -78,7 +78,8 @@ def _whole(value: object) -> bool:
 
 
 def _share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Any number: one that is no share is a problem of a rationale that can be read."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
 _RATIONALE: dict[str, tuple[Callable[[Any], bool], str]] = {

@@ -12,7 +12,7 @@ from dynmm.factids import FACT_KINDS, FactId
 from dynmm.rationale.claims import chosen, drafts, may_be_told, raising, share_told
 from dynmm.rationale.clauses import claim_texts
 from dynmm.rationale.grounds import Grounds, claim_facts, misfit
-from dynmm.rationale.jsonvalues import same
+from dynmm.rationale.jsonvalues import same, writable
 from dynmm.rationale.phrases import plain, says
 from dynmm.rationale.privacy import STEPS, told_share
 from dynmm.rationale.reading import read_rationale
@@ -62,7 +62,7 @@ class Verification:
 
     def as_json(self) -> dict[str, Any]:
         """The same as one JSON object."""
-        problems = [{**vars(one), "text": one.text} for one in self.problems]
+        problems = [{**vars(one), "found": writable(one.found), "text": one.text} for one in self.problems]
         return {"holds": self.holds, "claims": self.claims, "problems": problems}
 
 
@@ -312,8 +312,10 @@ def _phrase(claims: list[Claim], words: Words, small: bool) -> Phrase:
 
 def _may_be_told(rationale: Rationale) -> bool:
     told = rationale.told
+    if not 0.0 <= told <= 1.0:
+        return False
     stepped = rationale.view == "operator" or abs(told * STEPS - round(told * STEPS)) < 1e-9
-    return 0.0 <= told <= 1.0 and stepped and (told == 0.0 or not rationale.abstains)
+    return stepped and (told == 0.0 or not rationale.abstains)
 
 
 def _share(rationale: Rationale, explained: Explained, against: _Against) -> float | None:
@@ -325,6 +327,7 @@ def _share(rationale: Rationale, explained: Explained, against: _Against) -> flo
 
 
 def _shown(value: object) -> str:
+    value = writable(value)
     shown = (
         value if isinstance(value, str) and " " in value and len(value) < 60 else json.dumps(value, ensure_ascii=False)
     )

@@ -1,0 +1,82 @@
+"""What a union is made of: for the public nothing newer than the release, and for nobody what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.worlds import DAY, START
+
+from dynmm import Recommender
+from dynmm.assembly import store_of
+from dynmm.factids import FactId
+from dynmm.types import Explained
+
+USERS = [f"u{user}" for user in range(0, 60, 4)]
+
+
+def _unions(explained: Explained) -> list[str]:
+    return [fact.id for fact in explained.evidence if fact.kind == "union"]
+
+
+def _pairs(named: list[tuple[str, str]], start: int) -> list[dict[str, object]]:
+    """Somebody new for each pair of a source and an item, who takes one after the other."""
+    moment = START + 100 * DAY
+    return [
+        {"user_id": f"new{n}", "item_id": item, "timestamp": moment + (2 * n + row) * 60_000}
+        for n, pair in enumerate(named, start)
+        for row, item in enumerate(pair)
+    ]
+
+
+def test_one_person_changes_no_public_union_between_releases(run: Path) -> None:
+    """Neither the first who took a source with the item, nor the one who makes them k."""
+    changed = compared = 0
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(_pairs([("i0", "i15")], 0))
+        store, count = store_of(recommender), 1
+        for user in USERS:
+            item = next(one.item for one in recommender.recommend(user, 12)[6:])
+            before = recommender.explain(user, item, view="public").explained
+            exact = _unions(recommender.explain(user, item, view="operator").explained)
+            few = []
+            for source in recommender.history(user):
+                fact = store.fact(FactId("together", item, (source,)), before.as_of_offset, user)
+                few += [(source, item)] if fact is None or fact["users"] == 4 else []
+            recommender.learn(_pairs(few, count))
+            count += len(few)
+            after = recommender.explain(user, item, view="public").explained
+            if few and after.as_of_offset == before.as_of_offset:
+                assert _unions(after) == _unions(before)
+                compared += 1
+                changed += exact != _unions(recommender.explain(user, item, view="operator").explained)
+    assert compared
+    assert changed, "the operator reads what is new"
+
+
+def _sources(unions: list[str]) -> list[str]:
+    return [source for union in unions for source in FactId.parse(union).sources]
+
+
+def test_an_item_whose_pair_is_left_out_is_in_no_union(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        user, item, lone = next(_strangers(recommender))
+        recommender.learn(_pairs([(source, item) for source in lone], 0))
+        explained = recommender.explain(user, item, view="operator").explained
+        assert set(lone) <= set(_sources(_unions(explained)))
+        gone = FactId("together", item, (lone[0],)).text
+        what_if = recommender.explain(user, item, without=[gone], view="operator").what_if
+    assert what_if is not None
+    assert set(_sources(_unions(what_if.after))) == set(_sources(_unions(explained))) - {lone[0]}
+
+
+def _strangers(recommender: Recommender) -> Iterator[tuple[str, str, list[str]]]:
+    """A user, an item, and the newest of the history that nobody took with it."""
+    store = store_of(recommender)
+    for user in USERS:
+        history = recommender.history(user)
+        for one in recommender.recommend(user, 12):
+            pairs = {source: FactId("together", one.item, (source,)) for source in reversed(history)}
+            lone = [source for source, pair in pairs.items() if store.fact(pair, store.offset, user) is None]
+            if len(lone) > 3:
+                yield user, one.item, lone[:3]
