@@ -135,7 +135,7 @@ class LanguageSettings(Settings):
         None,
         ge=0,
         description="Longest wait of a question for those of other threads, up to 8 of which are then read in one run, "
-        "for services on a GPU: each gets what it would get alone to 1e-5. null: each is read by itself, to the bit.",
+        "for services on a GPU: each gets what it would get alone to 1e-5 in float32. null: each is read by itself.",
     )
     server: str | None = Field(
         None,
