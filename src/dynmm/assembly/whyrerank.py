@@ -8,16 +8,19 @@ from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import Whole
 from dynmm.config import Config
 from dynmm.errors import ConfigError
+from dynmm.language.remote import server_key
 
 
 def check_rerank(config: Config) -> None:
-    """Raise ConfigError where a re-ranker is asked for by name that could never be trained."""
+    """Raise ConfigError where a re-ranker is asked for by name that could never be trained, or served as configured."""
     variant = config.evidence.variant
     if config.rerank not in ("auto", NONE) and variant != "scored":
         raise ConfigError(
             f"rerank={config.rerank} reads the facts of evidence.variant=scored, and this is {variant}: set "
             "evidence.variant=scored, or rerank=none"
         )
+    if config.language.server is not None:
+        server_key()
 
 
 def rerank_facts(config: Config, whole: Whole) -> dict[str, Any]:

@@ -21,11 +21,25 @@ PRESETS: dict[str, tuple[int, int]] = {"short": (20, 8), "medium": (50, 16), "lo
 _SERVING = ("served_as", "deadline_ms", "cache_prefixes", "batch_wait_ms", "writes")
 
 
+def no_address(url: str) -> str:
+    """What is said of one that is none; a name and password in it are not repeated."""
+    return (
+        f"{url.rpartition('@')[2]!r} is no address of a server: write it as http://127.0.0.1:8000, without a name, a "
+        "password or a question in it"
+    )
+
+
 def is_address(url: str) -> bool:
-    """Whether a text names a server by http or https and a host, and a port that is one where it names any."""
+    """Whether a text names a server by http or https and a host, a port that is one where it names any, and no more.
+
+    A path may follow. A name and password, or a question, would not be sent.
+    """
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").encode("idna")
+        more = "@" in parts.netloc or parts.query or parts.fragment
+        plain = url.isprintable() and " " not in url and parts.path.isascii()
+        return parts.scheme in ("http", "https") and bool(host) and parts.port != 0 and plain and not more
     except ValueError:
         return False
 
@@ -160,7 +174,7 @@ class LanguageSettings(Settings):
     @classmethod
     def _an_address(cls, server: str | None) -> str | None:
         if server is not None and not is_address(server):
-            raise ValueError(f"{server!r} is no address of a server: write it as http://127.0.0.1:8000")
+            raise ValueError(no_address(server))
         return server
 
     @model_validator(mode="after")
