@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -36,6 +37,17 @@ _LAST_LETTER = "\xff"
 #: How long a server that did not answer in time is left alone: at first, and at most; twice as long each time. Else
 #: every request would wait for it anew.
 PAUSES_S = (5.0, 120.0)
+
+
+#: A failure that took so long counts as silence: the next call would wait as long.
+_LONG_S = 1.0
+
+#: Parts of a call with a limit of time each: to connect, to send, and to read.
+_STEPS = 3
+
+
+class _Silent(ModelError):
+    """The server did not answer in time."""
 
 
 def server_key(given: str | None = None) -> str | None:
@@ -78,6 +90,9 @@ class VllmServer:
         self._key = server_key(key)
         #: When it may be asked again, in seconds of the monotonic clock, and how long it is left alone after that.
         self._again, self._pause = 0.0, PAUSES_S[0]
+        #: When it was last found silent.
+        self._rested = 0.0
+        self._lock = threading.Lock()
 
     def check(self) -> None:
         """Raise ModelError where the server does not answer, or serves other models."""
@@ -101,22 +116,58 @@ class VllmServer:
         request = writing_request(self.model, prompt, form, rule, most_tokens)
         return text_of(self._call("POST", "/v1/completions", request))
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        silent = f"the vLLM server at {self.url} did not answer within {self._timeout:g} s"
+    def ready(self) -> None:
+        """Raise ModelError while the server is left alone, or while another call tries whether it answers again."""
         if time.monotonic() < self._again:
-            raise ModelError(f"{silent}, and is left alone for a while; look into its log")
+            raise ModelError(f"{self._silent}, and is left alone for a while; look into its log")
+
+    @property
+    def _silent(self) -> str:
+        return f"the vLLM server at {self.url} did not answer within {self._timeout:g} s"
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        began = self._begun()
+        try:
+            answered = self._answered(method, path, body)
+        except ModelError as error:
+            self._failed(began, silent=isinstance(error, _Silent))
+            raise
+        # A server whose engine hangs still tells which models it has.
+        if method == "POST":
+            self._pause = PAUSES_S[0]
+        self._again = 0.0
+        return answered
+
+    def _begun(self) -> float:
+        """When a call begins. Raises as `ready` does."""
+        with self._lock:
+            self.ready()
+            now = time.monotonic()
+            if self._again:
+                # It was silent, so one call tries, and others need not wait for it.
+                self._again = now + _STEPS * self._timeout
+            return now
+
+    def _failed(self, began: float, *, silent: bool) -> None:
+        """Leave the server alone where a failure took long; once for all calls that waited for it at the same time."""
+        now = time.monotonic()
+        with self._lock:
+            if not silent and now - began < _LONG_S:
+                self._again = 0.0
+            elif began >= self._rested:
+                self._rested, self._again = now, now + self._pause
+                self._pause = min(2 * self._pause, PAUSES_S[1])
+
+    def _answered(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         try:
             status, content = self._exchange(method, path, body)
         except TimeoutError as error:
-            self._again = time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, PAUSES_S[1])
-            raise ModelError(silent) from error
+            raise _Silent(self._silent) from error
         except (OSError, http.client.HTTPException) as error:
             raise ModelError(
                 f"no vLLM server answers at {self.url} ({type(error).__name__}: {plain(str(error))}); start it as "
                 f"vllm serve {self.model} --enable-prompt-embeds"
             ) from error
-        self._pause = PAUSES_S[0]
         answered = _parsed(content)
         if status != 200:
             raise ModelError(self._refusal(status, error_in(answered)))
