@@ -17,6 +17,9 @@ RerankChoice = Literal["auto", "language", "mlp", "transformer", "none"]
 PRESETS: dict[str, tuple[int, int]] = {"short": (20, 8), "medium": (50, 16), "long": (80, 32)}
 
 
+#: Attention heads of the small transformer, which share `RerankSettings.hidden`.
+HEADS = 4
+
 #: Keys of `LanguageSettings` that change nothing of what is trained.
 _SERVING = ("served_as", "deadline_ms", "cache_prefixes", "batch_wait_ms", "writes")
 
@@ -55,7 +58,11 @@ class RerankSettings(Settings):
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW for the controls.")
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="Dropout in training.")
-    hidden: int = Field(128, ge=8, description="Width of the layers of the mlp and of the small transformer.")
+    hidden: int = Field(
+        128,
+        ge=8,
+        description="Width of the layers of the mlp and of the small transformer, for which it is a multiple of 4.",
+    )
     rank: int = Field(4, ge=1, description="Numbers that the latents of users and items are projected to.")
     members: int = Field(
         3,

@@ -14,6 +14,7 @@ from torch.nn import functional
 from dynmm.language.alone import each_alone
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.projections import Projections
+from dynmm.language.settings import HEADS
 from dynmm.language.slates import NOBODY, Shelf, Slates
 
 
@@ -33,12 +34,14 @@ class SmallTransformer(nn.Module):
         rank: int,
         dropout: float,
         blocks: int = 2,
-        heads: int = 4,
+        heads: int = HEADS,
         history: int = 20,
     ) -> None:
         """width: D of the latents. hidden: W. rank: numbers that latents are projected to before they become tokens.
-        history: newest items that are read."""
+        history: newest items that are read. Raises ValueError where heads do not divide W."""
         super().__init__()
+        if hidden % heads:
+            raise ValueError(f"the width {hidden} cannot be split among {heads} heads")
         self.features, self.history = features, history
         self.projections = Projections(width, rank, dropout)
         self.facts, self.latent = nn.Linear(features.width, hidden), nn.Linear(rank, hidden)
