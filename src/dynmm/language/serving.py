@@ -16,7 +16,7 @@ from torch import Tensor
 from dynmm.errors import ModelError
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.contracts import Reranker
-from dynmm.language.memory import OutOfMemory
+from dynmm.language.memory import ran_out
 from dynmm.language.slates import Shelf, Slates
 
 logger = logging.getLogger(__name__)
@@ -109,12 +109,15 @@ class Refiner:
             return _sound(self._scores(slates, shelf, end), slates)
         except TimeoutError:
             return _nothing(slates, "deadline")
-        except OutOfMemory:
-            if len(slates) == 1:
-                return _nothing(slates, "memory")
-        except ModelError as error:
-            self._tell(str(error))
-            return _nothing(slates, "model")
+        except (ModelError, MemoryError, RuntimeError) as error:
+            if ran_out(error):
+                if len(slates) == 1:
+                    return _nothing(slates, "memory")
+            elif isinstance(error, ModelError):
+                self._tell(str(error))
+                return _nothing(slates, "model")
+            else:
+                raise
         half = len(slates) // 2
         first, its_reasons = self._ask(slates.take(slice(0, half)), shelf, end)
         second, other_reasons = self._ask(slates.take(slice(half, None)), shelf, end)
