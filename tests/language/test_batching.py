@@ -270,7 +270,7 @@ def test_a_lone_question_need_not_wait_for_the_end_when_the_batch_is_full() -> N
         assert [one.result(30).shape for one in asked] == [(1, 6)] * 4
 
 
-@pytest.mark.parametrize(("rows", "wait_ms"), [(0, 1.0), (1, -1.0)])
+@pytest.mark.parametrize(("rows", "wait_ms"), [(0, 1.0), (1, -1.0), (1, float("inf")), (1, float("nan")), (1, 1e300)])
 def test_limits_that_mean_nothing_are_refused(rows: int, wait_ms: float) -> None:
     with pytest.raises(ValueError, match="at least"):
         MicroBatcher(Attending(), rows=rows, wait_ms=wait_ms)

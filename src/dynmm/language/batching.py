@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dynmm.language.contracts import Reranker
+from dynmm.language.settings import MOST_WAIT_MS
 from dynmm.language.slates import Shelf, Slates
 
 #: Batchers whose workers have not ended.
@@ -56,8 +57,10 @@ class MicroBatcher:
         """rows: most rows in one run; a question with more of its own runs alone. wait_ms: the longest that a question
         waits for company; at 0 only those are grouped that came while the re-ranker was busy.
         """
-        if rows < 1 or wait_ms < 0:
-            raise ValueError(f"a batch of {rows} rows after {wait_ms} ms: rows is at least 1, wait_ms at least 0")
+        if rows < 1 or not 0 <= wait_ms <= MOST_WAIT_MS:
+            raise ValueError(
+                f"a batch of {rows} rows after {wait_ms} ms: rows is at least 1, wait_ms at least 0 and at most a day"
+            )
         self._reranker, self._rows, self._wait = reranker, rows, wait_ms / 1000
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()

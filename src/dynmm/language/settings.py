@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from dynmm.configuration import Settings
 
@@ -16,6 +16,9 @@ RerankChoice = Literal["auto", "language", "mlp", "transformer", "none"]
 #: (history items, evidence tokens) by preset: about 128, 256 and 384 tokens with 20 candidates of two tokens each.
 PRESETS: dict[str, tuple[int, int]] = {"short": (20, 8), "medium": (50, 16), "long": (80, 32)}
 
+
+#: A wait of a day, beyond which clocks of threads do not go everywhere.
+MOST_WAIT_MS = 86_400_000.0
 
 #: Attention heads of the small transformer, which share `RerankSettings.hidden`.
 HEADS = 4
@@ -49,6 +52,8 @@ def is_address(url: str) -> bool:
 
 class RerankSettings(Settings):
     """How a re-ranker is trained and what it is asked; the same for every kind."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     candidates: int = Field(100, ge=2, description="Best items of the stages below that are re-ranked.")
     users: int = Field(30_000, ge=1, description="Most users whose held-back event trains a re-ranker, drawn by seed.")
@@ -84,6 +89,8 @@ class RerankSettings(Settings):
 
 class LanguageSettings(Settings):
     """The frozen language model, what it reads, and how what feeds it is trained."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     model: str = Field(
         "compact",
@@ -155,6 +162,7 @@ class LanguageSettings(Settings):
     batch_wait_ms: float | None = Field(
         None,
         ge=0,
+        le=MOST_WAIT_MS,
         description="Longest wait of a question for those of other threads, up to 8 of which are then read in one run, "
         "for services on a GPU: each gets what it would get alone to 1e-5 in float32. null: each is read by itself.",
     )
@@ -166,7 +174,10 @@ class LanguageSettings(Settings):
     )
     served_as: str = Field("model", description="The name under which the server serves it.")
     deadline_ms: float | None = Field(
-        None, gt=0, description="Longest wait for the re-ranker; behind it the score stands as it is, and says so."
+        None,
+        gt=0,
+        le=MOST_WAIT_MS,
+        description="Longest wait for the re-ranker; behind it the score stands as it is, and says so.",
     )
 
     def taught(self) -> LanguageSettings:
