@@ -137,3 +137,14 @@ def test_heads_that_do_not_divide_the_width_are_refused_where_it_is_configured()
 def test_so_they_are_in_the_compact_model(sizes: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="cannot be split into pairs among"):
         CompactShape(**sizes)
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+@torch.no_grad()
+def test_questions_are_read_where_the_weights_are(kind: str) -> None:
+    """Slates of a request lie on the processor, whatever the device; the meta device stands for an accelerator here."""
+    model = _made(kind).to("meta")
+    for count in (1, 3):
+        scores = model(slates(count, 6), shelf())
+        assert scores.device.type == "meta"
+        assert scores.shape == (count, 6)

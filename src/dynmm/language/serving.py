@@ -30,8 +30,9 @@ Reason = Literal["deadline", "memory", "model", "not_finite"]
 class Refined:
     """What became of B questions with C candidates.
 
-    raw: (B, C) float32 finite raw scores, 0 at padding and throughout a row that was not re-ranked, which so adds
-    nothing; None where no row was re-ranked. reasons: for each row why it was not, None where it was.
+    raw: (B, C) float32 finite raw scores, where the slates are, 0 at padding and throughout a row that was not
+    re-ranked, which so adds nothing; None where no row was re-ranked. reasons: for each row why it was not, None where
+    it was.
     """
 
     raw: Tensor | None
@@ -167,7 +168,7 @@ class Remembered:
 def _sound(raw: Tensor, slates: Slates) -> tuple[Tensor, list[Reason | None]]:
     """Rows with a score that is no finite number are emptied and named; padding is emptied."""
     present = slates.present
-    raw = torch.where(present, raw.float(), 0.0)
+    raw = torch.where(present, raw.to(present.device).float(), 0.0)
     finite = torch.isfinite(raw).all(dim=1)
     reasons: list[Reason | None] = [None if one else "not_finite" for one in finite.tolist()]
     return torch.where(finite[:, None], raw, 0.0), reasons

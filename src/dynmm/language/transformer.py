@@ -54,8 +54,8 @@ class SmallTransformer(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
-        """(B, C) float32."""
-        score = partial(self._score, shelf=shelf)
+        """(B, C) float32, where the weights are."""
+        slates, score = slates.to(self.features.mean.device), partial(self._score, shelf=shelf)
         return score(slates) if self.training else each_alone(score, slates)
 
     def _score(self, slates: Slates, shelf: Shelf) -> Tensor:
