@@ -67,6 +67,8 @@ CONFIGURATIONS: list[tuple[dict[str, Any], str]] = [
     ({"pad_token_id": 10**6}, r"no weights for its architecture and the sizes in its config\.json"),
     ({"max_position_embeddings": 3}, "longer than the 3 that the model reads at once"),
     ({"max_position_embeddings": -1}, "names no longest prompt"),
+    ({"_attn_implementation": "flex_attention"}, r"config\.json asks for _attn_implementation 'flex_attention'"),
+    ({"attn_implementation": 7}, r"config\.json asks for attn_implementation 7, .* take the line out"),
 ]
 
 

@@ -31,6 +31,8 @@ _SETTINGS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 #: Sizes as architectures call them. Of layers there are no more than tensors.
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _SIZES = ("hidden_size", "n_embd", "num_attention_heads", "n_head", "vocab_size")
+#: Kinds of attention that heed any mask; others would be compiled for one that they do not know.
+_ATTENTIONS, _HEEDING = ("_attn_implementation", "attn_implementation"), ("eager", "sdpa")
 #: In the header of safetensors: numbers with a fraction, as weights have them.
 _FRACTIONS = ("F", "BF")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
@@ -123,6 +125,9 @@ def check_files(folder: Path) -> None:
     kind, named = config.get("model_type") or "", config.get("architectures") or []
     if not isinstance(kind, str) or not isinstance(named, list) or not all(isinstance(one, str) for one in named):
         raise ModelError(f"{path} has model_type {kind!r} and architectures {named!r}; copy it again")
+    for key in _ATTENTIONS:
+        if (wanted := config.get(key)) not in (None, *_HEEDING):
+            raise ModelError(f"{path} asks for {key} {wanted!r}, which heeds no mask of prompts; take the line out")
     count = sum(_checked_weights(one, folder) for one in _weight_files(folder))
     for key in (*_LAYERS, *_SIZES):
         number = config.get(key)
