@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.language import slate_samples
+from tests.language.tiny import tiny_folder, tiny_model
 from torch import Tensor, nn
 
 from dynmm.errors import ModelError
-from dynmm.language.batching import MicroBatcher, side_by_side
+from dynmm.language.batching import MicroBatcher
+from dynmm.language.contracts import Reranker
+from dynmm.language.layout import Layout
+from dynmm.language.loading import open_model
+from dynmm.language.prefixes import PrefixCache
+from dynmm.language.ranker import LanguageRanker
 from dynmm.language.slates import NOBODY, Shelf, Slates
 
 
@@ -34,6 +41,31 @@ class Attending(nn.Module):
         near = (shown @ shown.transpose(1, 2)).masked_fill(~slates.present[:, None], -torch.inf).softmax(-1)
         scores: Tensor = (near @ shown).sum(-1) + (before * slates.users).sum(-1, keepdim=True)
         return scores
+
+
+class Shaped(Attending):
+    """The same, which remembers what it was asked: (rows, candidates, history)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, int, int]] = []
+
+    def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
+        self.shapes.append((*slates.items.shape, slates.history.shape[1]))
+        return super().forward(slates, shelf)
+
+
+class Holding:
+    """Any re-ranker behind a gate."""
+
+    def __init__(self, reranker: Reranker) -> None:
+        self.reranker = reranker
+        self.gate, self.reached = threading.Event(), threading.Event()
+
+    def __call__(self, slates: Slates, shelf: Shelf) -> Tensor:
+        self.reached.set()
+        assert self.gate.wait(10)
+        return self.reranker(slates, shelf)
 
 
 class Held(Attending):
@@ -62,7 +94,7 @@ def row(slates: Slates, one: int) -> Slates:
 def test_each_of_many_threads_gets_what_it_would_get_alone() -> None:
     shelf = slate_samples.shelf()
     questions = [
-        row(slate_samples.slates(seed=one, candidates=3 + one % 4, history=2 + one % 3), one % 12) for one in range(24)
+        row(slate_samples.slates(seed=one, candidates=3 + one % 2, padding=one % 3), one % 12) for one in range(24)
     ]
     model = Attending()
     with MicroBatcher(model, rows=8, wait_ms=20) as batcher, ThreadPoolExecutor(8) as callers:
@@ -76,18 +108,59 @@ def test_each_of_many_threads_gets_what_it_would_get_alone() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 6), st.integers(1, 3)), min_size=1, max_size=5))
 def test_company_of_any_shape_changes_nothing(shapes: list[tuple[int, int, int]]) -> None:
+    """Questions of one shape alone are grouped: alone they run in that shape, too."""
     shelf = slate_samples.shelf()
     parts = [
         slate_samples.slates(rows, candidates, history=history, seed=one)
         for one, (candidates, history, rows) in enumerate(shapes)
     ]
-    together = alone(side_by_side(parts), shelf)
-    start = 0
-    for part in parts:
-        found = together[start : start + len(part), : part.items.shape[1]]
-        torch.testing.assert_close(found, alone(part, shelf), rtol=0, atol=1e-5)
-        start += len(part)
-    assert start == len(together)
+    model = Shaped()
+    with MicroBatcher(model, rows=6, wait_ms=0) as batcher:
+        answers = [one.result(10) for one in [batcher.submit(part, shelf) for part in parts]]
+    for part, answer in zip(parts, answers, strict=True):
+        torch.testing.assert_close(answer, alone(part, shelf), rtol=0, atol=1e-5)
+    assert {one[1:] for one in model.shapes} == {(part.items.shape[1], part.history.shape[1]) for part in parts}
+
+
+def test_facts_of_another_number_run_apart() -> None:
+    model, shelf = Held(), slate_samples.shelf()
+    same = slate_samples.slates(2)
+    with MicroBatcher(model, rows=8, wait_ms=0) as batcher:
+        first = batcher.submit(row(same, 0), shelf)
+        assert model.reached.wait(10)
+        asked = [batcher.submit(one, shelf) for one in (row(same, 0), slate_samples.slates(1, facts=2), row(same, 1))]
+        model.gate.set()
+        assert first.result(10).shape == asked[0].result(10).shape == asked[2].result(10).shape
+        assert isinstance(asked[1].exception(10), RuntimeError), "its own mistake"
+    assert model.sizes == [1, 2, 1]
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_a_question_keeps_its_history_beside_one_of_many_candidates(kind: str, cached: bool, tmp_path: Path) -> None:
+    """In `listwise` many candidates leave no room for the history, and are read in several passes."""
+    layout, shelf = Layout("listwise", history=4), slate_samples.shelf()
+    few, many = slate_samples.slates(1, 2, seed=1), slate_samples.slates(1, 20, seed=2)
+    wide = tiny_model(kind)
+    room = sum(len(wide.tokens(text)) for text, _ in layout.pieces) + 13
+    model = open_model(tiny_folder(kind, tmp_path, max_position_embeddings=room), precision="float32")
+    torch.manual_seed(3)
+    ranker = LanguageRanker(model, layout, slate_samples.WIDTH, slate_samples.FACTS, hidden=16)
+    ranker.fit(slate_samples.slates(), shelf)
+    torch.nn.init.normal_(ranker.readout.score.weight, std=0.3)
+    ranker.eval()
+    assert ranker.fitted(20).history < ranker.fitted(2).history
+    asked = PrefixCache(ranker, 16) if cached else ranker
+    with torch.no_grad():
+        own = [asked(one, shelf) for one in (few, many)]
+    held = Holding(asked)
+    with MicroBatcher(held, rows=8, wait_ms=0) as batcher:
+        batcher.submit(few, shelf)
+        assert held.reached.wait(10)
+        answers = [batcher.submit(one, shelf) for one in (few, many)]
+        held.gate.set()
+        for answer, expected in zip(answers, own, strict=True):
+            assert torch.equal(answer.result(10), expected)
 
 
 def test_what_waits_is_grouped_up_to_the_limit_and_in_order() -> None:
@@ -197,7 +270,14 @@ def test_a_lone_question_need_not_wait_for_the_end_when_the_batch_is_full() -> N
         assert [one.result(30).shape for one in asked] == [(1, 6)] * 4
 
 
-@pytest.mark.parametrize(("rows", "wait_ms"), [(0, 1.0), (1, -1.0)])
+@pytest.mark.parametrize(("rows", "wait_ms"), [(0, 1.0), (1, -1.0), (1, float("inf")), (1, float("nan")), (1, 1e300)])
 def test_limits_that_mean_nothing_are_refused(rows: int, wait_ms: float) -> None:
     with pytest.raises(ValueError, match="at least"):
         MicroBatcher(Attending(), rows=rows, wait_ms=wait_ms)
+
+
+def test_an_answer_of_too_few_rows_is_an_error_and_not_the_end_of_the_worker() -> None:
+    shelf, questions = slate_samples.shelf(), slate_samples.slates(3)
+    with MicroBatcher(lambda slates, shelf: slates.latent[1:], rows=8, wait_ms=0) as batcher:
+        for one in range(2):
+            assert isinstance(batcher.submit(row(questions, one), shelf).exception(10), RuntimeError)

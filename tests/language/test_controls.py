@@ -9,7 +9,10 @@ import torch
 from tests.language.slate_samples import FACTS, WIDTH, shelf, slates
 from torch import nn
 
+from dynmm.assembly.whyrerank import check_rerank
+from dynmm.config import Config
 from dynmm.errors import ConfigError
+from dynmm.language.compact import CompactShape
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.mlp import Perceptron
 from dynmm.language.slates import NOBODY
@@ -118,3 +121,30 @@ def test_what_is_not_there_is_refused_with_what_is() -> None:
     with pytest.raises(ConfigError, match="language, mlp, transformer"):
         entry_of("forest")
     assert all(one.path.startswith("dynmm.language.") for one in TABLE.values())
+
+
+def test_heads_that_do_not_divide_the_width_are_refused_where_it_is_configured() -> None:
+    """They ended in an error of torch in the middle of a fit."""
+    for kind in ("auto", "transformer"):
+        with pytest.raises(ConfigError, match=r"reranking\.hidden: the width 10 .* 4 heads .* a multiple of 4"):
+            check_rerank(Config.of({"rerank": kind, "reranking": {"hidden": 10}}))
+    check_rerank(Config.of({"rerank": "mlp", "reranking": {"hidden": 10}}))
+    with pytest.raises(ValueError, match="the width 10 cannot be split among 4 heads"):
+        make("transformer", 0, CandidateFeatures(FACTS), WIDTH, hidden=10, rank=4, dropout=0.0)
+
+
+@pytest.mark.parametrize("sizes", [{"hidden": 30}, {"hidden": 12}, {"heads": 3}, {"heads": 0}, {"hidden": 0}], ids=str)
+def test_so_they_are_in_the_compact_model(sizes: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="cannot be split into pairs among"):
+        CompactShape(**sizes)
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+@torch.no_grad()
+def test_questions_are_read_where_the_weights_are(kind: str) -> None:
+    """Slates of a request lie on the processor, whatever the device; the meta device stands for an accelerator here."""
+    model = _made(kind).to("meta")
+    for count in (1, 3):
+        scores = model(slates(count, 6), shelf())
+        assert scores.device.type == "meta"
+        assert scores.shape == (count, 6)

@@ -138,7 +138,7 @@ def test_a_model_with_code_of_its_own_is_refused(saved: dict[str, Path], tmp_pat
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "nothing-like-it"}, "is not a model that transformers reads"),
+        ({"model_type": "nothing-like-it"}, "is of no model that transformers reads"),
         ({"model_type": None, "architectures": None}, "names no model_type"),
         ({"model_type": "clip"}, "neither a causal one nor an encoder"),
         ({"model_type": "t5"}, "an encoder with a decoder"),

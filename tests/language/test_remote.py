@@ -299,6 +299,8 @@ def test_a_silent_server_is_left_alone_for_longer_each_time(stand_in: StandIn, m
             assert len(exchanged) == asked, at
     now[0] = 1_000.0
     server.check()
+    assert server._pause == 40.0, "a server whose engine hangs still tells its models"
+    server.likelihoods(prompts(1), 40)
     assert server._pause == PAUSES_S[0], "what answers is trusted again"
 
 

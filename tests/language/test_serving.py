@@ -238,3 +238,37 @@ def test_counting_from_many_threads_loses_nothing() -> None:
     with ThreadPoolExecutor(8) as callers:
         list(callers.map(count, range(8)))
     assert served.read() == {"asked": 1200, "deadline": 400, "memory": 0, "model": 400, "not_finite": 0}
+
+
+class Full:
+    """Runs out of memory outside what names it, above so many rows."""
+
+    def __init__(self, rows: int, error: Exception) -> None:
+        self.rows, self.error = rows, error
+
+    def __call__(self, slates: Slates, shelf: Shelf) -> Tensor:
+        if len(slates) > self.rows:
+            raise self.error
+        return doubled(slates, shelf)
+
+
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("deadline_ms", [None, 60_000])
+def test_memory_that_runs_out_unnamed_falls_back_too(error: Exception, deadline_ms: float | None) -> None:
+    """Projectors, tokens and read-outs stand beside the model's own run, and controls have no name for it at all."""
+    asked = slate_samples.slates(3)
+    halved = Refiner(Full(1, error), deadline_ms=deadline_ms)
+    refined = halved(asked, SHELF)
+    assert refined.raw is not None
+    torch.testing.assert_close(refined.raw, 2 * asked.scores)
+    lost = Refiner(Full(0, error), deadline_ms=deadline_ms)
+    assert lost(asked, SHELF).reasons == ("memory",) * 3
+    halved.close()
+    lost.close()

@@ -36,3 +36,17 @@ def test_what_serving_alone_reads_does_not_change_what_is_trained() -> None:
     assert here.taught() == there.taught()
     assert here.taught() != plain.taught(), "the read-out of a server is trained otherwise"
     assert LanguageSettings(epochs=4).taught() != plain.taught()
+
+
+@pytest.mark.parametrize("key", ["deadline_ms", "batch_wait_ms", "pretrain_seconds", "learning_rate", "wording"])
+def test_times_and_rates_without_end_are_refused(key: str) -> None:
+    """An endless wait ended the thread that all questions wait for, and so each of them waited without end."""
+    for value in (float("inf"), float("nan"), 1e300 if key.endswith("_ms") else float("-inf")):
+        with pytest.raises(ConfigError, match=f"language.{key}"):
+            Config.of({"language": {key: value}})
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "weight_decay"])
+def test_so_they_are_of_every_re_ranker(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"reranking.{key}"):
+        Config.of({"reranking": {key: float("inf")}})

@@ -8,16 +8,25 @@ from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import Whole
 from dynmm.config import Config
 from dynmm.errors import ConfigError
+from dynmm.language.remote import server_key
+from dynmm.language.settings import HEADS
 
 
 def check_rerank(config: Config) -> None:
-    """Raise ConfigError where a re-ranker is asked for by name that could never be trained."""
+    """Raise ConfigError where a re-ranker is asked for by name that could never be trained, or served as configured."""
     variant = config.evidence.variant
     if config.rerank not in ("auto", NONE) and variant != "scored":
         raise ConfigError(
             f"rerank={config.rerank} reads the facts of evidence.variant=scored, and this is {variant}: set "
             "evidence.variant=scored, or rerank=none"
         )
+    if config.rerank in ("auto", "transformer") and config.reranking.hidden % HEADS:
+        raise ConfigError(
+            f"reranking.hidden: the width {config.reranking.hidden} cannot be split among the {HEADS} heads of the "
+            f"small transformer; choose a multiple of {HEADS}, or rerank=mlp"
+        )
+    if config.language.server is not None:
+        server_key()
 
 
 def rerank_facts(config: Config, whole: Whole) -> dict[str, Any]:

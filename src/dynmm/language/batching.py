@@ -8,15 +8,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from dynmm.language.contracts import Reranker
-from dynmm.language.slates import NOBODY, Shelf, Slates
+from dynmm.language.settings import MOST_WAIT_MS
+from dynmm.language.slates import Shelf, Slates
 
 #: Batchers whose workers have not ended.
 _AT_WORK: set[MicroBatcher] = set()
@@ -38,20 +38,29 @@ class _Waiting:
     answer: Future[Tensor]
     since: float
 
+    @property
+    def shape(self) -> tuple[tuple[int, ...], ...]:
+        """Of everything in it, but for the number of rows."""
+        return tuple(tuple(getattr(self.slates, one.name).shape[1:]) for one in fields(Slates))
+
 
 class MicroBatcher:
     """A re-ranker for many threads: groups the questions that wait, asks once, hands each caller their rows.
 
-    What a caller gets is what they would get alone, up to the rounding of another matrix size (below 1e-5), and where
-    a grouped run fails each question is asked again by itself, so that only its own caller meets an error.
+    What a caller gets is what they would get alone, up to the rounding of another matrix size: below 1e-5 where the
+    model computes in float32. For that only questions of one shape share a run: beside one of more candidates a prompt
+    may have less room for the history. Where a grouped run fails each question is asked again by itself, so that only
+    its own caller meets an error.
     """
 
     def __init__(self, reranker: Reranker, *, rows: int = 8, wait_ms: float = 2.0) -> None:
         """rows: most rows in one run; a question with more of its own runs alone. wait_ms: the longest that a question
         waits for company; at 0 only those are grouped that came while the re-ranker was busy.
         """
-        if rows < 1 or wait_ms < 0:
-            raise ValueError(f"a batch of {rows} rows after {wait_ms} ms: rows is at least 1, wait_ms at least 0")
+        if rows < 1 or not 0 <= wait_ms <= MOST_WAIT_MS:
+            raise ValueError(
+                f"a batch of {rows} rows after {wait_ms} ms: rows is at least 1, wait_ms at least 0 and at most a day"
+            )
         self._reranker, self._rows, self._wait = reranker, rows, wait_ms / 1000
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition()
@@ -120,12 +129,13 @@ class MicroBatcher:
             return self._take()
 
     def _take(self) -> list[_Waiting]:
-        """Those who ask about the same shelf as the oldest, as many as fit; the others stay in their order."""
+        """The oldest, and as many as fit of the same shelf and shape; the others stay in their order."""
         group: list[_Waiting] = []
         left: deque[_Waiting] = deque()
         rows = 0
         for one in self._queue:
-            if not group or (one.shelf is group[0].shelf and rows + len(one.slates) <= self._rows):
+            fits = rows + len(one.slates) <= self._rows
+            if not group or (fits and one.shelf is group[0].shelf and one.shape == group[0].shape):
                 group.append(one)
                 rows += len(one.slates)
             else:
@@ -135,7 +145,8 @@ class MicroBatcher:
 
     def _answer(self, group: Sequence[_Waiting]) -> None:
         try:
-            scores = self._reranker(side_by_side([one.slates for one in group]), group[0].shelf)
+            scores = self._reranker(Slates.joined([one.slates for one in group]), group[0].shelf)
+            parts = torch.split(scores, [len(one.slates) for one in group])
         except BaseException as error:  # noqa: BLE001  # goes to whom it belongs
             if len(group) == 1:
                 group[0].answer.set_exception(error)
@@ -143,27 +154,5 @@ class MicroBatcher:
             for one in group:
                 self._answer([one])
             return
-        start = 0
-        for one in group:
-            rows, candidates = one.slates.items.shape
-            one.answer.set_result(scores[start : start + rows, :candidates])
-            start += rows
-
-
-def side_by_side(parts: Sequence[Slates]) -> Slates:
-    """Several batches as one, each padded to the longest history and the most candidates among them."""
-    history = max(part.history.shape[1] for part in parts)
-    candidates = max(part.items.shape[1] for part in parts)
-    return Slates.joined([_widened(part, history, candidates) for part in parts])
-
-
-def _widened(slates: Slates, history: int, candidates: int) -> Slates:
-    more = candidates - slates.items.shape[1]
-    return Slates(
-        slates.users,
-        pad(slates.history, (history - slates.history.shape[1], 0), value=NOBODY),
-        pad(slates.items, (0, more), value=NOBODY),
-        pad(slates.scores, (0, more), value=-torch.inf),
-        pad(slates.latent, (0, more)),
-        pad(slates.facts, (0, 0, 0, more)),
-    )
+        for one, part in zip(group, parts, strict=True):
+            one.answer.set_result(part)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynmm.errors import MissingExtraError, TrainingDiverged
+from dynmm.errors import ConfigError, MissingExtraError, TrainingDiverged
 from dynmm.language.corpus import Corpus, held_apart, stream
 from dynmm.language.layout import Layout
 from dynmm.language.loading import quiet
@@ -61,6 +61,14 @@ class CompactShape:
     weight_decay: float = 0.1
     #: Most times that any text is read: a small catalogue would be learnt by heart.
     epochs: int = 12
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError where heads cannot share the width; a head turns its numbers in pairs."""
+        if self.heads < 1 or self.hidden < 1 or self.hidden % (2 * self.heads):
+            raise ConfigError(
+                f"the compact model's width {self.hidden} cannot be split into pairs among {self.heads} heads; choose "
+                "a multiple of twice the heads"
+            )
 
 
 @dataclass(frozen=True)

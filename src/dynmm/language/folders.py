@@ -24,6 +24,17 @@ _MINILM_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 _DATA_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 #: How the names of a tokenizer's files begin; those of sentencepiece end in .model.
 _TOKENIZERS = ("tokenizer", "vocab", "merges", "special_tokens", "added_tokens")
+#: The files that a tokenizer can be made from. Without one the library makes some up that read nothing.
+_VOCABULARIES = ("tokenizer.json", "tekken.json", "vocab.*", "*.model", "*.tiktoken")
+#: What is read beside them where it is there.
+_SETTINGS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+#: Sizes as architectures call them. Of layers there are no more than tensors.
+_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+_SIZES = ("hidden_size", "n_embd", "num_attention_heads", "n_head", "vocab_size")
+#: Kinds of attention that heed any mask; others would be compiled for one that they do not know.
+_ATTENTIONS, _HEEDING = ("_attn_implementation", "attn_implementation"), ("eager", "sdpa")
+#: In the header of safetensors: numbers with a fraction, as weights have them.
+_FRACTIONS = ("F", "BF")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -38,6 +49,8 @@ def model_folder(name_or_path: str | Path) -> Path:
         folder = _packaged_minilm() or _from_hub(_MINILM_NAME)
     elif name and path.is_dir():
         folder = path
+    elif name and path.exists():
+        raise ModelError(f"{name} is a file; give the folder that it lies in, with the whole model")
     elif not name or path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise ModelError(f"there is no folder {name!r} with a language model")
     else:
@@ -105,32 +118,64 @@ def _from_hub(name: str) -> Path:
 
 def check_files(folder: Path) -> None:
     """Raise ModelError where the folder lacks a file, holds a broken one, or only weights that could run code."""
-    config = read_json(folder / "config.json")
+    path = folder / "config.json"
+    config = read_json(path)
     if "model_type" not in config and "architectures" not in config:
-        raise ModelError(f"{folder / 'config.json'} names no model_type; it is not of the transformers library")
-    for path in _weight_files(folder):
-        if not path.is_file():
-            raise ModelError(f"{path} is missing, which {folder / _INDEX} names; copy the folder again")
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                file.keys()
-        except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} names no model_type; it is not of the transformers library")
+    kind, named = config.get("model_type") or "", config.get("architectures") or []
+    if not isinstance(kind, str) or not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+        raise ModelError(f"{path} has model_type {kind!r} and architectures {named!r}; copy it again")
+    for key in _ATTENTIONS:
+        if (wanted := config.get(key)) not in (None, *_HEEDING):
+            raise ModelError(f"{path} asks for {key} {wanted!r}, which heeds no mask of prompts; take the line out")
+    count = sum(_checked_weights(one, folder) for one in _weight_files(folder))
+    for key in (*_LAYERS, *_SIZES):
+        number = config.get(key)
+        if isinstance(number, int) and (number < 1 or (key in _LAYERS and number > count)):
+            raise ModelError(f"{path} has {key} {number}, and the weights are {count} tensors; copy the folder again")
+    _check_tokenizer(folder)
+
+
+def _checked_weights(path: Path, folder: Path) -> int:
+    """How many tensors a file of weights holds. Raises ModelError where it is missing, broken or of whole numbers."""
+    if not path.is_file():
+        raise ModelError(f"{path} is missing, which {folder / _INDEX} names; copy the folder again")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            kinds = {name: str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118  # no dict
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is cut off or no safetensors file ({first_line(error)}); copy it again") from error
+    for name, kind in kinds.items():
+        if name.endswith(".weight") and not kind.startswith(_FRACTIONS):
             raise ModelError(
-                f"{path} is cut off or no safetensors file ({first_line(error)}); copy it again"
-            ) from error
+                f"{path} holds {name} as {kind}: it is quantized or broken; take the model in float32, float16 or "
+                "bfloat16"
+            )
+    return len(kinds)
+
+
+def _check_tokenizer(folder: Path) -> None:
+    for name in _SETTINGS:
+        if (folder / name).exists():
+            read_json(folder / name)
+    if not any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+        raise ModelError(
+            f"{folder} has no tokenizer beside the model: tokenizer.json is missing; copy the model's folder again"
+        )
 
 
 def _weight_files(folder: Path) -> list[Path]:
+    """Those that the library reads: one file goes before an index of several."""
+    if (folder / _WEIGHTS).is_file():
+        return [folder / _WEIGHTS]
     if (folder / _INDEX).is_file():
         placed = read_json(folder / _INDEX).get("weight_map")
-        if not isinstance(placed, dict) or not placed:
+        if not isinstance(placed, dict) or not placed or not all(isinstance(one, str) for one in placed.values()):
             raise ModelError(f"{folder / _INDEX} has no weight_map; copy it again")
-        names = sorted({str(name) for name in placed.values()})
+        names = sorted(set(placed.values()))
         if outside := [name for name in names if Path(name).name != name]:
             raise ModelError(f"{folder / _INDEX} names {outside[0]!r}, which is outside the folder")
         return [folder / name for name in names]
-    if (folder / _WEIGHTS).is_file():
-        return [folder / _WEIGHTS]
     pickled = sorted(path.name for pattern in _PICKLED for path in folder.glob(pattern))
     held = f"only {', '.join(pickled[:3])}, which could run code when it is read" if pickled else "no weights"
     raise ModelError(
@@ -144,7 +189,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing; copy the model's folder again") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({first_line(error)}); copy it again") from error
     if not isinstance(value, dict):
         raise ModelError(f"{path} is no JSON object; copy it again")
@@ -152,5 +197,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What an error says, in one line; with the next where the first only leads to it."""
+    lines = [one.strip() for one in str(error).strip().splitlines()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

@@ -6,27 +6,28 @@ import contextlib
 import importlib
 import inspect
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from dynmm.errors import MissingExtraError, ModelError
 from dynmm.language.causal import CausalModel
 from dynmm.language.encoder import EncoderModel
 from dynmm.language.folders import first_line, model_folder, read_json
 from dynmm.language.freezing import parameter_sha256
-from dynmm.language.memory import memory_named
+from dynmm.language.memory import OutOfMemory, memory_named, ran_out
 from dynmm.language.probing import check_reading
 from dynmm.language.words import Words
 from dynmm.precision import Precision, product_precision
 
 logger = logging.getLogger(__name__)
 
-#: What the library raises where a file is missing, broken or of another model.
-READING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, ImportError, SafetensorError)
+_MEND = "; copy the folder again, or take another model"
+#: Of a name: which of several like parts it belongs to.
+_NUMBER = re.compile(r"\.\d+\.")
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx", "seq_length")
 _NEEDED = ("inputs_embeds", "attention_mask", "position_ids")
 
@@ -56,7 +57,8 @@ def open_model(
         identity = _checked_identity(weights, folder, expected)
         weights = weights.to(device=target, dtype=product_precision(precision, target))
     words = _words(library, folder, weights)
-    return frozen_model(weights, words, identity=identity, causal=causal, checkpointing=checkpointing)
+    with errors_named(str(folder)):
+        return frozen_model(weights, words, identity=identity, causal=causal, checkpointing=checkpointing)
 
 
 def frozen_model(
@@ -75,6 +77,23 @@ def frozen_model(
     return model
 
 
+@contextlib.contextmanager
+def errors_named(what: str, mend: str = "") -> Iterator[None]:
+    """Turn whatever is raised within the block into a ModelError between these; out of memory stays what it is.
+
+    Of files that others wrote the library raises anything: its own errors of validation, a division by zero, and the
+    plain Exception of its parts in Rust.
+    """
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except Exception as error:
+        if ran_out(error):
+            raise
+        raise ModelError(f"{what}: {first_line(error)}{mend}") from error
+
+
 def _transformers() -> Any:
     try:
         return importlib.import_module("transformers")
@@ -83,16 +102,14 @@ def _transformers() -> Any:
 
 
 def _config(library: Any, folder: Path) -> Any:
-    try:
-        with quiet():
-            return library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except READING_ERRORS as error:
-        if "auto_map" in read_json(folder / "config.json"):
-            raise ModelError(
-                f"{folder} holds a model that needs code of its own, which is never run; use one whose architecture "
-                "the transformers library has"
-            ) from error
-        raise ModelError(f"{folder} is not a model that transformers reads: {first_line(error)}") from error
+    what = f"{folder / 'config.json'} is of no model that transformers reads"
+    if "auto_map" in read_json(folder / "config.json"):
+        what = (
+            f"{folder} holds a model that needs code of its own, which is never run; use one whose architecture the "
+            "transformers library has"
+        )
+    with errors_named(what, _MEND), quiet():
+        return library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _is_causal(folder: Path, config: Any) -> bool:
@@ -111,19 +128,16 @@ def _is_causal(folder: Path, config: Any) -> bool:
 
 def _weights(model_class: Any, folder: Path, config: Any) -> Any:
     """The library's model in the precision that it was saved in. Raises ModelError where weights are missing."""
-    try:
-        with quiet():
-            model, report = model_class.from_pretrained(
-                folder,
-                config=config,
-                dtype="auto",
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-    except READING_ERRORS as error:
-        raise ModelError(f"{folder} has no weights for its architecture: {first_line(error)}") from error
+    with errors_named(f"{folder} has no weights for its architecture and the sizes in its config.json", _MEND), quiet():
+        model, report = model_class.from_pretrained(
+            folder,
+            config=config,
+            dtype="auto",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     # A pooler sums up a sentence; what is read here are the tokens' own states.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:
@@ -131,10 +145,23 @@ def _weights(model_class: Any, folder: Path, config: Any) -> Any:
             f"{folder} lacks {len(missing)} weights of {type(model).__name__}, among them {missing[0]}: it holds "
             "another model, or a part of one"
         )
+    if beyond := _beyond(model, report["unexpected_keys"]):
+        raise ModelError(
+            f"{folder / 'config.json'} has fewer layers than the weights, among them {beyond[0]}: it holds a part of "
+            "another model; copy the folder again"
+        )
     for name, parameter in model.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
             raise ModelError(f"{folder}: the weight {name} holds values that are no numbers; copy the model again")
     return model
+
+
+def _beyond(model: Any, unexpected: Iterable[str]) -> list[str]:
+    """Of weights that the model has no place for, those of more parts like its own; heads of another use are none."""
+    own = {_NUMBER.sub(".", name) for name, _ in model.named_parameters() if _NUMBER.search(name)}
+    found = ((name, _NUMBER.sub(".", name)) for name in sorted(unexpected))
+    # The weights may be those of the model within a larger one, whose name stands before theirs.
+    return [name for name, part in found if part in own or part.partition(".")[2] in own]
 
 
 def _checked_identity(weights: Any, folder: Path, expected: str | None) -> str:
@@ -148,15 +175,10 @@ def _checked_identity(weights: Any, folder: Path, expected: str | None) -> str:
 
 
 def _words(library: Any, folder: Path, weights: Any) -> Words:
-    try:
-        with quiet():
-            tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except READING_ERRORS as error:
-        raise ModelError(f"{folder} has no tokenizer beside the model: {first_line(error)}") from error
-    try:
+    with errors_named(f"{folder} has no tokenizer that can be read beside the model", _MEND), quiet():
+        tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with errors_named(str(folder)):
         return Words(tokenizer, int(weights.get_input_embeddings().weight.shape[0]))
-    except ModelError as error:
-        raise ModelError(f"{folder}: {error}") from error
 
 
 def _context(config: Any) -> int:

@@ -33,8 +33,8 @@ class Perceptron(nn.Module):
         self.members = nn.ModuleList(_Member(features.width, width, hidden, rank, dropout) for _ in range(members))
 
     def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
-        """(B, C) float32."""
-        score = partial(self._score, shelf=shelf)
+        """(B, C) float32, where the weights are."""
+        slates, score = slates.to(self.features.mean.device), partial(self._score, shelf=shelf)
         return score(slates) if self.training else each_alone(score, slates)
 
     def each(self, slates: Slates, shelf: Shelf) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import ssl
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,26 +15,53 @@ import torch
 from torch import Tensor
 
 from dynmm.errors import ConfigError, ModelError
+from dynmm.language.remote_exchange import exchange
 from dynmm.language.remote_protocol import (
     Form,
     error_in,
     models_of,
+    plain,
     scores_of,
     scoring_request,
     text_of,
     writing_request,
 )
-from dynmm.language.settings import is_address
+from dynmm.language.settings import is_address, no_address
 
 #: Holds the key of a server that was started with ``--api-key``, so that it stands in no configuration and in no run.
 KEY_VARIABLE = "DYNMM_SERVER_KEY"
+
+#: Of latin-1, in which headers are written.
+_LAST_LETTER = "\xff"
 
 #: How long a server that did not answer in time is left alone: at first, and at most; twice as long each time. Else
 #: every request would wait for it anew.
 PAUSES_S = (5.0, 120.0)
 
-#: No answer that is asked for here comes near to so many bytes.
-_MOST_BYTES = 64 * 2**20
+
+#: A failure that took so long counts as silence: the next call would wait as long.
+_LONG_S = 1.0
+
+#: Parts of a call with a limit of time each: to connect, to send, and to read.
+_STEPS = 3
+
+
+class _Silent(ModelError):
+    """The server did not answer in time."""
+
+
+def server_key(given: str | None = None) -> str | None:
+    """The key to ask with: the one given, else that of the environment variable `KEY_VARIABLE`; None for none.
+
+    Raises ConfigError, which does not show it, where it has letters that cannot travel in a header.
+    """
+    key = given if given is not None else os.environ.get(KEY_VARIABLE)
+    if key and not (key.isprintable() and max(key) <= _LAST_LETTER):
+        raise ConfigError(
+            f"the key of the server, as in {KEY_VARIABLE}, cannot travel in a header: it has a line break or letters "
+            "beyond latin-1; set it anew, as vllm serve --api-key got it"
+        )
+    return key or None
 
 
 class VllmServer:
@@ -51,18 +78,21 @@ class VllmServer:
     ) -> None:
         """url: of the server, e.g. ``http://127.0.0.1:8000``. model: the name under which it serves. key: where it was
         started with ``--api-key``; None takes that of the environment variable `KEY_VARIABLE`, if there is one.
-        timeout_s: for each step of a call. at_once: most prompts in one call.
+        timeout_s: of a call to connect, to send, and for the whole answer, each. at_once: most prompts in one call.
 
-        Raises ConfigError for an address that is not of http or https.
+        Raises ConfigError for an address that is not of http or https, and as `server_key` does.
         """
         if not is_address(url):
-            raise ConfigError(f"{url!r} is no address of a server: write it as http://127.0.0.1:8000")
+            raise ConfigError(no_address(url))
         parts = urlsplit(url)
         self.url, self.model = url.rstrip("/"), model
         self._parts, self._timeout, self._at_once = parts, timeout_s, at_once
-        self._key = key if key is not None else os.environ.get(KEY_VARIABLE) or None
+        self._key = server_key(key)
         #: When it may be asked again, in seconds of the monotonic clock, and how long it is left alone after that.
         self._again, self._pause = 0.0, PAUSES_S[0]
+        #: When it was last found silent.
+        self._rested = 0.0
+        self._lock = threading.Lock()
 
     def check(self) -> None:
         """Raise ModelError where the server does not answer, or serves other models."""
@@ -86,22 +116,58 @@ class VllmServer:
         request = writing_request(self.model, prompt, form, rule, most_tokens)
         return text_of(self._call("POST", "/v1/completions", request))
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        silent = f"the vLLM server at {self.url} did not answer within {self._timeout:g} s"
+    def ready(self) -> None:
+        """Raise ModelError while the server is left alone, or while another call tries whether it answers again."""
         if time.monotonic() < self._again:
-            raise ModelError(f"{silent}, and is left alone for a while; look into its log")
+            raise ModelError(f"{self._silent}, and is left alone for a while; look into its log")
+
+    @property
+    def _silent(self) -> str:
+        return f"the vLLM server at {self.url} did not answer within {self._timeout:g} s"
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        began = self._begun()
+        try:
+            answered = self._answered(method, path, body)
+        except ModelError as error:
+            self._failed(began, silent=isinstance(error, _Silent))
+            raise
+        # A server whose engine hangs still tells which models it has.
+        if method == "POST":
+            self._pause = PAUSES_S[0]
+        self._again = 0.0
+        return answered
+
+    def _begun(self) -> float:
+        """When a call begins. Raises as `ready` does."""
+        with self._lock:
+            self.ready()
+            now = time.monotonic()
+            if self._again:
+                # It was silent, so one call tries, and others need not wait for it.
+                self._again = now + _STEPS * self._timeout
+            return now
+
+    def _failed(self, began: float, *, silent: bool) -> None:
+        """Leave the server alone where a failure took long; once for all calls that waited for it at the same time."""
+        now = time.monotonic()
+        with self._lock:
+            if not silent and now - began < _LONG_S:
+                self._again = 0.0
+            elif began >= self._rested:
+                self._rested, self._again = now, now + self._pause
+                self._pause = min(2 * self._pause, PAUSES_S[1])
+
+    def _answered(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         try:
             status, content = self._exchange(method, path, body)
         except TimeoutError as error:
-            self._again = time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, PAUSES_S[1])
-            raise ModelError(silent) from error
+            raise _Silent(self._silent) from error
         except (OSError, http.client.HTTPException) as error:
             raise ModelError(
-                f"no vLLM server answers at {self.url} ({type(error).__name__}: {error}); start it as "
+                f"no vLLM server answers at {self.url} ({type(error).__name__}: {plain(str(error))}); start it as "
                 f"vllm serve {self.model} --enable-prompt-embeds"
             ) from error
-        self._pause = PAUSES_S[0]
         answered = _parsed(content)
         if status != 200:
             raise ModelError(self._refusal(status, error_in(answered)))
@@ -110,27 +176,14 @@ class VllmServer:
         return answered
 
     def _exchange(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
-        """Status and content. Redirections are not followed, so that the key goes to this address alone."""
-        host, port = self._parts.hostname or "", self._parts.port
-        if self._parts.scheme == "https":
-            context = ssl.create_default_context()
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                host, port, timeout=self._timeout, context=context
-            )
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=self._timeout)
+        """Status and content. Raises as `exchange` does."""
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key}"
-        try:
-            content = None if body is None else json.dumps(body).encode()
-            connection.request(method, self._parts.path.rstrip("/") + path, content, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read(_MOST_BYTES)
-        finally:
-            connection.close()
+        content = None if body is None else json.dumps(body).encode()
+        return exchange(self._parts, method, path, content, headers, self._timeout)
 
     def _refusal(self, status: int, said: str) -> str:
         what = f"the vLLM server at {self.url} refused with {status}" + (f": {said}" if said else "")
@@ -147,5 +200,5 @@ def _parsed(content: bytes) -> Any:
     """The JSON value, None where it is none."""
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -22,6 +23,9 @@ Form = Literal["regex", "grammar", "json"]
 
 #: A server whose log-probabilities are taken after all but the answer was forbidden finds the answer certain.
 _RAW = "start vllm serve with --logprobs-mode raw_logprobs, which is its default"
+
+#: What rounding may lift a log-probability above 0.
+_ROUNDING = 1e-3
 
 
 def packed(vectors: Tensor) -> str:
@@ -58,25 +62,36 @@ def scores_of(answered: Any, count: int, answer: int) -> Tensor:
     found: dict[int, float] = {}
     for choice in _choices(answered, count):
         index, told = choice.get("index"), choice.get("logprobs")
-        if not isinstance(index, int) or not isinstance(told, Mapping):
+        if not isinstance(index, int) or isinstance(index, bool) or not isinstance(told, Mapping):
             raise _malformed("a choice without index or logprobs")
         tokens, values = told.get("tokens"), told.get("token_logprobs")
         if not (isinstance(tokens, list) and isinstance(values, list) and len(tokens) == len(values) == 1):
             raise _malformed("logprobs of other than one token")
         if tokens[0] != f"token_id:{answer}":
             raise ModelError(
-                f"the vLLM server sampled {tokens[0]!r} where only token {answer} was allowed: it serves another "
+                f"the vLLM server sampled {_shown(tokens[0])} where only token {answer} was allowed: it serves another "
                 "vocabulary, or is older than allowed_token_ids and return_tokens_as_token_ids; update it"
             )
-        if not isinstance(values[0], int | float) or isinstance(values[0], bool):
-            raise _malformed(f"a log-probability {values[0]!r}")
-        found[index] = float(values[0])
+        found[index] = _likelihood(values[0])
     if sorted(found) != list(range(count)):
-        raise _malformed(f"choices {sorted(found)} for {count} prompts")
+        raise _malformed(f"choices other than the {count} prompts'")
     scores = torch.tensor([found[index] for index in range(count)], dtype=torch.float32)
     if count > 1 and bool((scores == 0).all()):
         raise ModelError(f"the vLLM server finds every answer certain: {_RAW}")
     return scores
+
+
+def _likelihood(value: Any) -> float:
+    """A log-probability; where it is no finite number, it is so here, too. Raises ModelError for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _malformed(f"a log-probability {_shown(value)}")
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
+    if found > _ROUNDING:
+        raise _malformed("a log-probability above 0")
+    return found
 
 
 def writing_request(model: str, prompt: Tensor, form: Form, rule: Any, most_tokens: int) -> dict[str, Any]:
@@ -97,7 +112,7 @@ def text_of(answered: Any) -> str:
     if not isinstance(text, str):
         raise _malformed("a choice without text")
     if choice.get("finish_reason") != "stop":
-        raise ModelError(f"the vLLM server stopped writing at {choice.get('finish_reason')!r}: allow more tokens")
+        raise ModelError(f"the vLLM server stopped writing at {_shown(choice.get('finish_reason'))}: allow more tokens")
     return text
 
 
@@ -105,7 +120,7 @@ def error_in(answered: Any) -> str:
     """What the server says went wrong, shortened; empty where it says nothing."""
     told = answered.get("error", answered) if isinstance(answered, Mapping) else {}
     message = told.get("message", "") if isinstance(told, Mapping) else told
-    return str(message)[:300]
+    return plain(message) if isinstance(message, str) else ""
 
 
 def models_of(answered: Any) -> list[str]:
@@ -113,7 +128,7 @@ def models_of(answered: Any) -> list[str]:
     listed = answered.get("data") if isinstance(answered, Mapping) else None
     if not isinstance(listed, list) or not all(isinstance(one, Mapping) for one in listed):
         raise _malformed("no list of models")
-    return [str(one.get("id")) for one in listed]
+    return [plain(one["id"]) for one in listed if isinstance(one.get("id"), str)]
 
 
 def _choices(answered: Any, count: int) -> list[Mapping[str, Any]]:
@@ -123,6 +138,16 @@ def _choices(answered: Any, count: int) -> list[Mapping[str, Any]]:
     if len(choices) != count:
         raise _malformed(f"{len(choices)} choices for {count} prompts")
     return choices
+
+
+def _shown(value: Any) -> str:
+    """What the server sent, short and harmless enough for a message."""
+    return repr(plain(value)) if isinstance(value, str) else f"of {type(value).__name__}"
+
+
+def plain(text: str) -> str:
+    """Shortened, and without what moves a terminal or breaks a line of a log."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:300])
 
 
 def _malformed(what: str) -> ModelError:

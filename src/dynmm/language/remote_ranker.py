@@ -10,8 +10,9 @@ from torch import Tensor
 
 from dynmm.errors import ModelError
 from dynmm.language.answering import AnswerReadOut
+from dynmm.language.memory import OutOfMemory
 from dynmm.language.ranker import LanguageRanker
-from dynmm.language.remote import VllmServer
+from dynmm.language.remote import PAUSES_S, VllmServer
 from dynmm.language.slates import Shelf, Slates
 
 #: Largest difference of a log-probability that another precision or other kernels explain.
@@ -51,6 +52,8 @@ class RemoteRanker:
         slates = slates.to(self._ranker.device)
         scores = torch.zeros(slates.items.shape)
         present = slates.present.cpu()
+        if not bool(present.any()):
+            return scores.to(slates.items.device)
         told = self._server.likelihoods(self._prompts(slates, shelf), self._readout.answer)
         scores[present] = self._readout.scaled(told.to(self._ranker.device)).cpu()
         return scores.to(slates.items.device)
@@ -66,6 +69,10 @@ class RemoteRanker:
                 f"the model at {self._server.url} and the one in process differ by {float(apart):.3g} in a "
                 "log-probability: they are not the same model"
             )
+
+    def ready(self) -> None:
+        """Raise ModelError while the server is left alone. See `VllmServer.ready`."""
+        self._server.ready()
 
     def checked(self) -> Checked:
         """The same, which looks now and then whether the server still serves this model."""
@@ -92,12 +99,30 @@ class Checked:
 
     def __init__(self, remote: RemoteRanker) -> None:
         self._remote, self._lock, self._due = remote, threading.Lock(), 0.0
+        self._refused: str | None = None
 
     def __call__(self, slates: Slates, shelf: Shelf) -> Tensor:
         """(B, C) float32 raw scores, 0 at padding. Raises ModelError where the server fails or serves another model."""
-        with self._lock:
-            if time.monotonic() >= self._due and len(slates):
-                columns = torch.arange(min(_LOOKED_AT, slates.items.shape[1]), device=slates.items.device)
-                self._remote.check(slates.take(slice(0, 1)).places(columns[None]), shelf)
-                self._due = time.monotonic() + LOOK_EVERY_S
+        asked = slates.present.any(1).nonzero()[:, 0]
+        if len(asked):
+            self._remote.ready()
+            with self._lock:
+                self._look(slates.take(asked[:1]), shelf)
         return self._remote(slates, shelf)
+
+    def _look(self, slates: Slates, shelf: Shelf) -> None:
+        """By a question with candidates. What a look found out holds for all who wait for it, a refusal for a while."""
+        if time.monotonic() < self._due:
+            if self._refused is not None:
+                raise ModelError(self._refused)
+            return
+        columns = torch.arange(min(_LOOKED_AT, slates.items.shape[1]), device=slates.items.device)
+        self._refused = None
+        try:
+            self._remote.check(slates.places(columns[None]), shelf)
+        except OutOfMemory:
+            raise
+        except ModelError as error:
+            self._refused, self._due = str(error), time.monotonic() + PAUSES_S[0]
+            raise
+        self._due = time.monotonic() + LOOK_EVERY_S

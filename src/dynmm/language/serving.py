@@ -16,7 +16,7 @@ from torch import Tensor
 from dynmm.errors import ModelError
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.contracts import Reranker
-from dynmm.language.memory import OutOfMemory
+from dynmm.language.memory import ran_out
 from dynmm.language.slates import Shelf, Slates
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,9 @@ Reason = Literal["deadline", "memory", "model", "not_finite"]
 class Refined:
     """What became of B questions with C candidates.
 
-    raw: (B, C) float32 finite raw scores, 0 at padding and throughout a row that was not re-ranked, which so adds
-    nothing; None where no row was re-ranked. reasons: for each row why it was not, None where it was.
+    raw: (B, C) float32 finite raw scores, where the slates are, 0 at padding and throughout a row that was not
+    re-ranked, which so adds nothing; None where no row was re-ranked. reasons: for each row why it was not, None where
+    it was.
     """
 
     raw: Tensor | None
@@ -109,12 +110,15 @@ class Refiner:
             return _sound(self._scores(slates, shelf, end), slates)
         except TimeoutError:
             return _nothing(slates, "deadline")
-        except OutOfMemory:
-            if len(slates) == 1:
-                return _nothing(slates, "memory")
-        except ModelError as error:
-            self._tell(str(error))
-            return _nothing(slates, "model")
+        except (ModelError, MemoryError, RuntimeError) as error:
+            if ran_out(error):
+                if len(slates) == 1:
+                    return _nothing(slates, "memory")
+            elif isinstance(error, ModelError):
+                self._tell(str(error))
+                return _nothing(slates, "model")
+            else:
+                raise
         half = len(slates) // 2
         first, its_reasons = self._ask(slates.take(slice(0, half)), shelf, end)
         second, other_reasons = self._ask(slates.take(slice(half, None)), shelf, end)
@@ -164,7 +168,7 @@ class Remembered:
 def _sound(raw: Tensor, slates: Slates) -> tuple[Tensor, list[Reason | None]]:
     """Rows with a score that is no finite number are emptied and named; padding is emptied."""
     present = slates.present
-    raw = torch.where(present, raw.float(), 0.0)
+    raw = torch.where(present, raw.to(present.device).float(), 0.0)
     finite = torch.isfinite(raw).all(dim=1)
     reasons: list[Reason | None] = [None if one else "not_finite" for one in finite.tolist()]
     return torch.where(finite[:, None], raw, 0.0), reasons

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from dynmm.configuration import Settings
 
@@ -17,21 +17,43 @@ RerankChoice = Literal["auto", "language", "mlp", "transformer", "none"]
 PRESETS: dict[str, tuple[int, int]] = {"short": (20, 8), "medium": (50, 16), "long": (80, 32)}
 
 
+#: A wait of a day, beyond which clocks of threads do not go everywhere.
+MOST_WAIT_MS = 86_400_000.0
+
+#: Attention heads of the small transformer, which share `RerankSettings.hidden`.
+HEADS = 4
+
 #: Keys of `LanguageSettings` that change nothing of what is trained.
 _SERVING = ("served_as", "deadline_ms", "cache_prefixes", "batch_wait_ms", "writes")
 
 
+def no_address(url: str) -> str:
+    """What is said of one that is none; a name and password in it are not repeated."""
+    return (
+        f"{url.rpartition('@')[2]!r} is no address of a server: write it as http://127.0.0.1:8000, without a name, a "
+        "password or a question in it"
+    )
+
+
 def is_address(url: str) -> bool:
-    """Whether a text names a server by http or https and a host, and a port that is one where it names any."""
+    """Whether a text names a server by http or https and a host, a port that is one where it names any, and no more.
+
+    A path may follow. A name and password, or a question, would not be sent.
+    """
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").encode("idna")
+        more = "@" in parts.netloc or parts.query or parts.fragment
+        plain = url.isprintable() and " " not in url and parts.path.isascii()
+        return parts.scheme in ("http", "https") and bool(host) and parts.port != 0 and plain and not more
     except ValueError:
         return False
 
 
 class RerankSettings(Settings):
     """How a re-ranker is trained and what it is asked; the same for every kind."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     candidates: int = Field(100, ge=2, description="Best items of the stages below that are re-ranked.")
     users: int = Field(30_000, ge=1, description="Most users whose held-back event trains a re-ranker, drawn by seed.")
@@ -41,7 +63,11 @@ class RerankSettings(Settings):
     learning_rate: float = Field(1e-3, gt=0, description="Peak learning rate of AdamW for the controls.")
     weight_decay: float = Field(1e-2, ge=0, description="Weight decay of AdamW.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.2, description="Dropout in training.")
-    hidden: int = Field(128, ge=8, description="Width of the layers of the mlp and of the small transformer.")
+    hidden: int = Field(
+        128,
+        ge=8,
+        description="Width of the layers of the mlp and of the small transformer, for which it is a multiple of 4.",
+    )
     rank: int = Field(4, ge=1, description="Numbers that the latents of users and items are projected to.")
     members: int = Field(
         3,
@@ -63,6 +89,8 @@ class RerankSettings(Settings):
 
 class LanguageSettings(Settings):
     """The frozen language model, what it reads, and how what feeds it is trained."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     model: str = Field(
         "compact",
@@ -134,8 +162,9 @@ class LanguageSettings(Settings):
     batch_wait_ms: float | None = Field(
         None,
         ge=0,
+        le=MOST_WAIT_MS,
         description="Longest wait of a question for those of other threads, up to 8 of which are then read in one run, "
-        "for services on a GPU: each gets what it would get alone to 1e-5. null: each is read by itself, to the bit.",
+        "for services on a GPU: each gets what it would get alone to 1e-5 in float32. null: each is read by itself.",
     )
     server: str | None = Field(
         None,
@@ -145,7 +174,10 @@ class LanguageSettings(Settings):
     )
     served_as: str = Field("model", description="The name under which the server serves it.")
     deadline_ms: float | None = Field(
-        None, gt=0, description="Longest wait for the re-ranker; behind it the score stands as it is, and says so."
+        None,
+        gt=0,
+        le=MOST_WAIT_MS,
+        description="Longest wait for the re-ranker; behind it the score stands as it is, and says so.",
     )
 
     def taught(self) -> LanguageSettings:
@@ -160,7 +192,7 @@ class LanguageSettings(Settings):
     @classmethod
     def _an_address(cls, server: str | None) -> str | None:
         if server is not None and not is_address(server):
-            raise ValueError(f"{server!r} is no address of a server: write it as http://127.0.0.1:8000")
+            raise ValueError(no_address(server))
         return server
 
     @model_validator(mode="after")

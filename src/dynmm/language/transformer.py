@@ -14,6 +14,7 @@ from torch.nn import functional
 from dynmm.language.alone import each_alone
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.projections import Projections
+from dynmm.language.settings import HEADS
 from dynmm.language.slates import NOBODY, Shelf, Slates
 
 
@@ -33,12 +34,14 @@ class SmallTransformer(nn.Module):
         rank: int,
         dropout: float,
         blocks: int = 2,
-        heads: int = 4,
+        heads: int = HEADS,
         history: int = 20,
     ) -> None:
         """width: D of the latents. hidden: W. rank: numbers that latents are projected to before they become tokens.
-        history: newest items that are read."""
+        history: newest items that are read. Raises ValueError where heads do not divide W."""
         super().__init__()
+        if hidden % heads:
+            raise ValueError(f"the width {hidden} cannot be split among {heads} heads")
         self.features, self.history = features, history
         self.projections = Projections(width, rank, dropout)
         self.facts, self.latent = nn.Linear(features.width, hidden), nn.Linear(rank, hidden)
@@ -51,8 +54,8 @@ class SmallTransformer(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
-        """(B, C) float32."""
-        score = partial(self._score, shelf=shelf)
+        """(B, C) float32, where the weights are."""
+        slates, score = slates.to(self.features.mean.device), partial(self._score, shelf=shelf)
         return score(slates) if self.training else each_alone(score, slates)
 
     def _score(self, slates: Slates, shelf: Shelf) -> Tensor:

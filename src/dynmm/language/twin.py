@@ -7,11 +7,10 @@ from pathlib import Path
 
 import torch
 
-from dynmm.errors import ModelError
 from dynmm.language.causal import CausalModel
 from dynmm.language.encoder import EncoderModel
 from dynmm.language.freezing import parameter_sha256
-from dynmm.language.loading import READING_ERRORS, frozen_model, open_model, quiet
+from dynmm.language.loading import errors_named, frozen_model, open_model, quiet
 from dynmm.language.memory import memory_named
 from dynmm.randomness import derive_seed
 
@@ -31,10 +30,8 @@ def random_twin(
     name = type(model.library).__name__
     with memory_named(f"a random {name}"), torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(derive_seed(seed, "language", "twin"))
-        try:
+        with errors_named(f"{name} cannot be made without its weights"):
             drawn = model_class.from_config(model.library.config, dtype=torch.float32, trust_remote_code=False)
-        except READING_ERRORS as error:
-            raise ModelError(f"{name} cannot be made without its weights: {error}") from error
         identity = parameter_sha256(drawn)
         drawn = drawn.to(device=model.device, dtype=model.precision)
     return frozen_model(drawn, model.words, identity=identity, causal=causal, checkpointing=checkpointing)

@@ -9,6 +9,9 @@ from typing import Any
 
 from dynmm.errors import ModelError
 
+#: A text with a word that few tokenizers know: one without a way to say so fails at it.
+_UNUSUAL = "A title \u2603"
+
 
 class Words:
     """A model's tokenizer, without truncation, padding and special tokens of its own accord."""
@@ -32,6 +35,7 @@ class Words:
             raise ModelError(
                 f"the tokenizer has {largest + 1} tokens and the model {rows}; they do not belong together"
             )
+        self.read(_UNUSUAL)
 
     def _unknown(self) -> frozenset[int]:
         """What stands for letters that the model does not know: text may well become it, if it is nothing else."""
@@ -50,10 +54,17 @@ class Words:
         return Tokenizer.from_str(json.dumps(parts))
 
     def read(self, text: str) -> list[int]:
-        """The tokens of a text. A special token's name in it is split into letters or, at worst, left out."""
+        """The tokens of a text. A special token's name in it is split into letters or, at worst, left out.
+
+        Raises ModelError where the tokenizer fails.
+        """
         # Half a surrogate pair is no text, and the tokenizer refuses it.
         sound = text.encode("utf-8", "replace").decode()
-        return [one for one in self._plain.encode(sound, add_special_tokens=False).ids if one not in self._special]
+        try:
+            read = self._plain.encode(sound, add_special_tokens=False).ids
+        except Exception as error:  # the library raises no other kind
+            raise ModelError(f"the model's tokenizer cannot read text: {error}; put its tokenizer.json back") from error
+        return [one for one in read if one not in self._special]
 
     def write(self, tokens: Iterable[int]) -> str:
         """The text of tokens, without the special ones."""
