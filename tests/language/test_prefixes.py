@@ -15,6 +15,7 @@ from tests.language.tiny import CAUSAL
 
 from dynmm.language.layout import Layout
 from dynmm.language.prefixes import PrefixCache
+from dynmm.language.prompt import Part
 
 SHELF = shelf()
 NEAR = 1e-5
@@ -159,3 +160,18 @@ def test_vectors_written_in_place_are_read_anew() -> None:
     own.vectors.mul_(1.5)
     assert _apart(cache(asked, own), made(asked, own)) < NEAR
     assert (cache.hits, cache.misses) == (12, 24)
+
+
+@torch.no_grad()
+def test_a_state_that_was_being_read_when_all_were_forgotten_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ranker()
+    cache, asked, read = PrefixCache(made, 100), slates(), made.run_head
+
+    def forgets(head: Part) -> object:
+        cache.clear()
+        return read(head)
+
+    expected = made(asked, SHELF)
+    monkeypatch.setattr(made, "run_head", forgets)
+    assert _apart(cache(asked, SHELF), expected) < NEAR
+    assert (len(cache), cache.bytes) == (0, 0)

@@ -56,6 +56,8 @@ class PrefixCache:
         self._states: OrderedDict[Key, PrefixState] = OrderedDict()
         self._items = _ItemDigests()
         self._lock = threading.Lock()
+        #: Times that everything was forgotten.
+        self._cleared = 0
         if entries and not ranker.model.caches:
             logger.info("the language model is an encoder and keeps no prefix: every question is read whole")
 
@@ -72,6 +74,7 @@ class PrefixCache:
         with self._lock:
             self._states.clear()
             self.bytes = 0
+            self._cleared += 1
 
     def __call__(self, slates: Slates, shelf: Shelf) -> Tensor:
         """(B, C) float32 scores, 0 at padding."""
@@ -114,7 +117,8 @@ class PrefixCache:
         return found
 
     def _read(self, keys: list[Key], slates: Slates, shelf: Shelf) -> dict[Key, PrefixState]:
-        """The states of these heads, which are kept. slates: a row for each."""
+        """The states of these heads, which are kept unless `clear` came meanwhile. slates: a row for each."""
+        cleared = self._cleared
         # A processor's last bits hang on the number of rows. One by one, a state is the same in any company.
         size = 1 if self.ranker.device.type == "cpu" else len(keys)
         history = self.ranker.fitted(slates.items.shape[1]).history
@@ -127,8 +131,10 @@ class PrefixCache:
                 layers = ((k[row : row + 1].clone(), v[row : row + 1].clone()) for k, v in past.layers)
                 read[key] = PrefixState(Past(tuple(layers)), head.real[row : row + 1].clone())
         with self._lock:
-            for key, state in read.items():
-                self._keep(key, state)
+            # What is read for a user who is deleted meanwhile serves this question and stays nowhere.
+            if cleared == self._cleared:
+                for key, state in read.items():
+                    self._keep(key, state)
         return read
 
     def _keep(self, key: Key, state: PrefixState) -> None:
