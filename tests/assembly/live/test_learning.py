@@ -16,8 +16,10 @@ from tests.assembly.live.made import ADAPTER, CONFIG, events_of, learn_all, stat
 from tests.worlds import DAY, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
+from dynmm.adapter.settings import AdapterSettings
 from dynmm.assembly import FitOptions
 from dynmm.assembly.logkeeping import take_snapshot
+from dynmm.assembly.moving import moving_of
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import DataError, StorageError
@@ -60,6 +62,21 @@ def test_however_many_threads_there_are_a_replay_is_the_same_run(run: Path, thre
 def test_in_pieces_or_at_once_it_is_the_same_run(run: Path, twin: Path, piece: int) -> None:
     events = events_of(80)
     assert learn_all(run, events, piece=piece) == learn_all(twin, events)
+
+
+def test_the_first_event_begins_the_first_window_whether_it_is_observed_or_not(saved: Path) -> None:
+    """With a share of the events, those before the first that is observed are counted together where they come so."""
+    events = [{**one, "timestamp": START + 100 * DAY + n * DAY // 48} for n, one in enumerate(events_of(20))]
+    states = []
+    for piece in (20, 1):
+        recommender = Recommender.from_pretrained(saved)
+        recommender.live, settings = None, AdapterSettings.model_validate({**ADAPTER, "share": 0.15, "window": "1h"})
+        whole = whole_of(recommender)
+        whole.moving = moving_of(whole.frozen_space, recommender.known, settings, 3)
+        for start in range(0, 20, piece):
+            recommender.learn(events[start : start + piece])
+        states.append(live_sha256(recommender))
+    assert states[0] == states[1]
 
 
 def test_opened_without_closing_it_has_what_was_acknowledged(run: Path, tmp_path: Path) -> None:
