@@ -16,6 +16,7 @@ from dynmm.errors import ConfigError
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import ITEM, TITLE
 from dynmm.interactions.histories import Histories
+from dynmm.interactions.itemtable import stacked
 from dynmm.interactions.vocabulary import OpenVocabulary
 from dynmm.recommendations import Recommendations
 from dynmm.system import PADDING, Query, Rankings, System
@@ -301,7 +302,7 @@ class Recommender:
     def admit(self, table: pl.DataFrame, system: System) -> None:
         """Take in checked items with the system that ranks them. Raises DataError for an id that is known already."""
         self.items.extend(table[ITEM].to_list(), what="item")
-        self.added = table if self.added is None else pl.concat([self.added, table], how="diagonal_relaxed")
+        self.added = table if self.added is None else stacked(self.added, table)
         self._titles += table[TITLE].to_list()
         self.system = system
 
