@@ -60,9 +60,10 @@ class Live:
 
     log: what it reads. home: the `state/` that the log lies in, None where it is in memory; writes: whether it holds
     the pen there. fixed: it shows an earlier moment and takes nothing in. offset, marks: entries and marks read. held:
-    events that wait for their items. arrivals: in the order of their marks, those to come included; admitted: how many
-    are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. data: the
-    filters of the fit, once they were needed; passed_over: events that these leave out, since this object was made.
+    events that wait for their items. arrivals: in the order of their marks, as far as they were needed; admitted: how
+    many are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded.
+    data: the filters of the fit, once they were needed; passed_over: events that these leave out, since this object was
+    made.
     snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
     head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
     which model and which data of the fit this is, None in memory. broken: what to say since reading on, or
@@ -122,12 +123,11 @@ def writable(recommender: Recommender) -> Live:
         try:
             check_same(live, log)
             sweep(live.home)  # what a deletion left that was ended in the middle
-            arrivals = read_arrivals(live.home)
         except BaseException:
             log.close()  # or nobody could write until this process ends
             raise
         live.log.close()
-        live.log, live.writes, live.arrivals = log, True, arrivals
+        live.log, live.writes = log, True
         follow(recommender)
     return live
 
@@ -284,12 +284,7 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
     live = live_of(recommender)
     if mark.kind == ITEMS:
         number = int(mark.payload["number"])
-        if number >= len(arrivals_to(live, number + 1)):
-            raise ArtefactError(
-                f"the log tells of items ({', '.join(mark.payload['ids'][:3])}, ...) whose descriptions are not in "
-                f"{live.home}; copy the run again"
-            )
-        admit(recommender, live.arrivals[number])
+        admit(recommender, arrivals_to(live, number + 1)[number])
         held, live.held = live.held, []
         beyond = [entry for entry in held if not waiting.take(entry)]
         live.held = sorted([*live.held, *beyond], key=lambda entry: entry.offset)
@@ -309,13 +304,11 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
 
 
 def arrivals_to(live: Live, count: int) -> list[Arrival]:
-    """Those known, and where these are fewer, what lies on the disk by now: others may add while a run is read.
-
-    Raises ArtefactError, TamperedArtefact.
-    """
-    if count > len(live.arrivals) and live.home is not None:
-        live.arrivals = read_arrivals(live.home)
-    return live.arrivals
+    """The first so many, of which the log has told by now. Raises ArtefactError, TamperedArtefact."""
+    if count > len(live.arrivals):
+        assert live.home is not None, "what was told of in memory is known"
+        live.arrivals += read_arrivals(live.home, len(live.arrivals), count)
+    return live.arrivals[:count]
 
 
 def admit(recommender: Recommender, arrival: Arrival) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dynmm.assembly.arrivals import read_arrivals, write_arrival
 from dynmm.assembly.live import (
+    ITEMS,
     LOG_FILE,
     SNAPSHOTS_DIR,
     Live,
@@ -20,6 +21,7 @@ from dynmm.assembly.snapshotting import counted_at, read_live, write_live
 from dynmm.errors import ArtefactError, DataError, StorageError
 from dynmm.recommender import Recommender
 from dynmm.stream.copying import copy_records
+from dynmm.stream.events import Mark
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.protocol import EventLog
 from dynmm.stream.snapshots import Snapshot, SnapshotStore
@@ -44,13 +46,20 @@ def write_log(recommender: Recommender, state: Path) -> None:
     with SqliteLog(state / LOG_FILE) as log:
         copy_records(source, log)
         # Behind the log, which tells of no item that is not there by then.
-        for number, arrival in enumerate(live.arrivals if shared is None else read_arrivals(shared)):
+        arrivals = live.arrivals if shared is None else read_arrivals(shared, 0, _arrived(log))
+        for number, arrival in enumerate(arrivals):
             write_arrival(arrival, state, number)
         if shared is not None:
             check_same(live, source, (log.offset, log.head))  # what was copied before a deletion has who is gone
         # Where another process has written on since, the copy has no snapshot, and reads on when it is opened.
         if not live.fixed and (log.offset, log.marks) == (live.offset, live.marks):
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)
+
+
+def _arrived(log: EventLog) -> int:
+    """How many times the log tells of items that came."""
+    told = [int(one.payload["number"]) for one in log.read() if isinstance(one, Mark) and one.kind == ITEMS]
+    return max(told, default=-1) + 1
 
 
 def read_log(recommender: Recommender, state: Path, as_of: int | None, sealed: str) -> None:
@@ -65,7 +74,6 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None, sealed: s
     log = SqliteLog(state / LOG_FILE, read_only=True) if there else MemoryLog()
     live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
     live.sealed = sealed
-    live.arrivals = read_arrivals(state)
     first = recommender.offset
     if as_of is not None and as_of < first:
         raise DataError(f"offset {as_of:,} is before the end of the fit, {first:,}, where the log of this run begins")

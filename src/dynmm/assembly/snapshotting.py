@@ -66,9 +66,7 @@ def read_live(recommender: Recommender, folder: Path) -> None:
         card: dict[str, Any] = json.loads((folder / CARD_FILE).read_bytes())
         arrays = load_file(folder / EVENTS_FILE)
         newcomers = pl.read_parquet(folder / USERS_FILE)[USER].to_list()
-        if card["admitted"] > len(arrivals_to(live, card["admitted"])):
-            raise ValueError("it knows items whose descriptions are not there")
-        for arrival in live.arrivals[: card["admitted"]]:
+        for arrival in arrivals_to(live, card["admitted"]):
             admit(recommender, arrival)
         for name in newcomers:
             recommender.users.add(name)

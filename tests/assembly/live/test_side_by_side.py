@@ -11,12 +11,12 @@ from tests.assembly.live.made import events_of, learn_all, state_of
 
 from dynmm import Recommender
 from dynmm.assembly import check_target
-from dynmm.assembly.arrivals import Arrival, read_arrivals
-from dynmm.assembly.logkeeping import read_log
+from dynmm.assembly.logkeeping import _usable, read_log
 from dynmm.assembly.snapshotting import live_sha256, read_live
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ArtefactError, DataError, DynmmError, StorageError
 from dynmm.stream.copying import copy_records
+from dynmm.stream.snapshots import Snapshot
 
 
 def test_an_item_that_others_added_meanwhile_is_known(run: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_run_that_learns_is_not_replaced_beneath_its_log(run: Path, twin: Path
     assert state_of(run) == state
 
 
-@pytest.mark.parametrize("step", ["sweep", "read_arrivals"])
+@pytest.mark.parametrize("step", ["sweep", "check_same"])
 def test_what_cannot_be_opened_for_writing_can_be_tried_again(
     run: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -126,20 +126,19 @@ def test_what_cannot_be_opened_for_writing_can_be_tried_again(
 def test_a_run_to_which_others_add_items_meanwhile_can_be_opened(
     run: Path, monkeypatch: pytest.MonkeyPatch, snapshot: bool
 ) -> None:
-    """They come in between what is known of new items and the log, which tells that they came."""
+    """They come when the log is open already, which tells that they came."""
     learn_all(run, events_of(5))
 
-    def early(home: Path) -> list[Arrival]:
-        found = read_arrivals(home)
+    def early(*told: Any) -> Snapshot | None:
         monkeypatch.undo()
         with Recommender.from_pretrained(run) as other:
             other.add_items([{"item_id": "fresh", "title": "Film 7"}])
             other.learn(events_of(10)[5:])
         if not snapshot:
             shutil.rmtree(run / "state" / "snapshots")
-        return found
+        return _usable(*told)
 
-    monkeypatch.setattr("dynmm.assembly.logkeeping.read_arrivals", early)
+    monkeypatch.setattr("dynmm.assembly.logkeeping._usable", early)
     opened = Recommender.from_pretrained(run)
     assert opened.title("fresh") == "Film 7"
     assert live_sha256(opened) == state_of(run)
