@@ -17,10 +17,11 @@ import numpy as np
 
 from dynmm.adapter.drift import Verdict
 from dynmm.artefact import MANIFEST, MODEL
-from dynmm.assembly.arrivals import Arrival, read_arrivals
+from dynmm.assembly.arrivals import Arrival, arrival_folder, read_arrivals
 from dynmm.assembly.whole import whole_of
 from dynmm.config import Config, DataSettings
 from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData
+from dynmm.interactions.fields import ITEM
 from dynmm.recommender import Recommender
 from dynmm.storage import sweep
 from dynmm.stream.events import Entry, Event, Mark
@@ -283,8 +284,7 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
     """Do what a mark says. False where not all events that it lets go may count."""
     live = live_of(recommender)
     if mark.kind == ITEMS:
-        number = int(mark.payload["number"])
-        admit(recommender, arrivals_to(live, number + 1)[number])
+        admit(recommender, int(mark.payload["number"]))
         held, live.held = live.held, []
         beyond = [entry for entry in held if not waiting.take(entry)]
         live.held = sorted([*live.held, *beyond], key=lambda entry: entry.offset)
@@ -303,20 +303,29 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
     return True
 
 
-def arrivals_to(live: Live, count: int) -> list[Arrival]:
+def admit(recommender: Recommender, number: int) -> None:
+    """Make items known that have arrived. Raises ArtefactError, TamperedArtefact."""
+    live = live_of(recommender)
+    arrival = _arrivals_to(live, number + 1)[number]
+    known = [one for one in arrival.table[ITEM].to_list() if one in recommender.items]
+    if known and live.home is not None:
+        # Two processes could do that in an early version: what came behind it has the contents of others.
+        raise ArtefactError(
+            f"the run holds the item {known[0]!r} twice: {arrival_folder(live.home, number)} tells of it, and it "
+            "was known before. An early version let that happen, and what came later has the contents of other items; "
+            "restore the run from a copy of before, or fit again"
+        )
+    with one_thread():
+        recommender.admit(arrival.table, whole_of(recommender).with_items(arrival.features, arrival.table))
+    live.admitted += 1
+
+
+def _arrivals_to(live: Live, count: int) -> list[Arrival]:
     """The first so many, of which the log has told by now. Raises ArtefactError, TamperedArtefact."""
     if count > len(live.arrivals):
         assert live.home is not None, "what was told of in memory is known"
         live.arrivals += read_arrivals(live.home, len(live.arrivals), count)
     return live.arrivals[:count]
-
-
-def admit(recommender: Recommender, arrival: Arrival) -> None:
-    """Make items known that have arrived."""
-    live = live_of(recommender)
-    with one_thread():
-        recommender.admit(arrival.table, whole_of(recommender).with_items(arrival.features, arrival.table))
-    live.admitted += 1
 
 
 def _write_boundaries(recommender: Recommender) -> None:

@@ -12,9 +12,10 @@ import pytest
 from tests.assembly.live.made import events_of, state_of
 
 from dynmm import Recommender
+from dynmm.assembly.arrivals import Arrival, write_arrival
 from dynmm.assembly.logkeeping import _usable
 from dynmm.assembly.snapshotting import live_sha256
-from dynmm.errors import StorageError
+from dynmm.errors import ArtefactError, StorageError
 from dynmm.stream.events import Mark
 from dynmm.stream.snapshots import Snapshot
 
@@ -105,3 +106,22 @@ def test_items_of_which_it_is_not_known_whether_the_log_has_them_are_not_replace
         assert recommender.titles[30:] == ("Film 1", "Film 2")
         state = live_sha256(recommender)
     assert state_of(run) == state
+
+
+@pytest.mark.parametrize("snapshots", [True, False])
+def test_a_run_that_holds_an_id_twice_is_refused_by_name(run: Path, snapshots: bool) -> None:
+    """Two processes added it side by side, in a version that did not look."""
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.add_items([{"item_id": "fresh", "title": "Film 1"}])
+        recommender.add_items([{"item_id": "other", "title": "Film 2"}])
+        recommender.learn(events_of(5))
+        assert recommender.live is not None
+        first, second = recommender.live.arrivals
+    write_arrival(Arrival(first.table, second.features), run / "state", 1)
+    if not snapshots:
+        shutil.rmtree(run / "state" / "snapshots")
+    for _ in range(2):
+        with pytest.raises(ArtefactError) as told:
+            Recommender.from_pretrained(run)
+        for word in ("'fresh'", str(run / "state" / "added" / "000001"), "twice", "restore", "fit again"):
+            assert word in str(told.value)
