@@ -263,7 +263,7 @@ class Recommender:
         """Delete a user: from the log, the statistics, the histories, the adapter and the snapshots.
 
         Everything that moves is as if the log had never had them. Returns a certificate: what was deleted, and what
-        the deletion does not cover. Raises UnknownIdError.
+        the deletion does not cover. Once it is stopped half-way, this object answers no more. Raises UnknownIdError.
         """
         from dynmm.assembly import forget_user
 

@@ -15,7 +15,7 @@ from dynmm.assembly.evidencing import items_of
 from dynmm.assembly.live import BOUNDARY, DELETION_STOPPED, LOG_FILE, Live, follow, writable
 from dynmm.assembly.logkeeping import take_snapshot
 from dynmm.assembly.snapshotting import live_sha256
-from dynmm.assembly.whole import Whole, known_events, set_moving, whole_of
+from dynmm.assembly.whole import Stopped, Whole, known_events, set_moving, whole_of
 from dynmm.config import Config
 from dynmm.errors import UnknownIdError, UnsupportedByData
 from dynmm.evidence.neighbours import NeighbourTerms
@@ -23,6 +23,7 @@ from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.score import EvidenceScore
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, without_user
+from dynmm.interactions.vocabulary import OpenVocabulary
 from dynmm.recommender import Recommender
 from dynmm.runfiles import write_events
 from dynmm.storage import named_disk_errors, new_folder, sweep
@@ -51,7 +52,13 @@ NOT_COVERED = (
 def forget_user(recommender: Recommender, user: str) -> dict[str, Any]:
     """See `Recommender.forget`. Raises UnknownIdError, StorageError, and UnsupportedByData for a published model."""
     with recommender.lock:
-        return _forget(recommender, user)
+        try:
+            return _forget(recommender, user)
+        except BaseException:
+            if recommender.live is not None and recommender.live.broken == DELETION_STOPPED:
+                nothing = Stopped(DELETION_STOPPED)
+                vars(recommender).update(system=nothing, _histories=nothing, users=OpenVocabulary(()))
+            raise
 
 
 def _forget(recommender: Recommender, user: str) -> dict[str, Any]:

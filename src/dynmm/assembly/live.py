@@ -47,8 +47,8 @@ LEARNING_STOPPED = (
     "every event that was acknowledged. Open the run again"
 )
 DELETION_STOPPED = (
-    "a deletion was stopped, so what is known here may not stand in the run any more, and nothing of it is written. "
-    "Open the run again; where it still knows the user, forget them again"
+    "a deletion was stopped, so what is known here may not stand in the run any more, and nothing of it is told or "
+    "written. Open the run again; where it still knows the user, forget them again"
 )
 
 #: Events that are counted at a time.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.assembly.live.made import CONFIG, events_of, learn_all, state_of
@@ -10,6 +11,7 @@ from tests.worlds import DAY, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
 from dynmm.assembly import FitOptions
+from dynmm.assembly.live import follow
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.backbone.system import Backbone
@@ -145,9 +147,57 @@ def test_after_a_deletion_that_was_stopped_the_error_says_so(
             patch.setattr(f"dynmm.assembly.forgetting.{step}", stopped)
             with pytest.raises(StorageError, match="the disk is away"):
                 recommender.forget("u1")
-        for refused in (lambda: recommender.learn(events_of(1)), lambda: recommender.forget("u1")):
+        for refused in (
+            lambda: recommender.learn(events_of(1)),
+            lambda: recommender.forget("u1"),
+            lambda: recommender.recommend("u1"),
+            lambda: recommender.recommend_many(["u2"]),
+            lambda: recommender.recommend_session(["i1"]),
+            lambda: recommender.rank("u1", ["i1", "i2"]),
+            lambda: recommender.explain("u1", "i1"),
+            lambda: recommender.importance("u1", "i1"),
+            lambda: recommender.similar("i1"),
+            lambda: recommender.verify({}),
+            lambda: recommender.history("u1"),
+            lambda: recommender.save_pretrained(run.parent / "copy"),
+        ):
             with pytest.raises(DynmmError, match=r"a deletion was stopped.*Open the run again"):
                 refused()
+    assert Recommender.from_pretrained(run).recommend("u2")
+
+
+def test_a_deletion_that_was_refused_before_it_began_changes_nothing(
+    run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise StorageError("the disk is full")
+
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(20))
+        with monkeypatch.context() as patch:
+            patch.setattr("dynmm.assembly.forgetting.copy_records", stopped)
+            with pytest.raises(StorageError, match="the disk is full"):
+                recommender.forget("u1")
+        assert recommender.recommend("u1")
+        recommender.learn(events_of(30)[20:])
+        assert live_sha256(recommender) == learn_all(twin, events_of(30))
+        recommender.forget("u1")
+
+
+def test_a_deletion_goes_on_answering_while_it_works(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is learned anew from the log, which takes its time."""
+    asked = []
+
+    def working(*told: Any) -> None:
+        asked.append(recommender.recommend("u2", k=3))
+        follow(*told)
+
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(20))
+        monkeypatch.setattr("dynmm.assembly.forgetting.follow", working)
+        recommender.forget("u1")
+        assert asked
+        assert recommender.recommend("u2", k=3)
 
 
 def test_an_old_log_that_stays_on_the_disk_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
