@@ -5,20 +5,50 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from tests.assembly.live.made import CONFIG, events_of, learn_all, state_of
 from tests.worlds import DAY, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
-from dynmm.assembly import FitOptions
+from dynmm.assembly import FitOptions, store_of
 from dynmm.assembly.live import follow
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.backbone.system import Backbone
 from dynmm.config import DataSettings
 from dynmm.errors import DynmmError, ProtocolMismatch, StorageError, UnknownIdError
+from dynmm.evidence.ledger import Ledger
 from dynmm.fusion.joint import Joint
 from dynmm.measurement import evaluate
+
+
+def public_of(recommender: Recommender) -> Any:
+    """When each item was released to the public, and what it is told of somebody else's list."""
+    store = store_of(recommender)
+    releases = [store.released(item, every) for item in recommender.items.ids for every in (5, 50)]
+    answers = recommender.recommend("u2", k=5, explain=True, view="public")
+    return releases, [one.rationale and one.rationale.as_json() for one in answers]
+
+
+def test_the_public_reads_as_if_they_had_never_been_there(run: Path, twin: Path) -> None:
+    """The moments of releases follow from the events of the fit: of a fit that had no such user."""
+    events, user = events_of(), "u4"
+    learn_all(run, events)
+    with Recommender.from_pretrained(run) as recommender:
+        before = public_of(recommender)
+        recommender.forget(user)
+        told = public_of(recommender)
+    assert told != before
+    with Recommender.from_pretrained(twin) as other:
+        other.forget(user)
+        other.learn([one for one in events if one["user_id"] != user])
+        assert public_of(other) == told
+    assert public_of(Recommender.from_pretrained(run)) == told
+    interactions, items = circles()
+    never = Dataset.from_frames(interactions.filter(pl.col("user_id") != user), items)
+    with Recommender.from_pretrained(run) as again:
+        assert store_of(again).ledger.postings.secret == Ledger.of(never).postings.secret
 
 
 @pytest.mark.parametrize("user", ["u65", "u4"])
