@@ -329,13 +329,21 @@ def _arrivals_to(live: Live, count: int) -> list[Arrival]:
 
 
 def _write_boundaries(recommender: Recommender) -> None:
-    """Write down the ends of windows that were met and are not in the log yet: a replay must meet the same."""
+    """Write down the ends of windows that were met and are not in the log yet: a replay must meet the same.
+
+    Where the disk refuses, that is logged, and they are written with what comes next: the events that ended them are in
+    the log already, and are not to be told again.
+    """
     live, windows = live_of(recommender), whole_of(recommender).windows
     if windows is None or live.fixed or (live.home is not None and not live.writes):
         return
     for number in range(live.boundaries, windows.ended):
         counted, verdict = windows.unsettled[number]
-        mark = live.log.mark(BOUNDARY, {"number": number, "counted": counted, "drift": verdict})
+        try:
+            mark = live.log.mark(BOUNDARY, {"number": number, "counted": counted, "drift": verdict})
+        except StorageError as error:
+            logger.warning("the end of window %d is not in the log yet, and is written later: %s", number, error)
+            return
         del windows.unsettled[number]
         live.boundaries = number + 1
         if mark.number == live.marks:

@@ -148,6 +148,8 @@ def take_snapshot(recommender: Recommender) -> None:
         return
     check_sound(live)
     follow(recommender)
+    while (live.offset, live.marks) != (live.log.offset, live.log.marks):
+        follow(recommender)  # the log held more than it had acknowledged
     _put(recommender, SnapshotStore(live.home / SNAPSHOTS_DIR, keep=live.settings.snapshots), live.log)
     live.snapshot = live.offset
 
