@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shutil
 from dataclasses import replace
@@ -107,7 +108,7 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
         smaller = MemoryLog()
         return smaller, copy_records(live.log, smaller, without=user, leave_out=(BOUNDARY,))
     # The log, the data and their manifest change places with the old ones in one step.
-    with new_folder(live.home) as beside:
+    with contextlib.ExitStack() as exchanged, new_folder(live.home) as beside:
         write_events(beside, split.source, split.parts)
         seal(beside, {"data_sha256": facts["data"]["sha256"], "forgotten": forgotten}, moving=MOVING)
         for number, arrival in enumerate(live.arrivals):
@@ -118,7 +119,8 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
         _remove(live.home.parent / CANDIDATES)
         # What stops it from here on leaves a recommender that knows the user, and must write nothing that does.
         live.broken = DELETION_STOPPED
-        live.log.close()
+        assert isinstance(live.log, SqliteLog), "the log of a run on a disk is a file"
+        exchanged.enter_context(live.log.put_away())
     sweep(live.home)  # the old log, where it could not be removed at once: a deletion that fails to delete must say so
     return SqliteLog(live.home / LOG_FILE), removed
 

@@ -15,6 +15,7 @@ from dynmm.assembly.logkeeping import _usable, read_log
 from dynmm.assembly.snapshotting import live_sha256, read_live
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ArtefactError, DataError, DynmmError, StorageError
+from dynmm.storage import _put_in_place
 from dynmm.stream.copying import copy_records
 from dynmm.stream.snapshots import Snapshot
 
@@ -152,6 +153,49 @@ def test_a_copy_of_what_had_no_log_yet_has_what_others_learned(run: Path) -> Non
         state = live_sha256(other)
     early.save_pretrained(run.parent / "copy")
     assert state_of(run.parent / "copy") == state
+
+
+def _tried_at_the_exchange(run: Path, other: Recommender, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What comes of an event that another writer has when a new `state/`, or run, is put in its place."""
+    told: list[str] = []
+
+    def late(beside: Path, target: Path) -> None:
+        if target in (run, run / "state"):
+            monkeypatch.undo()
+            try:
+                other.learn([{**events_of(1)[0], "event_id": "late"}])
+            except DynmmError as error:
+                told.append(str(error))
+        _put_in_place(beside, target)
+
+    monkeypatch.setattr("dynmm.storage._put_in_place", late)
+    return told
+
+
+def test_nobody_writes_to_a_log_that_a_deletion_puts_away(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their event would be acknowledged, and gone with the old log."""
+    learn_all(run, events_of(20))
+    other = Recommender.from_pretrained(run)
+    told = _tried_at_the_exchange(run, other, monkeypatch)
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.forget("u1")
+        state = live_sha256(recommender)
+    assert len(told) == 1
+    assert "one process writes at a time" in told[0]
+    with pytest.raises(DynmmError, match="written anew"):
+        other.learn(events_of(1))
+    assert state_of(run) == state
+
+
+def test_nobody_writes_to_a_run_that_is_replaced(run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Recommender.from_pretrained(run)  # which has no log yet
+    told = _tried_at_the_exchange(run, other, monkeypatch)
+    Recommender.from_pretrained(twin).save_pretrained(run)
+    assert len(told) == 1
+    assert "one process writes at a time" in told[0]
+    with other, pytest.raises(DynmmError, match="written anew"):
+        other.learn(events_of(3))
+    assert Recommender.from_pretrained(run).counted == 0
 
 
 @pytest.mark.parametrize("user", ["u1", "gone", "late"])
