@@ -14,7 +14,7 @@ from dynmm.assembly.arrivals import write_arrival
 from dynmm.assembly.books import Books, counted_in
 from dynmm.assembly.evidencing import items_of
 from dynmm.assembly.live import BOUNDARY, DELETION_STOPPED, LOG_FILE, Live, follow, writable
-from dynmm.assembly.logkeeping import take_snapshot
+from dynmm.assembly.logkeeping import try_snapshot
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Stopped, Whole, known_events, set_moving, whole_of
 from dynmm.config import Config
@@ -85,7 +85,7 @@ def _forget(recommender: Recommender, user: str) -> dict[str, Any]:
         raise
     vars(recommender).update(vars(rebuilt))
     if home is not None:
-        take_snapshot(recommender)
+        try_snapshot(recommender)  # the deletion is done, and the certificate says so
     return {
         "user": user,
         "deleted": {"events in the log": removed, "events of the fit": gone},

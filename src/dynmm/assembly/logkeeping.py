@@ -122,13 +122,15 @@ def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | N
 
 
 def snapshot_if_due(recommender: Recommender) -> None:
-    """Take a snapshot where enough has been learned since the last.
-
-    Where the disk refuses it, that is logged: what was learned is in the log already, and is not to be told again.
-    """
+    """Take a snapshot where enough has been learned since the last."""
     live = live_of(recommender)
-    if live.offset - max(live.snapshot, live.refused) < live.settings.snapshot_every:
-        return
+    if live.offset - max(live.snapshot, live.refused) >= live.settings.snapshot_every:
+        try_snapshot(recommender)
+
+
+def try_snapshot(recommender: Recommender) -> None:
+    """Take a snapshot. Where the disk refuses it, that is logged: what it is of is done, and not to be done again."""
+    live = live_of(recommender)
     try:
         take_snapshot(recommender)
     except (StorageError, OSError) as error:

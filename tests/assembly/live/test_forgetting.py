@@ -214,6 +214,24 @@ def test_a_deletion_that_was_refused_before_it_began_changes_nothing(
         recommender.forget("u1")
 
 
+def test_a_deletion_whose_snapshot_is_refused_has_its_certificate(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are gone by then; asked again, nobody would know them, and nobody could certify it."""
+
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    learn_all(run, events_of(20))
+    with Recommender.from_pretrained(run) as recommender:
+        with monkeypatch.context() as patch, caplog.at_level("WARNING"):
+            patch.setattr("dynmm.assembly.logkeeping._put", full)
+            certificate = recommender.forget("u1")
+        assert "the disk is full" in caplog.text
+        assert recommender.recommend("u2")
+    assert state_of(run) == certificate["state_sha256"]
+
+
 def test_a_deletion_goes_on_answering_while_it_works(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is learned anew from the log, which takes its time."""
     asked = []
