@@ -166,6 +166,24 @@ def test_a_missing_id_is_named_by_its_row_in_the_table_that_came(run: Path) -> N
         Recommender.from_pretrained(run).learn(rows, skip_bad=True)
 
 
+def test_bad_rows_are_left_out_whatever_is_bad_about_them_and_if_none_is_good(run: Path) -> None:
+    first, second, third, good = events_of(4)
+    long = [{**first, "user_id": "é" * 513}, {**second, "item_id": "i" * 10_000}]
+    bad = [*long, {**third, "kind": "k" * 1025}, {**third, "kind": ""}, {**third, "kind": None, "rating": float("nan")}]
+    with Recommender.from_pretrained(run) as recommender:
+        for one, column in zip(long, ("user_id", "item_id"), strict=True):
+            with pytest.raises(
+                DataError, match=rf"row 0, column '{column}'.*more than 1,024 bytes; shorten it"
+            ) as told:
+                recommender.learn([one])
+            assert len(str(told.value)) < 300
+        left_out = {"long user_id": 1, "long item_id": 1, "long kind": 1, "empty kind": 1, "non-finite rating": 1}
+        for more, accepted in (([], 0), ([good], 1)):
+            learned = recommender.learn([*bad, *more], skip_bad=True)
+            assert (learned.accepted, learned.duplicates, dict(learned.left_out)) == (accepted, 0, left_out)
+        assert recommender.counted == 1
+
+
 def test_events_wait_for_their_items_and_count_when_those_come(run: Path, twin: Path) -> None:
     early = {"event_id": "x", "user_id": "u1", "item_id": "fresh", "timestamp": START + 200 * DAY}
     with Recommender.from_pretrained(run) as recommender:
