@@ -24,7 +24,7 @@ from dynmm.stream.copying import copy_records
 from dynmm.stream.events import Mark
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.protocol import EventLog
-from dynmm.stream.snapshots import Snapshot, SnapshotStore
+from dynmm.stream.snapshots import MANIFEST, Snapshot, SnapshotStore
 from dynmm.stream.sqlite_log import SqliteLog
 
 logger = logging.getLogger(__name__)
@@ -80,12 +80,23 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None, sealed: s
     until = None if as_of is None else as_of - first
     found = _usable(SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), live, until) if there else None
     if found is not None:
-        read_live(recommender, found.folder)
+        _read_snapshot(recommender, found.folder)
     _follow_to_the_end(recommender, live) if until is None else follow(recommender, until)
     if found is not None and not live.log.holds(found.offset, found.head):
         raise written_anew(state)
     if until is not None and recommender.counted < until:
         raise DataError(f"offset {as_of:,} is behind the end of the log, {first + recommender.counted:,}")
+
+
+def _read_snapshot(recommender: Recommender, folder: Path) -> None:
+    try:
+        read_live(recommender, folder)
+    except ArtefactError as error:
+        if (folder / MANIFEST).is_file():  # which goes first where one is removed
+            raise
+        raise ArtefactError(
+            f"a newer one has taken the place of the snapshot {folder} while the run was being opened; open it again"
+        ) from error
 
 
 def written_anew(state: Path) -> ArtefactError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,35 @@ def test_a_run_to_which_others_add_items_meanwhile_can_be_opened(
     opened = Recommender.from_pretrained(run)
     assert opened.title("fresh") == "Film 7"
     assert live_sha256(opened) == state_of(run)
+
+
+def test_a_run_whose_snapshots_come_and_go_can_be_opened(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that its writer fills is not there any more when it is looked into."""
+    learn_all(run, events_of(5))
+    filled = run / "state" / "snapshots" / ".at-00000000000000000009-00.x1y2z3"
+    filled.mkdir()
+    look = os.scandir
+
+    def late(path: Any) -> Any:
+        if Path(path) == filled:
+            filled.rmdir()
+        return look(path)
+
+    monkeypatch.setattr("os.scandir", late)
+    monkeypatch.setattr("pathlib._scandir", late, raising=False)
+    assert Recommender.from_pretrained(run).counted == 5
+
+
+def test_a_snapshot_that_is_replaced_while_it_is_read_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn_all(run, events_of(5))
+
+    def late(recommender: Recommender, folder: Path) -> None:
+        shutil.rmtree(folder)
+        read_live(recommender, folder)
+
+    monkeypatch.setattr("dynmm.assembly.logkeeping.read_live", late)
+    with pytest.raises(ArtefactError, match=r"newer one.*while the run was being opened; open it again"):
+        Recommender.from_pretrained(run)
 
 
 def test_a_copy_of_what_had_no_log_yet_has_what_others_learned(run: Path) -> None:
