@@ -85,13 +85,14 @@ def _check_files(folder: Path, expected: dict[str, str], moving: Sequence[str]) 
 
 def _files(folder: Path, moving: Sequence[str]) -> list[str]:
     """Names of the files that a manifest vouches for. What git or a hub adds (`.gitattributes`) is not the run's."""
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    names = (path.relative_to(folder).as_posix() for path in paths if not _moves(path, folder, moving))
+    # What moves is not looked into: it may come and go meanwhile.
+    tops = [top for top in folder.iterdir() if not _moves(top.name, moving)]
+    paths = (path for top in tops for path in (top, *(top.rglob("*") if top.is_dir() else ())))
+    names = (path.relative_to(folder).as_posix() for path in paths if path.is_file())
     return sorted(name for name in names if name != MANIFEST and not name.startswith(".git"))
 
 
-def _moves(path: Path, folder: Path, moving: Sequence[str]) -> bool:
-    top = path.relative_to(folder).parts[0]
+def _moves(top: str, moving: Sequence[str]) -> bool:
     return any(top == name or top.startswith((f"{name}-", f"{name}.", f".{name}")) for name in moving)
 
 

@@ -16,6 +16,7 @@ from dynmm.errors import ConfigError
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import ITEM, TITLE
 from dynmm.interactions.histories import Histories
+from dynmm.interactions.itemtable import stacked
 from dynmm.interactions.vocabulary import OpenVocabulary
 from dynmm.recommendations import Recommendations
 from dynmm.system import PADDING, Query, Rankings, System
@@ -144,11 +145,10 @@ class Recommender:
             need_log(self)
         query, unused = self.query_of(user, exclude, exclude_history), _names(without)
         depth, asked = self._depth(k), one_request(self) if explain else self
-        ranked = (
-            ranked_without(asked, query, depth, unused, str(user), view)
-            if unused
-            else asked.system.rank([query], depth)
-        )
+        if unused:
+            ranked = ranked_without(asked, query, depth, unused, str(user), view)
+        else:
+            ranked = asked.system.rank([query], depth)
         found = self._dress(ranked, 0)
         return explained_items(asked, query, found, str(user), unused, view) if explain else found
 
@@ -268,7 +268,7 @@ class Recommender:
         """Delete a user: from the log, the statistics, the histories, the adapter and the snapshots.
 
         Everything that moves is as if the log had never had them. Returns a certificate: what was deleted, and what
-        the deletion does not cover. Raises UnknownIdError.
+        the deletion does not cover. Once it is stopped half-way, this object answers no more. Raises UnknownIdError.
         """
         from dynmm.assembly import forget_user
 
@@ -307,7 +307,7 @@ class Recommender:
     def admit(self, table: pl.DataFrame, system: System) -> None:
         """Take in checked items with the system that ranks them. Raises DataError for an id that is known already."""
         self.items.extend(table[ITEM].to_list(), what="item")
-        self.added = table if self.added is None else pl.concat([self.added, table], how="diagonal_relaxed")
+        self.added = table if self.added is None else stacked(self.added, table)
         self._titles += table[TITLE].to_list()
         self.system = system
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dynmm.stream import snapshots
 from dynmm.stream.snapshots import MANIFEST, SnapshotStore
 
 HEADS = {number: f"{number:02x}" * 32 for number in range(100)}
@@ -74,6 +76,24 @@ def test_a_damaged_one_is_passed_over(tmp_path: Path, harm: str, caplog: pytest.
     with caplog.at_level(logging.WARNING):
         assert newest(store) == 5
     assert str(folder) in caplog.text
+
+
+@pytest.mark.parametrize("read", ["sha256_of", "_files"])
+def test_one_that_is_pruned_while_it_is_read_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    """Whoever opens a run beside its writer, who keeps a newer one."""
+    store = SnapshotStore(tmp_path)
+    put(store, 5)
+    folder, before = put(store, 9), getattr(snapshots, read)
+
+    def late(path: Path) -> object:
+        if folder in (path, *path.parents) and folder.exists():
+            shutil.rmtree(folder)
+        return before(path)
+
+    monkeypatch.setattr(snapshots, read, late)
+    assert newest(store) == 5
 
 
 def test_one_of_another_log_is_passed_over(tmp_path: Path) -> None:

@@ -58,6 +58,10 @@ class Windows:
     def count(self, events: int, moment: int | None) -> None:
         """So many events have happened. moment: of the newest, ms UTC."""
         self.since += events
+        self.begin(moment)
+
+    def begin(self, moment: int | None) -> None:
+        """The first event of all, which begins the first window. moment: of it, ms UTC. Later ones change nothing."""
         if moment is not None and self._start is None and self._window_ms is not None:
             self._start = moment // self._window_ms * self._window_ms
 

@@ -46,7 +46,10 @@ def add_items(
         assert joint is not None, "without a joint stage nothing was encoded"
         joint.with_items(encoded)  # what does not fit the stage is refused before the log is opened for it
         live = writable(recommender)
-        # That has read what others wrote since this run was opened; they may have added the same.
+        # After a refusal the log may hold more than it acknowledged; an append of nothing lets it look.
+        live.log.append(())
+        follow(recommender)
+        # What others wrote since this run was opened is read now, too; they may have added the same.
         _check_new(recommender, table)
         # What they are is kept before the log tells that they came. What a kill in between left behind is replaced.
         number = live.admitted

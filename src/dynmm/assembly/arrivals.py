@@ -12,7 +12,7 @@ from dynmm.catalogue.features import Features
 from dynmm.errors import ArtefactError
 from dynmm.fusion.keeping import load_features, save_features
 from dynmm.runfiles import read_added, write_added
-from dynmm.storage import new_folder
+from dynmm.storage import new_folder, sweep
 
 #: The folder in `state/`.
 ADDED_DIR = "added"
@@ -28,18 +28,32 @@ class Arrival:
 
 def write_arrival(arrival: Arrival, home: Path, number: int) -> None:
     """Keep what is known of items that came after the fit, whole or not at all. Raises StorageError."""
-    with new_folder(home / ADDED_DIR / f"{number:06d}") as folder:
+    target = arrival_folder(home, number)
+    sweep(target)  # what a kill left
+    with new_folder(target) as folder:
         write_added(folder, arrival.table)
         save_features(arrival.features, folder)
         seal(folder, {})
 
 
-def read_arrivals(home: Path) -> list[Arrival]:
-    """All that `write_arrival` kept, in the order of their numbers. Raises ArtefactError, TamperedArtefact."""
+def arrival_folder(home: Path, number: int) -> Path:
+    """Where `write_arrival` keeps one."""
+    return home / ADDED_DIR / f"{number:06d}"
+
+
+def read_arrivals(home: Path, start: int, stop: int) -> list[Arrival]:
+    """What `write_arrival` kept under these numbers. Raises ArtefactError, TamperedArtefact.
+
+    For numbers that the log tells of: one that it does not may be left by a kill, and be replaced at any moment.
+    """
     found = []
-    for number, folder in enumerate(sorted((home / ADDED_DIR).glob("[0-9]*"))):
-        if folder.name != f"{number:06d}":
-            raise ArtefactError(f"{home / ADDED_DIR / f'{number:06d}'} is missing; restore the run from a copy")
+    for number in range(start, stop):
+        folder = arrival_folder(home, number)
+        if not folder.is_dir():
+            raise ArtefactError(
+                f"the log tells of items whose descriptions are not there: {folder} is missing; restore the run from a "
+                "copy"
+            )
         open_sealed(folder)
         found.append(Arrival(read_added(folder), load_features(folder)))
     return found

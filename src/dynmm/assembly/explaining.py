@@ -21,6 +21,7 @@ from dynmm.evidence.store import EvidenceStore
 from dynmm.evidence.system import latent_scores
 from dynmm.factids import FactId
 from dynmm.interactions.fields import BRAND, YEAR
+from dynmm.interactions.itemtable import stacked
 from dynmm.language.writing import WritingReport
 from dynmm.rationale.reading import read_rationale
 from dynmm.rationale.settings import RationaleSettings
@@ -142,9 +143,7 @@ def store_of(recommender: Recommender) -> EvidenceStore:
     whole, books = whole_of(recommender), need_log(recommender)
     table = recommender.known.item_table
     if recommender.added is not None:
-        import polars as pl
-
-        table = pl.concat([table, recommender.added], how="diagonal_relaxed")
+        table = stacked(table, recommender.added)
     terms = whole.evidence.terms if whole.evidence is not None else None
     settings = Config.of(recommender.facts["config"]).evidence
     return EvidenceStore(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shutil
 from dataclasses import replace
@@ -13,9 +14,9 @@ from dynmm.assembly.arrivals import write_arrival
 from dynmm.assembly.books import Books, counted_in
 from dynmm.assembly.evidencing import items_of
 from dynmm.assembly.live import BOUNDARY, DELETION_STOPPED, LOG_FILE, Live, follow, writable
-from dynmm.assembly.logkeeping import take_snapshot
+from dynmm.assembly.logkeeping import try_snapshot
 from dynmm.assembly.snapshotting import live_sha256
-from dynmm.assembly.whole import Whole, known_events, set_moving, whole_of
+from dynmm.assembly.whole import Stopped, Whole, known_events, set_moving, whole_of
 from dynmm.config import Config
 from dynmm.errors import UnknownIdError, UnsupportedByData
 from dynmm.evidence.neighbours import NeighbourTerms
@@ -23,6 +24,7 @@ from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.score import EvidenceScore
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, without_user
+from dynmm.interactions.vocabulary import OpenVocabulary
 from dynmm.recommender import Recommender
 from dynmm.runfiles import write_events
 from dynmm.storage import named_disk_errors, new_folder, sweep
@@ -51,7 +53,13 @@ NOT_COVERED = (
 def forget_user(recommender: Recommender, user: str) -> dict[str, Any]:
     """See `Recommender.forget`. Raises UnknownIdError, StorageError, and UnsupportedByData for a published model."""
     with recommender.lock:
-        return _forget(recommender, user)
+        try:
+            return _forget(recommender, user)
+        except BaseException:
+            if recommender.live is not None and recommender.live.broken == DELETION_STOPPED:
+                nothing = Stopped(DELETION_STOPPED)
+                vars(recommender).update(system=nothing, _histories=nothing, users=OpenVocabulary(()))
+            raise
 
 
 def _forget(recommender: Recommender, user: str) -> dict[str, Any]:
@@ -77,7 +85,7 @@ def _forget(recommender: Recommender, user: str) -> dict[str, Any]:
         raise
     vars(recommender).update(vars(rebuilt))
     if home is not None:
-        take_snapshot(recommender)
+        try_snapshot(recommender)  # the deletion is done, and the certificate says so
     return {
         "user": user,
         "deleted": {"events in the log": removed, "events of the fit": gone},
@@ -100,7 +108,7 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
         smaller = MemoryLog()
         return smaller, copy_records(live.log, smaller, without=user, leave_out=(BOUNDARY,))
     # The log, the data and their manifest change places with the old ones in one step.
-    with new_folder(live.home) as beside:
+    with contextlib.ExitStack() as exchanged, new_folder(live.home) as beside:
         write_events(beside, split.source, split.parts)
         seal(beside, {"data_sha256": facts["data"]["sha256"], "forgotten": forgotten}, moving=MOVING)
         for number, arrival in enumerate(live.arrivals):
@@ -111,7 +119,8 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
         _remove(live.home.parent / CANDIDATES)
         # What stops it from here on leaves a recommender that knows the user, and must write nothing that does.
         live.broken = DELETION_STOPPED
-        live.log.close()
+        assert isinstance(live.log, SqliteLog), "the log of a run on a disk is a file"
+        exchanged.enter_context(live.log.put_away())
     sweep(live.home)  # the old log, where it could not be removed at once: a deletion that fails to delete must say so
     return SqliteLog(live.home / LOG_FILE), removed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,9 @@ from dynmm.errors import DataError
 from dynmm.interactions.columns import interaction_columns
 from dynmm.interactions.fields import EVENT, ITEM, KIND, RATING, TIME, USER, WEIGHT
 from dynmm.interactions.tables import as_polars
-from dynmm.interactions.validation import check_rows, interaction_rules
+from dynmm.interactions.validation import RowRule, check_rows, interaction_rules
 from dynmm.recommender import Recommender
+from dynmm.stream.canonical import LONGEST_NAME
 from dynmm.stream.events import Event
 
 #: What an `Event` holds behind its id, in its order.
@@ -43,7 +44,7 @@ def learn_events(recommender: Recommender, events: Any, *, skip_bad: bool = Fals
     rows = list(events) if isinstance(events, Iterator | tuple) else events
     checked, left_out = _checked(as_polars(rows, "events"), timed=recommender.known.has_time, skip_bad=skip_bad)
     if not len(checked):
-        return Learned(0, 0)
+        return Learned(0, 0, left_out)
     with recommender.lock:
         log = writable(recommender).log
         receipt = log.append(_named(checked, log.head))
@@ -71,7 +72,8 @@ def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.Da
         raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
     told = [*needed, *(name for name in (RATING, WEIGHT, KIND) if name in frame.columns)]
     rows = interaction_columns(frame.select(told), "events").with_row_index(_ROW)
-    rows, left_out = check_rows(rows, interaction_rules(told, need_time=timed), "events", skip_bad=skip_bad)
+    rules = interaction_rules(told, need_time=timed) + _log_rules(told)
+    rows, left_out = check_rows(rows, rules, "events", skip_bad=skip_bad, may_be_empty=True)
     if EVENT in frame.columns:
         if not (frame[EVENT].dtype == pl.String or frame[EVENT].dtype.is_integer()):
             raise DataError(f"events, column {EVENT!r}: ids are text, not {frame[EVENT].dtype}")
@@ -81,6 +83,18 @@ def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.Da
             raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
         rows = rows.with_columns(ids)
     return (rows.sort(TIME, maintain_order=True) if timed else rows), left_out
+
+
+def _log_rules(columns: Sequence[str]) -> list[RowRule]:
+    """What the log takes besides, so that one row that it does not take need not refuse all."""
+    rules = []
+    for name in (one for one in (USER, ITEM, KIND) if one in columns):
+        long = pl.col(name).str.len_bytes() > LONGEST_NAME
+        rules.append(RowRule(f"long {name}", name, long, f"has more than {LONGEST_NAME:,} bytes", "shorten it"))
+    if KIND in columns:
+        mend = "write null where it is not known"
+        rules.append(RowRule(f"empty {KIND}", KIND, pl.col(KIND) == "", "is no kind", mend))
+    return rules
 
 
 def _named(rows: pl.DataFrame, head: str) -> list[Event]:

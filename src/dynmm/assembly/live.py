@@ -17,10 +17,11 @@ import numpy as np
 
 from dynmm.adapter.drift import Verdict
 from dynmm.artefact import MANIFEST, MODEL
-from dynmm.assembly.arrivals import Arrival, read_arrivals
+from dynmm.assembly.arrivals import Arrival, arrival_folder, read_arrivals
 from dynmm.assembly.whole import whole_of
 from dynmm.config import Config, DataSettings
 from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData
+from dynmm.interactions.fields import ITEM
 from dynmm.recommender import Recommender
 from dynmm.storage import sweep
 from dynmm.stream.events import Entry, Event, Mark
@@ -46,8 +47,8 @@ LEARNING_STOPPED = (
     "every event that was acknowledged. Open the run again"
 )
 DELETION_STOPPED = (
-    "a deletion was stopped, so what is known here may not stand in the run any more, and nothing of it is written. "
-    "Open the run again; where it still knows the user, forget them again"
+    "a deletion was stopped, so what is known here may not stand in the run any more, and nothing of it is told or "
+    "written. Open the run again; where it still knows the user, forget them again"
 )
 
 #: Events that are counted at a time.
@@ -60,9 +61,10 @@ class Live:
 
     log: what it reads. home: the `state/` that the log lies in, None where it is in memory; writes: whether it holds
     the pen there. fixed: it shows an earlier moment and takes nothing in. offset, marks: entries and marks read. held:
-    events that wait for their items. arrivals: in the order of their marks, those to come included; admitted: how many
-    are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded. data: the
-    filters of the fit, once they were needed; passed_over: events that these leave out, since this object was made.
+    events that wait for their items. arrivals: in the order of their marks, as far as they were needed; admitted: how
+    many are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded.
+    data: the filters of the fit, once they were needed; passed_over: events that these leave out, since this object was
+    made.
     snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
     head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
     which model and which data of the fit this is, None in memory. broken: what to say since reading on, or
@@ -122,12 +124,11 @@ def writable(recommender: Recommender) -> Live:
         try:
             check_same(live, log)
             sweep(live.home)  # what a deletion left that was ended in the middle
-            arrivals = read_arrivals(live.home)
         except BaseException:
             log.close()  # or nobody could write until this process ends
             raise
         live.log.close()
-        live.log, live.writes, live.arrivals = log, True, arrivals
+        live.log, live.writes = log, True
         follow(recommender)
     return live
 
@@ -283,13 +284,7 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
     """Do what a mark says. False where not all events that it lets go may count."""
     live = live_of(recommender)
     if mark.kind == ITEMS:
-        number = int(mark.payload["number"])
-        if number >= len(arrivals_to(live, number + 1)):
-            raise ArtefactError(
-                f"the log tells of items ({', '.join(mark.payload['ids'][:3])}, ...) whose descriptions are not in "
-                f"{live.home}; copy the run again"
-            )
-        admit(recommender, live.arrivals[number])
+        admit(recommender, int(mark.payload["number"]))
         held, live.held = live.held, []
         beyond = [entry for entry in held if not waiting.take(entry)]
         live.held = sorted([*live.held, *beyond], key=lambda entry: entry.offset)
@@ -308,32 +303,47 @@ def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
     return True
 
 
-def arrivals_to(live: Live, count: int) -> list[Arrival]:
-    """Those known, and where these are fewer, what lies on the disk by now: others may add while a run is read.
-
-    Raises ArtefactError, TamperedArtefact.
-    """
-    if count > len(live.arrivals) and live.home is not None:
-        live.arrivals = read_arrivals(live.home)
-    return live.arrivals
-
-
-def admit(recommender: Recommender, arrival: Arrival) -> None:
-    """Make items known that have arrived."""
+def admit(recommender: Recommender, number: int) -> None:
+    """Make items known that have arrived. Raises ArtefactError, TamperedArtefact."""
     live = live_of(recommender)
+    arrival = _arrivals_to(live, number + 1)[number]
+    known = [one for one in arrival.table[ITEM].to_list() if one in recommender.items]
+    if known and live.home is not None:
+        # Two processes could do that in an early version: what came behind it has the contents of others.
+        raise ArtefactError(
+            f"the run holds the item {known[0]!r} twice: {arrival_folder(live.home, number)} tells of it, and it "
+            "was known before. An early version let that happen, and what came later has the contents of other items; "
+            "restore the run from a copy of before, or fit again"
+        )
     with one_thread():
         recommender.admit(arrival.table, whole_of(recommender).with_items(arrival.features, arrival.table))
     live.admitted += 1
 
 
+def _arrivals_to(live: Live, count: int) -> list[Arrival]:
+    """The first so many, of which the log has told by now. Raises ArtefactError, TamperedArtefact."""
+    if count > len(live.arrivals):
+        assert live.home is not None, "what was told of in memory is known"
+        live.arrivals += read_arrivals(live.home, len(live.arrivals), count)
+    return live.arrivals[:count]
+
+
 def _write_boundaries(recommender: Recommender) -> None:
-    """Write down the ends of windows that were met and are not in the log yet: a replay must meet the same."""
+    """Write down the ends of windows that were met and are not in the log yet: a replay must meet the same.
+
+    Where the disk refuses, that is logged, and they are written with what comes next: the events that ended them are in
+    the log already, and are not to be told again.
+    """
     live, windows = live_of(recommender), whole_of(recommender).windows
     if windows is None or live.fixed or (live.home is not None and not live.writes):
         return
     for number in range(live.boundaries, windows.ended):
         counted, verdict = windows.unsettled[number]
-        mark = live.log.mark(BOUNDARY, {"number": number, "counted": counted, "drift": verdict})
+        try:
+            mark = live.log.mark(BOUNDARY, {"number": number, "counted": counted, "drift": verdict})
+        except StorageError as error:
+            logger.warning("the end of window %d is not in the log yet, and is written later: %s", number, error)
+            return
         del windows.unsettled[number]
         live.boundaries = number + 1
         if mark.number == live.marks:

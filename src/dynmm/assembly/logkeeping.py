@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dynmm.assembly.arrivals import read_arrivals, write_arrival
 from dynmm.assembly.live import (
+    ITEMS,
     LOG_FILE,
     SNAPSHOTS_DIR,
     Live,
@@ -20,9 +21,10 @@ from dynmm.assembly.snapshotting import counted_at, read_live, write_live
 from dynmm.errors import ArtefactError, DataError, StorageError
 from dynmm.recommender import Recommender
 from dynmm.stream.copying import copy_records
+from dynmm.stream.events import Mark
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.protocol import EventLog
-from dynmm.stream.snapshots import Snapshot, SnapshotStore
+from dynmm.stream.snapshots import MANIFEST, Snapshot, SnapshotStore
 from dynmm.stream.sqlite_log import SqliteLog
 
 logger = logging.getLogger(__name__)
@@ -44,13 +46,20 @@ def write_log(recommender: Recommender, state: Path) -> None:
     with SqliteLog(state / LOG_FILE) as log:
         copy_records(source, log)
         # Behind the log, which tells of no item that is not there by then.
-        for number, arrival in enumerate(live.arrivals if shared is None else read_arrivals(shared)):
+        arrivals = live.arrivals if shared is None else read_arrivals(shared, 0, _arrived(log))
+        for number, arrival in enumerate(arrivals):
             write_arrival(arrival, state, number)
         if shared is not None:
             check_same(live, source, (log.offset, log.head))  # what was copied before a deletion has who is gone
         # Where another process has written on since, the copy has no snapshot, and reads on when it is opened.
         if not live.fixed and (log.offset, log.marks) == (live.offset, live.marks):
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)
+
+
+def _arrived(log: EventLog) -> int:
+    """How many times the log tells of items that came."""
+    told = [int(one.payload["number"]) for one in log.read() if isinstance(one, Mark) and one.kind == ITEMS]
+    return max(told, default=-1) + 1
 
 
 def read_log(recommender: Recommender, state: Path, as_of: int | None, sealed: str) -> None:
@@ -65,19 +74,29 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None, sealed: s
     log = SqliteLog(state / LOG_FILE, read_only=True) if there else MemoryLog()
     live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
     live.sealed = sealed
-    live.arrivals = read_arrivals(state)
     first = recommender.offset
     if as_of is not None and as_of < first:
         raise DataError(f"offset {as_of:,} is before the end of the fit, {first:,}, where the log of this run begins")
     until = None if as_of is None else as_of - first
     found = _usable(SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), live, until) if there else None
     if found is not None:
-        read_live(recommender, found.folder)
+        _read_snapshot(recommender, found.folder)
     _follow_to_the_end(recommender, live) if until is None else follow(recommender, until)
     if found is not None and not live.log.holds(found.offset, found.head):
         raise written_anew(state)
     if until is not None and recommender.counted < until:
         raise DataError(f"offset {as_of:,} is behind the end of the log, {first + recommender.counted:,}")
+
+
+def _read_snapshot(recommender: Recommender, folder: Path) -> None:
+    try:
+        read_live(recommender, folder)
+    except ArtefactError as error:
+        if (folder / MANIFEST).is_file():  # which goes first where one is removed
+            raise
+        raise ArtefactError(
+            f"a newer one has taken the place of the snapshot {folder} while the run was being opened; open it again"
+        ) from error
 
 
 def written_anew(state: Path) -> ArtefactError:
@@ -114,13 +133,15 @@ def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | N
 
 
 def snapshot_if_due(recommender: Recommender) -> None:
-    """Take a snapshot where enough has been learned since the last.
-
-    Where the disk refuses it, that is logged: what was learned is in the log already, and is not to be told again.
-    """
+    """Take a snapshot where enough has been learned since the last."""
     live = live_of(recommender)
-    if live.offset - max(live.snapshot, live.refused) < live.settings.snapshot_every:
-        return
+    if live.offset - max(live.snapshot, live.refused) >= live.settings.snapshot_every:
+        try_snapshot(recommender)
+
+
+def try_snapshot(recommender: Recommender) -> None:
+    """Take a snapshot. Where the disk refuses it, that is logged: what it is of is done, and not to be done again."""
+    live = live_of(recommender)
     try:
         take_snapshot(recommender)
     except (StorageError, OSError) as error:
@@ -140,6 +161,8 @@ def take_snapshot(recommender: Recommender) -> None:
         return
     check_sound(live)
     follow(recommender)
+    while (live.offset, live.marks) != (live.log.offset, live.log.marks):
+        follow(recommender)  # the log held more than it had acknowledged
     _put(recommender, SnapshotStore(live.home / SNAPSHOTS_DIR, keep=live.settings.snapshots), live.log)
     live.snapshot = live.offset
 

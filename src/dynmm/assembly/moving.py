@@ -77,6 +77,8 @@ class Moving:
                 adapter.count(passed.items, None if times[end - 1] is None else max(times[start:end]))
             start = end
 
+        # Before any is counted: those that are not observed are counted together, as they come.
+        adapter.windows.begin(next(iter(times), None))
         for row, (user, item, time) in enumerate(zip(users, items, times, strict=True)):
             again = self._together and row > start and time is not None and time == times[row - 1]
             if not again and adapter.due(time, ahead=row - start):

@@ -45,8 +45,9 @@ def check_target(folder: Path) -> None:
     foreign = sorted(set(os.listdir(folder)) - _RUN_PARTS) if folder.is_dir() else []
     if foreign:
         raise DataError(f"{folder / foreign[0]} is no part of the run and would be lost; move it away first")
-    with _unwritten(folder):
-        pass
+    if lock_of(folder / STATE / LOG_FILE).is_file():  # else nobody has ever written, and nothing is to be made there
+        with _unwritten(folder):
+            pass
 
 
 @contextlib.contextmanager
@@ -56,7 +57,7 @@ def _unwritten(folder: Path) -> Iterator[None]:
     Raises StorageError where somebody does.
     """
     lock = lock_of(folder / STATE / LOG_FILE)
-    if not lock.is_file():  # nobody has ever written, and nothing is to be made there
+    if not lock.parent.is_dir():
         yield
         return
     try:

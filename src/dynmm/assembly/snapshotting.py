@@ -16,7 +16,7 @@ import polars as pl
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from dynmm.assembly.live import Live, admit, arrivals_to, live_of
+from dynmm.assembly.live import Live, admit, live_of
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ArtefactError, reason
 from dynmm.evidence.items import ItemStatistics
@@ -66,10 +66,8 @@ def read_live(recommender: Recommender, folder: Path) -> None:
         card: dict[str, Any] = json.loads((folder / CARD_FILE).read_bytes())
         arrays = load_file(folder / EVENTS_FILE)
         newcomers = pl.read_parquet(folder / USERS_FILE)[USER].to_list()
-        if card["admitted"] > len(arrivals_to(live, card["admitted"])):
-            raise ValueError("it knows items whose descriptions are not there")
-        for arrival in live.arrivals[: card["admitted"]]:
-            admit(recommender, arrival)
+        for number in range(card["admitted"]):
+            admit(recommender, number)
         for name in newcomers:
             recommender.users.add(name)
         events = Events(arrays["users"], arrays["items"], arrays.get("times"))

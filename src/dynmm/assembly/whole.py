@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 import polars as pl
 import torch
@@ -20,7 +21,7 @@ from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.backbone.warm import WarmBackbone
 from dynmm.catalogue.features import Features
 from dynmm.config import Config
-from dynmm.errors import ConfigError, UnknownIdError, UnsupportedByData
+from dynmm.errors import ConfigError, DynmmError, UnknownIdError, UnsupportedByData
 from dynmm.evaluation.retrained import DAY_MS, Retrained
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
@@ -314,9 +315,21 @@ def base_of(backbone: Backbone) -> Base:
     return Base(backbone.tower(), backbone.input_vectors, backbone.recipe(), backbone.parameter_hash())
 
 
+class Stopped:
+    """In the place of what answers, where that may know somebody who was deleted: each question is refused."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise DynmmError(self.reason)
+
+
 def whole_of(recommender: Recommender) -> Whole:
-    """The stages of a recommender that was assembled here."""
+    """The stages of a recommender that was assembled here. Raises DynmmError where it was stopped."""
     system = recommender.system
+    if isinstance(system, Stopped):
+        raise DynmmError(system.reason)
     assert isinstance(system, Whole), "a recommender is assembled here"
     return system
 

@@ -41,3 +41,9 @@ def catalogue(interacted: pl.Series, items: pl.DataFrame | None) -> pl.DataFrame
         items = item_columns(pl.DataFrame(schema={ITEM: ITEM_SCHEMA[ITEM]}), "items")
     ids = pl.concat([interacted.alias(ITEM), items[ITEM]]).unique().sort().to_frame()
     return ids.join(items, on=ITEM, how="left", maintain_order="left")
+
+
+def stacked(known: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Rows of an item table under others. A further column of the new ones that has another type there is left out."""
+    odd = [name for name, kind in new.schema.items() if known.schema.get(name, kind) != kind]
+    return pl.concat([known, new.drop(odd)], how="diagonal")

@@ -78,11 +78,12 @@ def _time_rules(columns: Sequence[str], need_time: bool) -> list[RowRule]:
 
 
 def check_rows(
-    frame: pl.DataFrame, rules: Sequence[RowRule], where: str, *, skip_bad: bool
+    frame: pl.DataFrame, rules: Sequence[RowRule], where: str, *, skip_bad: bool, may_be_empty: bool = False
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The frame without bad rows, and how many were left out for each reason.
 
-    Raises DataError for the first bad row, unless `skip_bad`; EmptyDataError where nothing is left.
+    Raises DataError for the first bad row, unless `skip_bad`; EmptyDataError where nothing is left, unless
+    `may_be_empty`.
     """
     if frame.height == 0:
         raise EmptyDataError(f"{where}: there are no rows; a data set needs at least one interaction")
@@ -98,7 +99,7 @@ def check_rows(
         if kept.height < frame.height:  # else an earlier rule has taken these rows
             left_out[rule.reason] = frame.height - kept.height
         frame = kept
-    if frame.height == 0:
+    if frame.height == 0 and not may_be_empty:
         raise EmptyDataError(f"{where}: no row is left; left out were {left_out}")
     return frame, left_out
 
@@ -106,8 +107,9 @@ def check_rows(
 def _first_bad_row(frame: pl.DataFrame, rule: RowRule, count: int, where: str) -> DataError:
     row = frame.select(rule.bad.fill_null(False).arg_max()).item()
     more = f" ({count:,} such rows; skip_bad, or --skip-bad, leaves them out and counts them)"
-    value = frame[rule.column][row]
-    return DataError(f"{where}, row {row}, column {rule.column!r}: {value!r} {rule.problem}; {rule.mend}{more}")
+    value = repr(frame[rule.column][row])
+    value = value if len(value) <= 80 else f"{value[:77]}..."
+    return DataError(f"{where}, row {row}, column {rule.column!r}: {value} {rule.problem}; {rule.mend}{more}")
 
 
 def _check_unit(frame: pl.DataFrame, where: str) -> None:

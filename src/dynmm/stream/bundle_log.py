@@ -168,8 +168,8 @@ class BundleLog:
             parts = packed(plan.records, self._bundles.largest)
             begun = len(self._starts)
             try:
-                for bundle, state in parts:
-                    self._add(bundle, state)
+                for bundle, _ in parts:
+                    self._add(bundle)
             except Moved:
                 if len(self._starts) > begun:
                     raise StorageError(
@@ -177,8 +177,6 @@ class BundleLog:
                     ) from None
                 self._refresh()
                 continue
-            bodies = {record.place: record.body for record in plan.records}
-            self._ids.update((one, fingerprint(bodies[place])) for one, place in plan.index)
             return plan.answers
         raise StorageError(f"{self._name}: other writers were always faster; send the events again")
 
@@ -188,12 +186,11 @@ class BundleLog:
     def _known(self, ids: Sequence[str]) -> Mapping[str, bytes]:
         return {one: self._ids[one] for one in ids if one in self._ids}
 
-    def _add(self, bundle: bytes, state: State) -> None:
+    def _add(self, bundle: bytes) -> None:
         # Until the server has said yes, it may have taken the bundle or not: it is asked before the next one.
         self._doubtful = True
         self._bundles.add(self._version(), bundle)
-        self._starts.append(self._state)
-        self._state = state
+        self._learn(bundle)  # with its ids, whatever becomes of the next
         self._doubtful = False
 
 

@@ -67,7 +67,7 @@ class SnapshotStore:
                 continue
             try:
                 snapshot = _opened(folder)
-            except ArtefactError as error:
+            except (ArtefactError, OSError) as error:  # whoever writes may be removing it
                 logger.warning("passed over a snapshot: %s", error)
                 continue
             if is_prefix(snapshot.offset, snapshot.head):

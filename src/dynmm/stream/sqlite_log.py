@@ -165,6 +165,17 @@ class SqliteLog:
             finally:
                 self._release()
 
+    @contextlib.contextmanager
+    def put_away(self) -> Iterator[None]:
+        """Closed, while no other process can write yet: for whoever puts another log in its place."""
+        lock, self._lock = self._lock, None
+        try:
+            self.close()
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
+
     def __enter__(self) -> SqliteLog:
         return self
 

@@ -31,11 +31,23 @@ class WriterLock:
                 f"{path} is held by process {holder}, which writes this log; one process writes at a time. Stop it, "
                 f"or open the log for reading"
             ) from error
+        if not self._lies_there():
+            os.close(self._handle)
+            raise StorageError(
+                f"another log was put in the place of that of {path} while it was opened, as a deletion does it; try "
+                f"again"
+            )
         # The number is for people. Where it cannot be written, as on a full disk, the lock holds all the same.
         try:
             os.pwrite(self._handle, f"{os.getpid():<20}".encode(), 0)
         except OSError:
             os.ftruncate(self._handle, 0)
+
+    def _lies_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._handle), os.stat(self._path))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Let another write. The lock's file stays, so that nobody locks one that is being removed."""

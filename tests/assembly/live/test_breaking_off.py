@@ -13,8 +13,10 @@ from tests.assembly.live.made import events_of, learn_all, state_of
 from dynmm import Recommender
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Whole
-from dynmm.errors import DynmmError
+from dynmm.errors import DynmmError, StorageError
 from dynmm.stream.copying import copy_records
+from dynmm.stream.events import Mark
+from dynmm.stream.sqlite_log import SqliteLog
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -51,6 +53,59 @@ def test_learning_that_breaks_off_loses_nothing(
     reopened = Recommender.from_pretrained(run)
     assert reopened.counted == 100
     assert live_sha256(reopened) == learn_all(twin, events)
+
+
+def test_a_window_whose_end_cannot_be_written_down_refuses_no_event(
+    run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are in the log; told that they were refused, whoever gives no ids would send them a second time."""
+    bare = [{name: one[name] for name in ("user_id", "item_id", "timestamp")} for one in events_of(60)]
+
+    def full(*_: object) -> Mark:
+        raise StorageError("the disk is full")
+
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(bare[:10])
+        assert recommender.live is not None
+        with monkeypatch.context() as patch, caplog.at_level("WARNING"):
+            patch.setattr(recommender.live.log, "mark", full)
+            assert recommender.learn(bare[10:40]).accepted == 30
+        assert "the disk is full" in caplog.text
+        recommender.learn(bare[40:])
+        assert recommender.counted == 60
+        state = live_sha256(recommender)
+    assert state == learn_all(twin, bare)
+    assert state_of(run) == state
+    for state_folder in (run / "state" / "snapshots", twin / "state" / "snapshots"):
+        shutil.rmtree(state_folder)
+    assert state_of(run) == state_of(twin) == state
+
+
+def test_the_end_of_a_window_that_was_written_and_refused_is_there_once(
+    run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk took it, and the answer of the commit was an error: the log learns of it when it is written again."""
+    events = events_of(40)
+    recommender = Recommender.from_pretrained(run)
+    recommender.learn(events[:10])
+    assert recommender.live is not None
+    log = recommender.live.log
+    assert isinstance(log, SqliteLog)
+    mark, before = log.mark, log.marks
+
+    def written_and_refused(*told: Any) -> Mark:
+        state = log._state
+        mark(*told)
+        log._state, log._doubtful = state, True
+        raise StorageError("the disk is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "mark", written_and_refused)
+        recommender.learn(events[10:])
+    assert log.marks == before
+    recommender.close()
+    shutil.rmtree(run / "state" / "snapshots")
+    assert state_of(run) == learn_all(twin, events)
 
 
 def test_threads_that_learn_side_by_side_count_each_event_once(run: Path) -> None:

@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from tests.assembly.live.made import CONFIG, events_of, learn_all, state_of
 from tests.worlds import DAY, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
-from dynmm.assembly import FitOptions
+from dynmm.assembly import FitOptions, store_of
+from dynmm.assembly.live import follow
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.backbone.system import Backbone
 from dynmm.config import DataSettings
 from dynmm.errors import DynmmError, ProtocolMismatch, StorageError, UnknownIdError
+from dynmm.evidence.ledger import Ledger
 from dynmm.fusion.joint import Joint
 from dynmm.measurement import evaluate
+
+
+def public_of(recommender: Recommender) -> Any:
+    """When each item was released to the public, and what it is told of somebody else's list."""
+    store = store_of(recommender)
+    releases = [store.released(item, every) for item in recommender.items.ids for every in (5, 50)]
+    answers = recommender.recommend("u2", k=5, explain=True, view="public")
+    return releases, [one.rationale and one.rationale.as_json() for one in answers]
+
+
+def test_the_public_reads_as_if_they_had_never_been_there(run: Path, twin: Path) -> None:
+    """The moments of releases follow from the events of the fit: of a fit that had no such user."""
+    events, user = events_of(), "u4"
+    learn_all(run, events)
+    with Recommender.from_pretrained(run) as recommender:
+        before = public_of(recommender)
+        recommender.forget(user)
+        told = public_of(recommender)
+    assert told != before
+    with Recommender.from_pretrained(twin) as other:
+        other.forget(user)
+        other.learn([one for one in events if one["user_id"] != user])
+        assert public_of(other) == told
+    assert public_of(Recommender.from_pretrained(run)) == told
+    interactions, items = circles()
+    never = Dataset.from_frames(interactions.filter(pl.col("user_id") != user), items)
+    with Recommender.from_pretrained(run) as again:
+        assert store_of(again).ledger.postings.secret == Ledger.of(never).postings.secret
 
 
 @pytest.mark.parametrize("user", ["u65", "u4"])
@@ -145,9 +177,75 @@ def test_after_a_deletion_that_was_stopped_the_error_says_so(
             patch.setattr(f"dynmm.assembly.forgetting.{step}", stopped)
             with pytest.raises(StorageError, match="the disk is away"):
                 recommender.forget("u1")
-        for refused in (lambda: recommender.learn(events_of(1)), lambda: recommender.forget("u1")):
+        for refused in (
+            lambda: recommender.learn(events_of(1)),
+            lambda: recommender.forget("u1"),
+            lambda: recommender.recommend("u1"),
+            lambda: recommender.recommend_many(["u2"]),
+            lambda: recommender.recommend_session(["i1"]),
+            lambda: recommender.rank("u1", ["i1", "i2"]),
+            lambda: recommender.explain("u1", "i1"),
+            lambda: recommender.importance("u1", "i1"),
+            lambda: recommender.similar("i1"),
+            lambda: recommender.verify({}),
+            lambda: recommender.history("u1"),
+            lambda: recommender.save_pretrained(run.parent / "copy"),
+        ):
             with pytest.raises(DynmmError, match=r"a deletion was stopped.*Open the run again"):
                 refused()
+    assert Recommender.from_pretrained(run).recommend("u2")
+
+
+def test_a_deletion_that_was_refused_before_it_began_changes_nothing(
+    run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise StorageError("the disk is full")
+
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(20))
+        with monkeypatch.context() as patch:
+            patch.setattr("dynmm.assembly.forgetting.copy_records", stopped)
+            with pytest.raises(StorageError, match="the disk is full"):
+                recommender.forget("u1")
+        assert recommender.recommend("u1")
+        recommender.learn(events_of(30)[20:])
+        assert live_sha256(recommender) == learn_all(twin, events_of(30))
+        recommender.forget("u1")
+
+
+def test_a_deletion_whose_snapshot_is_refused_has_its_certificate(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are gone by then; asked again, nobody would know them, and nobody could certify it."""
+
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    learn_all(run, events_of(20))
+    with Recommender.from_pretrained(run) as recommender:
+        with monkeypatch.context() as patch, caplog.at_level("WARNING"):
+            patch.setattr("dynmm.assembly.logkeeping._put", full)
+            certificate = recommender.forget("u1")
+        assert "the disk is full" in caplog.text
+        assert recommender.recommend("u2")
+    assert state_of(run) == certificate["state_sha256"]
+
+
+def test_a_deletion_goes_on_answering_while_it_works(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is learned anew from the log, which takes its time."""
+    asked = []
+
+    def working(*told: Any) -> None:
+        asked.append(recommender.recommend("u2", k=3))
+        follow(*told)
+
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(20))
+        monkeypatch.setattr("dynmm.assembly.forgetting.follow", working)
+        recommender.forget("u1")
+        assert asked
+        assert recommender.recommend("u2", k=3)
 
 
 def test_an_old_log_that_stays_on_the_disk_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

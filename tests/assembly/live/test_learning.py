@@ -16,8 +16,10 @@ from tests.assembly.live.made import ADAPTER, CONFIG, events_of, learn_all, stat
 from tests.worlds import DAY, START, circles
 
 from dynmm import Dataset, DatasetInfo, Recommender
+from dynmm.adapter.settings import AdapterSettings
 from dynmm.assembly import FitOptions
 from dynmm.assembly.logkeeping import take_snapshot
+from dynmm.assembly.moving import moving_of
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import DataError, StorageError
@@ -60,6 +62,21 @@ def test_however_many_threads_there_are_a_replay_is_the_same_run(run: Path, thre
 def test_in_pieces_or_at_once_it_is_the_same_run(run: Path, twin: Path, piece: int) -> None:
     events = events_of(80)
     assert learn_all(run, events, piece=piece) == learn_all(twin, events)
+
+
+def test_the_first_event_begins_the_first_window_whether_it_is_observed_or_not(saved: Path) -> None:
+    """With a share of the events, those before the first that is observed are counted together where they come so."""
+    events = [{**one, "timestamp": START + 100 * DAY + n * DAY // 48} for n, one in enumerate(events_of(20))]
+    states = []
+    for piece in (20, 1):
+        recommender = Recommender.from_pretrained(saved)
+        recommender.live, settings = None, AdapterSettings.model_validate({**ADAPTER, "share": 0.15, "window": "1h"})
+        whole = whole_of(recommender)
+        whole.moving = moving_of(whole.frozen_space, recommender.known, settings, 3)
+        for start in range(0, 20, piece):
+            recommender.learn(events[start : start + piece])
+        states.append(live_sha256(recommender))
+    assert states[0] == states[1]
 
 
 def test_opened_without_closing_it_has_what_was_acknowledged(run: Path, tmp_path: Path) -> None:
@@ -147,6 +164,24 @@ def test_a_missing_id_is_named_by_its_row_in_the_table_that_came(run: Path) -> N
     rows = [{**first, "timestamp": 5}, second, {**third, "event_id": None}, *events_of(8)[4:]]
     with pytest.raises(DataError, match=r"row 2, column 'event_id'"):
         Recommender.from_pretrained(run).learn(rows, skip_bad=True)
+
+
+def test_bad_rows_are_left_out_whatever_is_bad_about_them_and_if_none_is_good(run: Path) -> None:
+    first, second, third, good = events_of(4)
+    long = [{**first, "user_id": "é" * 513}, {**second, "item_id": "i" * 10_000}]
+    bad = [*long, {**third, "kind": "k" * 1025}, {**third, "kind": ""}, {**third, "kind": None, "rating": float("nan")}]
+    with Recommender.from_pretrained(run) as recommender:
+        for one, column in zip(long, ("user_id", "item_id"), strict=True):
+            with pytest.raises(
+                DataError, match=rf"row 0, column '{column}'.*more than 1,024 bytes; shorten it"
+            ) as told:
+                recommender.learn([one])
+            assert len(str(told.value)) < 300
+        left_out = {"long user_id": 1, "long item_id": 1, "long kind": 1, "empty kind": 1, "non-finite rating": 1}
+        for more, accepted in (([], 0), ([good], 1)):
+            learned = recommender.learn([*bad, *more], skip_bad=True)
+            assert (learned.accepted, learned.duplicates, dict(learned.left_out)) == (accepted, 0, left_out)
+        assert recommender.counted == 1
 
 
 def test_events_wait_for_their_items_and_count_when_those_come(run: Path, twin: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from tests.assembly.live.made import events_of, learn_all, state_of
 
 from dynmm import Recommender
 from dynmm.assembly import check_target
-from dynmm.assembly.arrivals import Arrival, read_arrivals
-from dynmm.assembly.logkeeping import read_log
+from dynmm.assembly.logkeeping import _usable, read_log
 from dynmm.assembly.snapshotting import live_sha256, read_live
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ArtefactError, DataError, DynmmError, StorageError
+from dynmm.storage import _put_in_place
 from dynmm.stream.copying import copy_records
+from dynmm.stream.snapshots import Snapshot
 
 
 def test_an_item_that_others_added_meanwhile_is_known(run: Path) -> None:
@@ -105,7 +107,7 @@ def test_a_run_that_learns_is_not_replaced_beneath_its_log(run: Path, twin: Path
     assert state_of(run) == state
 
 
-@pytest.mark.parametrize("step", ["sweep", "read_arrivals"])
+@pytest.mark.parametrize("step", ["sweep", "check_same"])
 def test_what_cannot_be_opened_for_writing_can_be_tried_again(
     run: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -126,23 +128,51 @@ def test_what_cannot_be_opened_for_writing_can_be_tried_again(
 def test_a_run_to_which_others_add_items_meanwhile_can_be_opened(
     run: Path, monkeypatch: pytest.MonkeyPatch, snapshot: bool
 ) -> None:
-    """They come in between what is known of new items and the log, which tells that they came."""
+    """They come when the log is open already, which tells that they came."""
     learn_all(run, events_of(5))
 
-    def early(home: Path) -> list[Arrival]:
-        found = read_arrivals(home)
+    def early(*told: Any) -> Snapshot | None:
         monkeypatch.undo()
         with Recommender.from_pretrained(run) as other:
             other.add_items([{"item_id": "fresh", "title": "Film 7"}])
             other.learn(events_of(10)[5:])
         if not snapshot:
             shutil.rmtree(run / "state" / "snapshots")
-        return found
+        return _usable(*told)
 
-    monkeypatch.setattr("dynmm.assembly.logkeeping.read_arrivals", early)
+    monkeypatch.setattr("dynmm.assembly.logkeeping._usable", early)
     opened = Recommender.from_pretrained(run)
     assert opened.title("fresh") == "Film 7"
     assert live_sha256(opened) == state_of(run)
+
+
+def test_a_run_whose_snapshots_come_and_go_can_be_opened(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that its writer fills is not there any more when it is looked into."""
+    learn_all(run, events_of(5))
+    filled = run / "state" / "snapshots" / ".at-00000000000000000009-00.x1y2z3"
+    filled.mkdir()
+    look = os.scandir
+
+    def late(path: Any) -> Any:
+        if Path(path) == filled:
+            filled.rmdir()
+        return look(path)
+
+    monkeypatch.setattr("os.scandir", late)
+    monkeypatch.setattr("pathlib._scandir", late, raising=False)
+    assert Recommender.from_pretrained(run).counted == 5
+
+
+def test_a_snapshot_that_is_replaced_while_it_is_read_is_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn_all(run, events_of(5))
+
+    def late(recommender: Recommender, folder: Path) -> None:
+        shutil.rmtree(folder)
+        read_live(recommender, folder)
+
+    monkeypatch.setattr("dynmm.assembly.logkeeping.read_live", late)
+    with pytest.raises(ArtefactError, match=r"newer one.*while the run was being opened; open it again"):
+        Recommender.from_pretrained(run)
 
 
 def test_a_copy_of_what_had_no_log_yet_has_what_others_learned(run: Path) -> None:
@@ -153,6 +183,49 @@ def test_a_copy_of_what_had_no_log_yet_has_what_others_learned(run: Path) -> Non
         state = live_sha256(other)
     early.save_pretrained(run.parent / "copy")
     assert state_of(run.parent / "copy") == state
+
+
+def _tried_at_the_exchange(run: Path, other: Recommender, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What comes of an event that another writer has when a new `state/`, or run, is put in its place."""
+    told: list[str] = []
+
+    def late(beside: Path, target: Path) -> None:
+        if target in (run, run / "state"):
+            monkeypatch.undo()
+            try:
+                other.learn([{**events_of(1)[0], "event_id": "late"}])
+            except DynmmError as error:
+                told.append(str(error))
+        _put_in_place(beside, target)
+
+    monkeypatch.setattr("dynmm.storage._put_in_place", late)
+    return told
+
+
+def test_nobody_writes_to_a_log_that_a_deletion_puts_away(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their event would be acknowledged, and gone with the old log."""
+    learn_all(run, events_of(20))
+    other = Recommender.from_pretrained(run)
+    told = _tried_at_the_exchange(run, other, monkeypatch)
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.forget("u1")
+        state = live_sha256(recommender)
+    assert len(told) == 1
+    assert "one process writes at a time" in told[0]
+    with pytest.raises(DynmmError, match="written anew"):
+        other.learn(events_of(1))
+    assert state_of(run) == state
+
+
+def test_nobody_writes_to_a_run_that_is_replaced(run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Recommender.from_pretrained(run)  # which has no log yet
+    told = _tried_at_the_exchange(run, other, monkeypatch)
+    Recommender.from_pretrained(twin).save_pretrained(run)
+    assert len(told) == 1
+    assert "one process writes at a time" in told[0]
+    with other, pytest.raises(DynmmError, match="written anew"):
+        other.learn(events_of(3))
+    assert Recommender.from_pretrained(run).counted == 0
 
 
 @pytest.mark.parametrize("user", ["u1", "gone", "late"])
