@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from dynmm.catalogue.content import IMAGE, Content, Modality, Picture
 from dynmm.encoders.encoder import Encoded
 from dynmm.encoders.pretrained import weights_folder, weights_hash
-from dynmm.encoders.transformer import load_frozen, read_config, read_part, transformers
+from dynmm.encoders.transformer import (
+    check_encoding,
+    load_frozen,
+    read_config,
+    read_part,
+    refused,
+    transformers,
+)
 from dynmm.encoders.zeroshot import DEFAULT_WORDS, ZeroShot
 from dynmm.errors import ConfigError, MissingExtraError
 from dynmm.precision import Precision, autocast, product_precision
@@ -61,13 +68,15 @@ class Clip:
         self._model, tokenizer = _load(folder, self._device, words)
         self._processor = read_part(processor_class, folder, "preprocessor_config.json of CLIP")
         chosen = DEFAULT_WORDS if words is None else tuple(words)
-        self._words = ZeroShot(self._model, tokenizer, chosen) if tokenizer is not None else None
+        with refused(f"the text side of {folder} does not read words"):
+            self._words = ZeroShot(self._model, tokenizer, chosen) if tokenizer is not None else None
         # The text side has said what it had to say.
         self._model.text_model = None
         self.attribute_names: tuple[str, ...] = () if self._words is None else self._words.names
         self.width = int(self._model.visual_projection.out_features)
         asked = hashlib.sha256("\n".join(chosen if self._words else ()).encode()).hexdigest()
         self.identity = f"{_VERSION}/{str(self._precision).removeprefix('torch.')}/{weights_hash(folder)}/{asked}"
+        check_encoding(self, Picture(np.zeros((24, 32, 3), np.uint8), 32, 24), folder)
 
     def encode(self, contents: Sequence[Content]) -> Encoded:
         """contents: B pictures. Returns vectors (B, W) of length one, and attributes (B, A) where there are words."""

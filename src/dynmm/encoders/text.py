@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dynmm.catalogue.content import TEXT, Content, Modality
 from dynmm.encoders.encoder import Encoded
 from dynmm.encoders.pretrained import weights_folder, weights_hash
-from dynmm.encoders.transformer import READING_ERRORS, quiet
+from dynmm.encoders.transformer import quiet, refused
 from dynmm.errors import ConfigError, MissingExtraError
 from dynmm.precision import Precision, autocast, product_precision
 
@@ -101,19 +101,17 @@ def _load(folder: Path, device: str) -> Any:
     from sentence_transformers import SentenceTransformer
 
     _check_modules(folder)
-    try:
-        with quiet():
-            model = SentenceTransformer(
-                str(folder),
-                device=device,
-                trust_remote_code=False,
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True},
-            )
-    except READING_ERRORS as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"{folder} is not a model that sentence-transformers reads: {reason}") from error
-    model.eval().requires_grad_(False)
+    with refused(f"{folder} is not a model that sentence-transformers reads"), quiet():
+        model = SentenceTransformer(
+            str(folder),
+            device=device,
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
+        )
+        model.eval().requires_grad_(False)
+        # Much of what is wrong with its files shows when it first computes.
+        model.encode(["an ordinary text"], show_progress_bar=False)
     return model
 
 

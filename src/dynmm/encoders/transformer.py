@@ -8,13 +8,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
 
-from dynmm.errors import ConfigError, MissingExtraError
-
-#: What the library raises where a file is missing, broken or of another model.
-READING_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError)
+from dynmm.catalogue.content import Content
+from dynmm.encoders.encoder import Encoder
+from dynmm.errors import ConfigError, DynmmError, MissingExtraError
 
 
 def transformers(extra: str) -> Any:
@@ -33,10 +32,8 @@ def read_config(folder: Path, kinds: Collection[str], wanted: str, extra: str) -
     Asked first, since the library loads the folder of another model with random weights and a warning.
     """
     library = transformers(extra)
-    try:
+    with refused(f"{folder} is not a model that transformers reads"):
         config = library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except READING_ERRORS as error:
-        raise ConfigError(f"{folder} is not a model that transformers reads: {_reason(error)}") from error
     if config.model_type not in kinds:
         raise ConfigError(f"{folder} holds a model of the kind {config.model_type!r}, not {wanted}")
     return config
@@ -47,13 +44,10 @@ def load_frozen(model_class: Any, folder: Path, device: torch.device, may_lack: 
 
     may_lack: names of weights that nothing here uses. Raises ConfigError where others are missing.
     """
-    try:
-        with quiet():
-            model, report = model_class.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, output_loading_info=True
-            )
-    except READING_ERRORS as error:
-        raise ConfigError(f"{folder} has no weights for {model_class.__name__}: {_reason(error)}") from error
+    with refused(f"{folder} has no weights for {model_class.__name__}"), quiet():
+        model, report = model_class.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
     missing = sorted(set(report["missing_keys"]) - set(may_lack))
     if missing:
         raise ConfigError(
@@ -65,11 +59,37 @@ def load_frozen(model_class: Any, folder: Path, device: torch.device, may_lack: 
 
 def read_part(part_class: Any, folder: Path, what: str) -> Any:
     """A processor or tokenizer of the folder. what: it is, in words. Raises ConfigError where there is none."""
+    with refused(f"{folder} has no {what} beside the model"), quiet():
+        return part_class.from_pretrained(folder, local_files_only=True)
+
+
+def check_encoding(encoder: Encoder, content: Content, folder: Path) -> None:
+    """Raise ConfigError where the encoder of a folder makes no finite vector of an ordinary content.
+
+    Much of what is wrong with a model's files shows when it first computes, which would else be in the middle of a fit.
+    """
+    with refused(f"the model in {folder} opens and does not compute"):
+        vectors = encoder.encode([content]).vectors
+    if vectors.shape != (1, encoder.width) or not np.isfinite(vectors).all():
+        raise ConfigError(
+            f"the model in {folder} gives vectors of the shape {vectors.shape}, or not of finite numbers, where "
+            f"{encoder.width} numbers were promised; copy the folder again, or take another model"
+        )
+
+
+@contextlib.contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Turn whatever is raised within the block into a ConfigError that begins with `what`.
+
+    Of files that others wrote the library raises anything: its own errors of validation, a division by zero, the plain
+    Exception of its parts in Rust. Running out of memory stays what it is.
+    """
     try:
-        with quiet():
-            return part_class.from_pretrained(folder, local_files_only=True)
-    except READING_ERRORS as error:
-        raise ConfigError(f"{folder} has no {what} beside the model: {_reason(error)}") from error
+        yield
+    except (DynmmError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what}: {_reason(error)}; copy the folder again, or take another model") from error
 
 
 @contextlib.contextmanager
@@ -88,4 +108,6 @@ def quiet() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What an error says, in one line; with the next where the first only leads to it."""
+    lines = [one.strip() for one in str(error).strip().splitlines()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

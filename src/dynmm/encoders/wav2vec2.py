@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dynmm.catalogue.content import AUDIO, SAMPLE_RATE, Content, Modality, Sound
 from dynmm.encoders.encoder import Encoded
 from dynmm.encoders.pretrained import weights_folder, weights_hash
-from dynmm.encoders.transformer import load_frozen, read_config, read_part, transformers
+from dynmm.encoders.transformer import check_encoding, load_frozen, read_config, read_part, transformers
 from dynmm.errors import ConfigError
 from dynmm.precision import Precision, autocast, product_precision
 
@@ -53,6 +53,7 @@ class Wav2Vec2:
         self._model = load_frozen(library.Wav2Vec2Model, folder, self._device, may_lack=("masked_spec_embed",))
         self.width = int(getattr(self._config, "output_hidden_size", 0) or self._config.hidden_size)
         self.identity = f"{_VERSION}/{str(self._precision).removeprefix('torch.')}/{weights_hash(folder)}"
+        check_encoding(self, Sound(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE, 1), folder)
 
     @property
     def shortest(self) -> int:
