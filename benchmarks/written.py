@@ -39,6 +39,7 @@ from dynmm.types import Rationale
 
 DATA_SETS = ("amazon14-beauty", "ml-1m")
 VIEWS = ("public", "operator")
+_DAY = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -136,12 +137,14 @@ def _wrong(recommender: Recommender, told: Rationale) -> bool:
 
 
 def _says_more(told: Rationale) -> bool:
-    """Whether a quoted name or a number stands in the text and not in the facts of a claim."""
+    """Whether a quoted name, a day or a number stands in the text and not in the facts of a claim."""
     values = [value for claim in told.claims for value in _values(claim.facts)]
     names = {str(value) for value in values}
     numbers = {value for value in values if isinstance(value, int | float)}
     plain = re.sub("“[^”]*”", "", told.text)
     more = [one for one in re.findall("“([^”]*)”", told.text) if one not in names]
+    more += [one for one in _DAY.findall(plain) if one not in names]
+    plain = _DAY.sub("", plain)
     more += [one for one in re.findall(r"\d[\d,]*(?:\.\d+)?", plain) if _read(one) not in numbers]
     spelled = re.findall(rf"\b({'|'.join(_NUMBER_WORDS)})\b(?! of )", plain)
     more += [one for one in spelled if _NUMBER_WORDS.index(one) + 1 not in numbers]
