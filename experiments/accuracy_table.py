@@ -40,11 +40,7 @@ def main() -> None:
 
 def _steps(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Each rung less the one below, and the whole less item-knn, in the words of `dynmm evaluate`."""
-    return [row[3:] for row in ladder(result, METRICS).rows if row[3] and _name(row[0]) in STEPS]
-
-
-def _name(label: str) -> str:
-    return label.removeprefix("+ ")
+    return [row[3:] for row in ladder(result, METRICS).rows if row[3] and row[0].removeprefix("+ ") in STEPS]
 
 
 def _row(name: str, result: Mapping[str, Any]) -> str:

@@ -83,3 +83,9 @@ class MissingExtraError(DynmmError):
 def reason(error: BaseException) -> str:
     """What is wrong, in words: a key that is missing says nothing by itself."""
     return f"it has no {error}, as where an earlier version wrote it" if isinstance(error, KeyError) else str(error)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; with the next where the first only leads to it."""
+    lines = [one.strip() for one in str(error).strip().splitlines()] or [type(error).__name__]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

@@ -68,17 +68,13 @@ class Holding:
         return self.reranker(slates, shelf)
 
 
-class Held(Attending):
-    """The same, behind a gate: what comes in while it is shut must wait together."""
+class Held(Holding):
+    """What keeps the sizes of its runs, behind a gate: what comes in while it is shut must wait together."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.gate, self.reached = threading.Event(), threading.Event()
-
-    def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
-        self.reached.set()
-        assert self.gate.wait(10)
-        return super().forward(slates, shelf)
+        attending = Attending()
+        super().__init__(attending)
+        self.sizes = attending.sizes
 
 
 def alone(slates: Slates, shelf: Shelf) -> Tensor:
@@ -208,8 +204,8 @@ class Refusing(Held):
 
     refused = -1
 
-    def forward(self, slates: Slates, shelf: Shelf) -> Tensor:
-        scores = super().forward(slates, shelf)
+    def __call__(self, slates: Slates, shelf: Shelf) -> Tensor:
+        scores = super().__call__(slates, shelf)
         if bool((slates.items[:, 0] == self.refused).any()):
             raise ModelError("this one cannot be read")
         return scores

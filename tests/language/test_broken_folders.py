@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,13 +27,15 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {kind: tiny_folder(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
 
 
-def _refused(saved: dict[str, Path], to: Path, kind: str, spoil: Callable[[Path], object], said: str) -> None:
+def _refusal(saved: dict[str, Path], to: Path, kind: str, spoil: Callable[[Path], object]) -> str:
+    """What is said of a folder with one thing spoilt, which it names."""
     folder = to / "model"
     shutil.copytree(saved[kind], folder)
     spoil(folder)
-    with pytest.raises(ModelError, match=said) as refused:
+    with pytest.raises(ModelError) as refused:
         open_model(folder)
     assert str(folder) in str(refused.value)
+    return str(refused.value)
 
 
 def _settings(**values: Any) -> Callable[[Path], object]:
@@ -50,7 +53,7 @@ def test_sizes_that_mean_nothing(saved: dict[str, Path], tmp_path: Path, kind: s
     short = {"hidden": "n_embd", "heads": "n_head", "layers": "n_layer"}
     long = {"hidden": "hidden_size", "heads": "num_attention_heads", "layers": "num_hidden_layers"}
     name = (short if kind == "gpt2" else long)[size]
-    _refused(saved, tmp_path, kind, _settings(**{name: value}), "config.json|weights")
+    assert re.search("config.json|weights", _refusal(saved, tmp_path, kind, _settings(**{name: value})))
 
 
 CONFIGURATIONS: list[tuple[dict[str, Any], str]] = [
@@ -76,7 +79,7 @@ CONFIGURATIONS: list[tuple[dict[str, Any], str]] = [
 def test_configurations_that_cannot_be(
     saved: dict[str, Path], tmp_path: Path, change: dict[str, Any], said: str
 ) -> None:
-    _refused(saved, tmp_path, "llama", _settings(**change), said)
+    assert re.search(said, _refusal(saved, tmp_path, "llama", _settings(**change)))
 
 
 def test_layers_of_a_model_within_a_larger_one_are_counted(tmp_path: Path) -> None:
@@ -92,15 +95,16 @@ def test_layers_of_a_model_within_a_larger_one_are_counted(tmp_path: Path) -> No
 
 def test_a_configuration_without_an_end_of_brackets(saved: dict[str, Path], tmp_path: Path) -> None:
     deep = '{"model_type": "llama", "a": ' + "[" * 200_000
-    _refused(
-        saved, tmp_path, "llama", lambda folder: (folder / CONFIG).write_text(deep), r"config\.json cannot be read"
-    )
+    said = _refusal(saved, tmp_path, "llama", lambda folder: (folder / CONFIG).write_text(deep))
+    assert re.search(r"config\.json cannot be read", said)
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"])
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"added_tokens": "\xff'])
 def test_files_of_the_tokenizer_are_named(saved: dict[str, Path], tmp_path: Path, name: str, content: str) -> None:
-    _refused(saved, tmp_path, "llama", lambda folder: (folder / name).write_text(content), name.replace(".", r"\."))
+    assert re.search(
+        name.replace(".", r"\."), _refusal(saved, tmp_path, "llama", lambda folder: (folder / name).write_text(content))
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +116,9 @@ def test_a_tokenizer_is_not_made_up(saved: dict[str, Path], tmp_path: Path, kind
         for name in names:
             (folder / name).unlink()
 
-    _refused(saved, tmp_path, kind, remove, r"has no tokenizer beside the model: tokenizer\.json is missing")
+    assert re.search(
+        r"has no tokenizer beside the model: tokenizer\.json is missing", _refusal(saved, tmp_path, kind, remove)
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,7 @@ def test_a_tokenizer_that_means_nothing(
         path = folder / "tokenizer.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
 
-    _refused(saved, tmp_path, "llama", spoil, said)
+    assert re.search(said, _refusal(saved, tmp_path, "llama", spoil))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -155,7 +161,7 @@ def test_whole_numbers_are_no_weights(saved: dict[str, Path], tmp_path: Path, dt
         weights = {name: one.to(dtype) for name, one in load_file(folder / WEIGHTS).items()}
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
-    _refused(saved, tmp_path, "llama", spoil, r"model\.safetensors holds .* as .*quantized or broken")
+    assert re.search(r"model\.safetensors holds .* as .*quantized or broken", _refusal(saved, tmp_path, "llama", spoil))
 
 
 @pytest.mark.parametrize("placed", [[7], {"a": 7}, {"a": None}, {"a": ["model.safetensors"]}, {}], ids=str)
@@ -164,7 +170,7 @@ def test_an_index_that_places_nothing(saved: dict[str, Path], tmp_path: Path, pl
         (folder / WEIGHTS).unlink()
         (folder / INDEX).write_text(json.dumps({"weight_map": placed}))
 
-    _refused(saved, tmp_path, "llama", spoil, r"index\.json has no weight_map; copy it again")
+    assert re.search(r"index\.json has no weight_map; copy it again", _refusal(saved, tmp_path, "llama", spoil))
 
 
 def test_beside_an_index_the_file_that_is_read_is_the_one_that_is_checked(
@@ -175,7 +181,7 @@ def test_beside_an_index_the_file_that_is_read_is_the_one_that_is_checked(
         (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": {"a": "shard.safetensors"}}))
         (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:1_000])
 
-    _refused(saved, tmp_path, "llama", spoil, r"model\.safetensors is cut off or no safetensors file")
+    assert re.search(r"model\.safetensors is cut off or no safetensors file", _refusal(saved, tmp_path, "llama", spoil))
 
 
 def test_a_file_in_the_place_of_a_folder(

@@ -13,7 +13,7 @@ import torch
 
 from dynmm.catalogue.content import Content
 from dynmm.encoders.encoder import Encoder
-from dynmm.errors import ConfigError, DynmmError, MissingExtraError
+from dynmm.errors import ConfigError, DynmmError, MissingExtraError, first_line
 
 
 def transformers(extra: str) -> Any:
@@ -89,7 +89,7 @@ def refused(what: str) -> Iterator[None]:
     except (DynmmError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise ConfigError(f"{what}: {_reason(error)}; copy the folder again, or take another model") from error
+        raise ConfigError(f"{what}: {first_line(error)}; copy the folder again, or take another model") from error
 
 
 @contextlib.contextmanager
@@ -105,9 +105,3 @@ def quiet() -> Iterator[None]:
         logs.set_verbosity(verbosity)
         if bars:
             logs.enable_progress_bar()
-
-
-def _reason(error: Exception) -> str:
-    """What an error says, in one line; with the next where the first only leads to it."""
-    lines = [one.strip() for one in str(error).strip().splitlines()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from dynmm.errors import MissingExtraError, ModelError
+from dynmm.errors import MissingExtraError, ModelError, first_line
 from dynmm.storage import named_disk_errors, sha256_of
 
 logger = logging.getLogger(__name__)
@@ -194,9 +194,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelError(f"{path} is no JSON object; copy it again")
     return value
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line; with the next where the first only leads to it."""
-    lines = [one.strip() for one in str(error).strip().splitlines()] or [type(error).__name__]
-    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from dynmm.errors import MissingExtraError, ModelError
+from dynmm.errors import MissingExtraError, ModelError, first_line
 from dynmm.language.causal import CausalModel
 from dynmm.language.encoder import EncoderModel
-from dynmm.language.folders import first_line, model_folder, read_json
+from dynmm.language.folders import model_folder, read_json
 from dynmm.language.freezing import parameter_sha256
 from dynmm.language.memory import OutOfMemory, memory_named, ran_out
 from dynmm.language.probing import check_reading
