@@ -32,11 +32,11 @@ from dynmm.encoders.clip import Clip
 from dynmm.encoders.encoder import Encoder
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
-from dynmm.encoders.transformer import quiet
 from dynmm.encoders.visual import Visual
 from dynmm.encoders.wav2vec2 import Wav2Vec2
 from dynmm.randomness import generator
 from dynmm.storage import write_json
+from dynmm.transformers_library import quiet
 
 POSTERS, TEXTS = 4_000, 12_000
 Result = dict[str, Any]

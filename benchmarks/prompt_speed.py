@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from dynmm.language.compact import CompactShape
 from dynmm.language.layout import Arrangement, Layout
-from dynmm.language.loading import frozen_model, open_model, quiet
+from dynmm.language.loading import frozen_model, open_model
 from dynmm.language.prefixes import PrefixCache
 from dynmm.language.prompt import whole_prompt
 from dynmm.language.ranker import LanguageRanker
@@ -44,6 +44,7 @@ from dynmm.language.vocabulary import save_tokenizer, train_tokenizer
 from dynmm.language.words import Words
 from dynmm.randomness import generator
 from dynmm.storage import write_json
+from dynmm.transformers_library import quiet
 
 ITEMS, WIDTH, FACTS, CANDIDATES, BATCH = 12_000, 256, 24, 20, 8
 TABLE = {"short": 128, "medium": 256, "long": 384}

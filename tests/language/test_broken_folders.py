@@ -16,7 +16,7 @@ from tests.language.tiny import tiny_folder
 
 from dynmm.errors import ModelError
 from dynmm.language.loading import open_model
-from dynmm.language.memory import OutOfMemory
+from dynmm.memory import OutOfMemory
 
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 KINDS = ("llama", "opt", "qwen2", "gpt2", "bert")

@@ -14,10 +14,10 @@ from dynmm.language.gamma import ndcg
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.learning import Lessons, RerankTrainer, learn, put_weights, raw_scores
 from dynmm.language.listwise import Listwise, answer_chances, answers_loss, tempered
-from dynmm.language.memory import OutOfMemory
 from dynmm.language.mlp import Perceptron
 from dynmm.language.questions import Questions, apart, drawn, questions_of
 from dynmm.language.table import make
+from dynmm.memory import OutOfMemory
 from dynmm.training.checkpoints import Checkpoints
 from dynmm.training.reports import EpochReport
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from dynmm.errors import ModelError
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.contracts import Reranker
-from dynmm.language.memory import OutOfMemory
 from dynmm.language.serving import Refined, Refiner, Served
 from dynmm.language.slates import Shelf, Slates
+from dynmm.memory import OutOfMemory
 
 SHELF = slate_samples.shelf()
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from dynmm.catalogue.decoding.process import DecodingProcess
 from dynmm.catalogue.media import REFUSED, SIZE
-from dynmm.errors import DataError, MissingExtraError
+from dynmm.errors import DataError, MissingExtraError, first_line
 from dynmm.interactions.columns import need_columns
 from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MODALITY
 from dynmm.interactions.tables import parquet_columns, read_parquet
@@ -79,7 +79,7 @@ class ParquetPlace:
         try:
             meta = parquet.read_metadata(self._path)
         except (pa.ArrowException, OSError) as error:
-            raise self._unreadable(str(error)) from error
+            raise self._unreadable(first_line(error)) from error
         return list(accumulate(meta.row_group(group).num_rows for group in range(meta.num_row_groups)))
 
     def _until_the_end(self, rows: Sequence[int], max_bytes: int) -> Generator[tuple[int, bytes | OSError], None, int]:
@@ -115,7 +115,7 @@ class ParquetPlace:
             process.end()
 
     def _unreadable(self, why: str) -> DataError:
-        return DataError(f"{self._path} cannot be read ({why.splitlines()[0]}); write it again as parquet")
+        return DataError(f"{self._path} cannot be read ({why}); write it again as parquet")
 
 
 def _pyarrow_parquet() -> Any:

@@ -19,17 +19,11 @@ from numpy.typing import NDArray
 from dynmm.catalogue.content import IMAGE, Content, Modality, Picture
 from dynmm.encoders.encoder import Encoded
 from dynmm.encoders.pretrained import weights_folder, weights_hash
-from dynmm.encoders.transformer import (
-    check_encoding,
-    load_frozen,
-    read_config,
-    read_part,
-    refused,
-    transformers,
-)
+from dynmm.encoders.transformer import check_encoding, load_frozen, read_config, read_part, refused
 from dynmm.encoders.zeroshot import DEFAULT_WORDS, ZeroShot
 from dynmm.errors import ConfigError, MissingExtraError
 from dynmm.precision import Precision, autocast, product_precision
+from dynmm.transformers_library import transformers
 
 logger = logging.getLogger(__name__)
 

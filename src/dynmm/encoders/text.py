@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from dynmm.catalogue.content import TEXT, Content, Modality
 from dynmm.encoders.encoder import Encoded
 from dynmm.encoders.pretrained import weights_folder, weights_hash
-from dynmm.encoders.transformer import quiet, refused
+from dynmm.encoders.transformer import refused
 from dynmm.errors import ConfigError, MissingExtraError
 from dynmm.precision import Precision, autocast, product_precision
+from dynmm.transformers_library import quiet
 
 _VERSION = "sentence-1"
 #: Holds the weights of MiniLM, so that it works without a network.

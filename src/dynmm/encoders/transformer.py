@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,8 @@ import torch
 
 from dynmm.catalogue.content import Content
 from dynmm.encoders.encoder import Encoder
-from dynmm.errors import ConfigError, DynmmError, MissingExtraError, first_line
-
-
-def transformers(extra: str) -> Any:
-    """The library. extra: of dynmm, which brings it. Raises MissingExtraError."""
-    try:
-        return importlib.import_module("transformers")
-    except ImportError as error:
-        raise MissingExtraError(
-            f"pretrained models need the library transformers: pip install 'dynmm[{extra}]'"
-        ) from error
+from dynmm.errors import ConfigError
+from dynmm.transformers_library import MEND, errors_named, quiet, transformers
 
 
 def read_config(folder: Path, kinds: Collection[str], wanted: str, extra: str) -> Any:
@@ -73,35 +63,10 @@ def check_encoding(encoder: Encoder, content: Content, folder: Path) -> None:
     if vectors.shape != (1, encoder.width) or not np.isfinite(vectors).all():
         raise ConfigError(
             f"the model in {folder} gives vectors of the shape {vectors.shape}, or not of finite numbers, where "
-            f"{encoder.width} numbers were promised; copy the folder again, or take another model"
+            f"{encoder.width} numbers were promised{MEND}"
         )
 
 
-@contextlib.contextmanager
-def refused(what: str) -> Iterator[None]:
-    """Turn whatever is raised within the block into a ConfigError that begins with `what`.
-
-    Of files that others wrote the library raises anything: its own errors of validation, a division by zero, the plain
-    Exception of its parts in Rust. Running out of memory stays what it is.
-    """
-    try:
-        yield
-    except (DynmmError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise ConfigError(f"{what}: {first_line(error)}; copy the folder again, or take another model") from error
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the library's progress bars and reports off the screen, and leave its settings as they were."""
-    logs = importlib.import_module("transformers.utils.logging")
-    verbosity, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
-    logs.set_verbosity(logs.CRITICAL)
-    logs.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logs.set_verbosity(verbosity)
-        if bars:
-            logs.enable_progress_bar()
+def refused(what: str) -> AbstractContextManager[None]:
+    """Turn whatever the library raises within the block into a ConfigError that begins with `what`."""
+    return errors_named(ConfigError, what, MEND, own=False)

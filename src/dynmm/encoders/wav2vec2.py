@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from dynmm.catalogue.content import AUDIO, SAMPLE_RATE, Content, Modality, Sound
 from dynmm.encoders.encoder import Encoded
 from dynmm.encoders.pretrained import weights_folder, weights_hash
-from dynmm.encoders.transformer import check_encoding, load_frozen, read_config, read_part, transformers
+from dynmm.encoders.transformer import check_encoding, load_frozen, read_config, read_part
 from dynmm.errors import ConfigError
 from dynmm.precision import Precision, autocast, product_precision
+from dynmm.transformers_library import transformers
 
 _VERSION = "wav2vec2-1"
 _EXTRA = "audio"

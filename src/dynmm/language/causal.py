@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dynmm.errors import ModelError
 from dynmm.language.frozen import FrozenTransformer
-from dynmm.language.memory import memory_named
 from dynmm.language.past import Apart, Past, reading_cache, what_was_read
+from dynmm.memory import memory_named
 
 
 class CausalModel(FrozenTransformer):

@@ -5,7 +5,6 @@ It makes the language stage whole where no model can be had from elsewhere.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 import time
@@ -19,10 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynmm.errors import ConfigError, MissingExtraError, TrainingDiverged
+from dynmm.errors import ConfigError, TrainingDiverged
 from dynmm.language.corpus import Corpus, held_apart, stream
 from dynmm.language.layout import Layout
-from dynmm.language.loading import quiet
 from dynmm.language.pacing import Pace, Spent
 from dynmm.language.vocabulary import (
     BEGINNING_ID,
@@ -36,6 +34,7 @@ from dynmm.language.writing import ASKING, SYSTEM
 from dynmm.precision import autocast, product_precision
 from dynmm.randomness import derive_seed
 from dynmm.storage import named_disk_errors, new_folder
+from dynmm.transformers_library import quiet, transformers
 
 logger = logging.getLogger(__name__)
 
@@ -238,10 +237,7 @@ class _Pretraining:
 
 
 def _model(shape: CompactShape, vocabulary: int) -> Any:
-    try:
-        library = importlib.import_module("transformers")
-    except ImportError as error:
-        raise MissingExtraError("language models need the library transformers: pip install 'dynmm[llm]'") from error
+    library = transformers("llm")
     config = library.LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=shape.hidden,

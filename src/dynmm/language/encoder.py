@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dynmm.errors import ModelError
 from dynmm.language.frozen import FrozenTransformer
-from dynmm.language.memory import memory_named
+from dynmm.memory import memory_named
 
 
 class EncoderModel(FrozenTransformer):

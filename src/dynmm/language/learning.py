@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from dynmm.errors import ModelError, TrainingDiverged
 from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import choose_gamma
-from dynmm.language.memory import ran_out
 from dynmm.language.questions import Questions, drawn
 from dynmm.language.slates import Shelf, Slates
+from dynmm.memory import ran_out
 from dynmm.precision import autocast
 from dynmm.randomness import derive_seed
 from dynmm.training.checkpoints import Checkpoints

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from dynmm.errors import MissingExtraError, ModelError, first_line
+from dynmm import transformers_library
+from dynmm.errors import ModelError
 from dynmm.language.causal import CausalModel
 from dynmm.language.encoder import EncoderModel
 from dynmm.language.folders import model_folder, read_json
 from dynmm.language.freezing import parameter_sha256
-from dynmm.language.memory import OutOfMemory, memory_named, ran_out
 from dynmm.language.probing import check_reading
 from dynmm.language.words import Words
+from dynmm.memory import memory_named
 from dynmm.precision import Precision, product_precision
+from dynmm.transformers_library import MEND, quiet
 
 logger = logging.getLogger(__name__)
 
-_MEND = "; copy the folder again, or take another model"
 #: Of a name: which of several like parts it belongs to.
 _NUMBER = re.compile(r"\.\d+\.")
 _CONTEXTS = ("max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx", "seq_length")
@@ -47,7 +48,7 @@ def open_model(
     Raises ModelError for a model that is missing, broken, other than expected, needs code of its own, cannot be read
     through vectors, or does not fit into memory; MissingExtraError without the transformers library.
     """
-    library = _transformers()
+    library = transformers_library.transformers("llm")
     folder = model_folder(name_or_path)
     config = _config(library, folder)
     causal = _is_causal(folder, config)
@@ -77,28 +78,9 @@ def frozen_model(
     return model
 
 
-@contextlib.contextmanager
-def errors_named(what: str, mend: str = "") -> Iterator[None]:
-    """Turn whatever is raised within the block into a ModelError between these; out of memory stays what it is.
-
-    Of files that others wrote the library raises anything: its own errors of validation, a division by zero, and the
-    plain Exception of its parts in Rust.
-    """
-    try:
-        yield
-    except OutOfMemory:
-        raise
-    except Exception as error:
-        if ran_out(error):
-            raise
-        raise ModelError(f"{what}: {first_line(error)}{mend}") from error
-
-
-def _transformers() -> Any:
-    try:
-        return importlib.import_module("transformers")
-    except ImportError as error:
-        raise MissingExtraError("language models need the library transformers: pip install 'dynmm[llm]'") from error
+def errors_named(what: str, mend: str = "") -> AbstractContextManager[None]:
+    """Turn whatever is raised within the block into a ModelError between these; out of memory stays what it is."""
+    return transformers_library.errors_named(ModelError, what, mend, own=True)
 
 
 def _config(library: Any, folder: Path) -> Any:
@@ -108,7 +90,7 @@ def _config(library: Any, folder: Path) -> Any:
             f"{folder} holds a model that needs code of its own, which is never run; use one whose architecture the "
             "transformers library has"
         )
-    with errors_named(what, _MEND), quiet():
+    with errors_named(what, MEND), quiet():
         return library.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
@@ -128,7 +110,7 @@ def _is_causal(folder: Path, config: Any) -> bool:
 
 def _weights(model_class: Any, folder: Path, config: Any) -> Any:
     """The library's model in the precision that it was saved in. Raises ModelError where weights are missing."""
-    with errors_named(f"{folder} has no weights for its architecture and the sizes in its config.json", _MEND), quiet():
+    with errors_named(f"{folder} has no weights for its architecture and the sizes in its config.json", MEND), quiet():
         model, report = model_class.from_pretrained(
             folder,
             config=config,
@@ -175,7 +157,7 @@ def _checked_identity(weights: Any, folder: Path, expected: str | None) -> str:
 
 
 def _words(library: Any, folder: Path, weights: Any) -> Words:
-    with errors_named(f"{folder} has no tokenizer that can be read beside the model", _MEND), quiet():
+    with errors_named(f"{folder} has no tokenizer that can be read beside the model", MEND), quiet():
         tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     with errors_named(str(folder)):
         return Words(tokenizer, int(weights.get_input_embeddings().weight.shape[0]))
@@ -194,18 +176,3 @@ def _first_place(weights: Any) -> int:
         if name.endswith("embeddings.position_embeddings") and getattr(part, "padding_idx", None) is not None:
             return int(part.padding_idx) + 1
     return 0
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the library's progress bars and reports off the screen, and leave its settings as they were."""
-    logs = importlib.import_module("transformers.utils.logging")
-    verbosity, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
-    logs.set_verbosity(logs.CRITICAL)
-    logs.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logs.set_verbosity(verbosity)
-        if bars:
-            logs.enable_progress_bar()

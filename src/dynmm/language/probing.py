@@ -8,7 +8,7 @@ from torch import Tensor
 from dynmm.errors import ModelError
 from dynmm.language.causal import CausalModel
 from dynmm.language.encoder import EncoderModel
-from dynmm.language.memory import OutOfMemory
+from dynmm.memory import OutOfMemory
 
 _TOKENS = 4
 #: Of the states' size. What the products' precision leaves, and far less than a mask or a past not heeded.

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from dynmm.errors import ModelError
 from dynmm.language.answering import AnswerReadOut
-from dynmm.language.memory import OutOfMemory
 from dynmm.language.ranker import LanguageRanker
 from dynmm.language.remote import PAUSES_S, VllmServer
 from dynmm.language.slates import Shelf, Slates
+from dynmm.memory import OutOfMemory
 
 #: Largest difference of a log-probability that another precision or other kernels explain.
 TOLERANCE = 0.25

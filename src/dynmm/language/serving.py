@@ -16,8 +16,8 @@ from torch import Tensor
 from dynmm.errors import ModelError
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.contracts import Reranker
-from dynmm.language.memory import ran_out
 from dynmm.language.slates import Shelf, Slates
+from dynmm.memory import ran_out
 
 logger = logging.getLogger(__name__)
 

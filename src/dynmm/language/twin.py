@@ -10,9 +10,10 @@ import torch
 from dynmm.language.causal import CausalModel
 from dynmm.language.encoder import EncoderModel
 from dynmm.language.freezing import parameter_sha256
-from dynmm.language.loading import errors_named, frozen_model, open_model, quiet
-from dynmm.language.memory import memory_named
+from dynmm.language.loading import errors_named, frozen_model, open_model
+from dynmm.memory import memory_named
 from dynmm.randomness import derive_seed
+from dynmm.transformers_library import quiet
 
 
 def random_twin(

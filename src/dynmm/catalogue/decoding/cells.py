@@ -14,6 +14,7 @@ from typing import Any
 
 from dynmm.catalogue.decoding.frames import read_frame, write_frame
 from dynmm.catalogue.decoding.worker import limit_memory, own_pipes
+from dynmm.errors import first_line
 
 #: Rows in one request, 8 bytes each.
 _MAX_REQUEST = 1 << 30
@@ -41,7 +42,7 @@ def main() -> None:
     except MemoryError:
         write_frame(answers, {"memory": True})
     except Exception as error:  # noqa: BLE001  # a damaged table makes a reader raise anything
-        write_frame(answers, {"failed": (str(error).splitlines() or [type(error).__name__])[0][:300]})
+        write_frame(answers, {"failed": first_line(error)[:300]})
 
 
 def cells(path: str, column: str, rows: Sequence[int]) -> Iterator[tuple[int, bytes]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dynmm.catalogue.decoding.limits import CannotDecode, Decoded, Limits
+from dynmm.errors import first_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,7 +39,7 @@ def decode(raw: bytes, name: str, limits: Limits) -> Decoded:
         except MemoryError:
             raise
         except Exception as error:  # a hostile file makes a decoder raise anything
-            raise CannotDecode(f"is cut short or damaged ({_words(error)})") from error
+            raise CannotDecode(f"is cut short or damaged ({first_line(error)})") from error
     return Decoded(pixels, {"width": width, "height": height})
 
 
@@ -110,8 +111,3 @@ def _upright(picture: Image, turn: int) -> Image:
         8: Transpose.ROTATE_90,
     }
     return picture.transpose(moves[turn]) if turn in moves else picture
-
-
-def _words(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

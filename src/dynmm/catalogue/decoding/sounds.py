@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dynmm.catalogue.content import SAMPLE_RATE
 from dynmm.catalogue.decoding.limits import CannotDecode, Decoded, Limits
+from dynmm.errors import first_line
 
 #: Beyond these a header is nonsense, and resampling would cost far more than the file is worth.
 _RATES = (1_000, 400_000)
@@ -41,7 +42,9 @@ def decode(raw: bytes, name: str, limits: Limits) -> Decoded:
     except MemoryError:
         raise
     except Exception as error:  # a hostile file makes a decoder raise anything
-        raise CannotDecode(f"is cut short or damaged ({_words(error)})") from error
+        # Without the address of our buffer, which differs from run to run.
+        why = first_line(error).rpartition(">: ")[2]
+        raise CannotDecode(f"is cut short or damaged ({why})") from error
     if not len(mono):
         raise CannotDecode("has no samples")
     if not np.isfinite(mono).all():
@@ -94,9 +97,3 @@ def _check_length(raw: bytes) -> None:
                 raise CannotDecode(f"is cut short ({have:,} of {said:,} bytes of sound are there)")
             return
         place += 8 + length + length % 2
-
-
-def _words(error: Exception) -> str:
-    """What a library says, without the address of our buffer, which differs from run to run."""
-    text = str(error).strip().rpartition(">: ")[2]
-    return text.splitlines()[0] if text else type(error).__name__

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dynmm.errors import ModelError
-from dynmm.language.memory import OutOfMemory, memory_named, ran_out
+from dynmm.memory import OutOfMemory, memory_named, ran_out
 
 _CPU = RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried 1 TB")
 _OTHERS = (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("out of memory"), KeyError("x"))
