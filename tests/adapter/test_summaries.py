@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, user_activity, user_features
-from dynmm.types import UserHistory
+from dynmm.adapter.summaries import PLAIN, ItemSummaries, UserSummaries, context_of
+from dynmm.types import NO_TIME, UserHistory
 
 _DAY = 86_400_000
 
@@ -103,15 +103,54 @@ def test_a_context_leans_to_the_newest() -> None:
     assert context_of(_history([]), latents).tolist() == [0, 0, 0]
 
 
+def _users(dims: int = 3) -> UserSummaries:
+    return UserSummaries(30.0, 2.0, np.eye(dims, dtype=np.float32))
+
+
 def test_a_user_is_read_from_their_history_alone() -> None:
-    latents = np.eye(3, dtype=np.float32)
     known, nobody = _history([0, 1], [_DAY, 2 * _DAY]), _history([], [])
-    read = user_features([known, nobody], [3 * _DAY, 3 * _DAY], latents)
+    read = _users().read([known, nobody], [3 * _DAY, 3 * _DAY])
     assert read.shape == (2, PLAIN + 3)
     assert not read[1].any()
-    assert np.array_equal(read[:1], user_features([known], [3 * _DAY], latents))
-    active = user_activity([known, nobody], [3 * _DAY, 3 * _DAY], 30.0, 2.0)
-    later = user_activity([known], [300 * _DAY], 30.0, 2.0)
+    assert np.array_equal(read[:1], _users().read([known], [3 * _DAY]))
+    active = _users().activity([known, nobody], [3 * _DAY, 3 * _DAY])
+    later = _users().activity([known], [300 * _DAY])
     assert active[0] > later[0] > 0
     assert active[1] == 0
-    assert user_activity([_history([0, 1])], [None], 30.0, 2.0)[0] == pytest.approx(0.5)
+    assert _users().activity([_history([0, 1])], [None])[0] == pytest.approx(0.5)
+
+
+def test_a_users_events_decay_at_each_half_life_since_their_moments() -> None:
+    """Half-lives of 3, 30 and 300 days: an event of three days ago and one of thirty."""
+    read = _users().read([_history([0, 1], [0, 27 * _DAY])], [30 * _DAY])[0]
+    counts = [2**-10 + 2**-1, 2**-1 + 2**-0.1, 2**-0.1 + 2**-0.01]
+    assert read[:3] == pytest.approx(np.log1p(counts) / 3, rel=1e-6)
+    rates = np.asarray(counts) / (3, 30, 300)
+    assert read[3] == pytest.approx(np.log((rates[0] + 1 / 300) / (rates[2] + 1 / 300)) / 3, rel=1e-6)
+    assert read[4] == pytest.approx(np.log1p(30) / 10, rel=1e-6)
+
+
+def test_a_user_who_comes_back_trends_and_one_who_left_does_not() -> None:
+    back, left = _history([0] * 5, [0, *range(360, 364)]), _history([0] * 5, [*range(4), 300])
+    for history in (back, left):
+        history.timestamps[:] *= _DAY  # type: ignore[index]
+    trends = _users().read([back, left], [365 * _DAY] * 2)[:, 3]
+    assert trends[0] > 0 > trends[1]
+
+
+def test_without_a_moment_a_user_stands_at_their_newest_event_and_without_times_nothing_decays() -> None:
+    timed = _history([0, 1], [_DAY, 5 * _DAY])
+    assert np.array_equal(_users().read([timed], [None]), _users().read([timed], [5 * _DAY]))
+    for untimed in (_history([0, 1]), _history([0, 1], [NO_TIME, NO_TIME])):
+        for moment in (None, 365 * _DAY):
+            read = _users().read([untimed], [moment])[0]
+            assert read[:PLAIN] == pytest.approx([*np.log1p([2.0] * 3) / 3, 0, 0], rel=1e-6)
+    assert np.array_equal(
+        _users().read([_history([0, 1], [NO_TIME, _DAY])], [_DAY])[0, :PLAIN],
+        _users().read([_history([1], [_DAY])], [_DAY])[0, :PLAIN],
+    )
+
+
+def test_a_moment_before_a_users_events_makes_nothing_grow() -> None:
+    ahead = _history([0, 1], [5 * _DAY, 6 * _DAY])
+    assert np.array_equal(_users().read([ahead], [0])[0, :3], _users().read([_history([0, 1])], [None])[0, :3])

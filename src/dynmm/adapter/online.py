@@ -28,7 +28,7 @@ from dynmm.adapter.lessons import Asked, Lesson, Reservoir, slate
 from dynmm.adapter.model import Shape
 from dynmm.adapter.settings import AdapterSettings
 from dynmm.adapter.space import MovedSpace
-from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, principal, user_activity, user_features
+from dynmm.adapter.summaries import PLAIN, ItemSummaries, context_of, principal
 from dynmm.adapter.windows import Windows
 from dynmm.protocols import VectorSpace
 from dynmm.randomness import derive_seed, generator, uniform
@@ -166,8 +166,8 @@ class OnlineAdapter:
         lesson = Lesson(
             people=torch.tensor([user]),
             users=users,
-            seen=torch.from_numpy(user_features(histories, moments, self.trial.latents)),
-            active=torch.from_numpy(user_activity(histories, moments, settings.user_half_life_days, settings.active)),
+            seen=torch.from_numpy(self.trial.users.read(histories, moments)),
+            active=torch.from_numpy(self.trial.users.activity(histories, moments)),
             items=torch.from_numpy(candidates)[None],
             known=torch.from_numpy(self.summaries.read(candidates))[None],
             moving=torch.from_numpy(self.summaries.activity(candidates, settings.active))[None],

@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 from dynmm.adapter.model import ITEM, USER, Shape, shift
 from dynmm.adapter.settings import AdapterSettings
-from dynmm.adapter.summaries import ItemSummaries, user_activity, user_features
+from dynmm.adapter.summaries import ItemSummaries, UserSummaries
 from dynmm.protocols import VectorSpace
 from dynmm.topk import SAME_KERNEL_ROWS
 from dynmm.types import UserHistory
@@ -38,6 +38,7 @@ class MovedSpace:
         """collaborative: (I, D) unit vectors that the network reads of items. latents: (I, P) projected ones."""
         self.base, self.collaborative, self.latents, self._shape = base, collaborative, latents, shape
         self._settings = settings
+        self.users = UserSummaries(settings.user_half_life_days, settings.active, latents)
         #: (D', ) weights that serve; None serves the base as it is.
         self.weights: Tensor | None = None
         #: Moment of the newest event, ms UTC; None where there is no time.
@@ -61,9 +62,8 @@ class MovedSpace:
         if self.weights is None or not len(histories):
             return plain
         moments = [self.now] * len(histories)
-        settings = self._settings
-        seen = torch.from_numpy(user_features(histories, moments, self.latents))
-        active = torch.from_numpy(user_activity(histories, moments, settings.user_half_life_days, settings.active))
+        seen = torch.from_numpy(self.users.read(histories, moments))
+        active = torch.from_numpy(self.users.activity(histories, moments))
         with torch.no_grad():
             known = plain.cpu()
             lengths = known.norm(dim=-1, keepdim=True).clamp(min=1e-6)

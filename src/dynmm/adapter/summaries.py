@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynmm.types import FloatArray, IntArray, UserHistory
+from dynmm.types import NO_TIME, FloatArray, IntArray, UserHistory
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -27,6 +27,8 @@ COOL = 0.01
 _ROOM = 256
 #: History items that a user's context is made of, and what each counts against the one after it.
 _RECENT, _FADE = 20, 0.8
+#: Newest events of a user that are counted, so that a flood costs no more.
+_COUNTED = 1_000
 _DAY_MS = 86_400_000
 
 
@@ -152,33 +154,58 @@ def context_of(history: UserHistory, latents: NDArray[np.float32]) -> FloatArray
     return mean
 
 
-def user_features(
-    histories: Sequence[UserHistory], moments: Sequence[int | None], latents: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """(B, S) features of users, from their histories and the moments of the questions alone. latents: (I, P)."""
-    found = np.zeros((len(histories), PLAIN + latents.shape[1]), np.float32)
-    for row, (history, moment) in enumerate(zip(histories, moments, strict=True)):
-        found[row, 0] = np.log1p(len(history)) / 3
-        found[row, 1] = min(len(history), _RECENT) / _RECENT
-        if moment is not None and history.timestamps is not None and len(history):
-            hours = max(0.0, (moment - int(history.timestamps[-1])) / 3_600_000)
-            found[row, 2] = np.log1p(hours) / 5
-        found[row, PLAIN:] = context_of(history, latents)
-    return found
+class UserSummaries:
+    """The same numbers of users as `ItemSummaries` has of items, over their own events, decayed by the time since each.
+
+    Nothing is kept: a history and the moment of a question say it all. Without a moment, it is that of the newest
+    event. Without times nothing decays, and there is no trend and no age. B users.
+    """
+
+    def __init__(self, half_life_days: float, active: float, latents: NDArray[np.float32]) -> None:
+        """active: decayed events with which a user moves by half. latents: (I, P)."""
+        self._half_lives = np.asarray(SPANS) * half_life_days
+        self._active, self._latents = active, latents
+
+    def read(self, histories: Sequence[UserHistory], moments: Sequence[int | None]) -> NDArray[np.float32]:
+        """(B, S) features at these moments, ms UTC; zeros without a history."""
+        masses, trend = np.zeros((len(SPANS), len(histories))), np.zeros(len(histories))
+        age, contexts = np.zeros(len(histories)), np.zeros((len(histories), self._latents.shape[1]))
+        least = 1.0 / self._half_lives[-1]
+        for row, (history, moment) in enumerate(zip(histories, moments, strict=True)):
+            masses[:, row] = self._masses(history, moment)
+            contexts[row] = context_of(history, self._latents)
+            if len(days := _days(history, moment)):
+                rates = masses[:, row] / self._half_lives
+                trend[row] = np.log((rates[0] + least) / (rates[-1] + least))
+                age[row] = days[0]
+        plain = [*(np.log1p(masses) / 3), trend / 3, np.log1p(age) / 10]
+        return np.concatenate([np.stack(plain, axis=1), contexts], axis=1).astype(np.float32)
+
+    def activity(self, histories: Sequence[UserHistory], moments: Sequence[int | None]) -> NDArray[np.float32]:
+        """(B,) m in [0, 1]: 0 without a history, half at ``active`` decayed events."""
+        both = zip(histories, moments, strict=True)
+        mass = np.asarray([self._masses(history, moment)[1] for history, moment in both])
+        return (mass / (mass + self._active)).astype(np.float32)
+
+    def _masses(self, history: UserHistory, moment: int | None) -> FloatArray:
+        """(spans,) decayed events."""
+        days = _days(history, moment)
+        if not len(days):
+            return np.full(len(SPANS), float(len(history)))
+        found: FloatArray = np.exp2(-days[-_COUNTED:, None] / self._half_lives).sum(0)
+        return found
 
 
-def user_activity(
-    histories: Sequence[UserHistory], moments: Sequence[int | None], half_life_days: float, active: float
-) -> NDArray[np.float32]:
-    """(B,) m in [0, 1]: 0 without a history, half at ``active`` events of late."""
-    found = np.zeros(len(histories), np.float32)
-    for row, (history, moment) in enumerate(zip(histories, moments, strict=True)):
-        mass = float(len(history))
-        if moment is not None and history.timestamps is not None and len(history):
-            days = np.maximum(0.0, (moment - history.timestamps[-200:].astype(np.float64)) / _DAY_MS)
-            mass = float(np.exp2(-days / half_life_days).sum())
-        found[row] = mass / (mass + active)
-    return found
+def _days(history: UserHistory, moment: int | None) -> FloatArray:
+    """(L,) since each event whose time is known, 0 for what is ahead of the moment."""
+    if history.timestamps is None:
+        return np.zeros(0)
+    times: FloatArray = history.timestamps[history.timestamps != NO_TIME].astype(np.float64)
+    if not len(times):
+        return times
+    now = times[-1] if moment is None else moment
+    days: FloatArray = np.maximum(0.0, now - times) / _DAY_MS
+    return days
 
 
 def principal(vectors: Tensor, dims: int) -> Tensor:

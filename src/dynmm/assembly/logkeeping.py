@@ -124,7 +124,8 @@ def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | N
     most = live.log.offset
     while (found := store.newest(most, live.log.holds)) is not None:
         try:
-            if until is None or counted_at(found.folder) <= until:
+            counted = counted_at(found.folder)
+            if until is None or counted <= until:
                 return found
         except ArtefactError as error:
             logger.warning("%s", error)

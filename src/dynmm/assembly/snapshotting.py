@@ -27,6 +27,9 @@ from dynmm.storage import named_disk_errors, write_json
 from dynmm.stream.events import Entry, Event
 from dynmm.types import Events
 
+#: Of what `write_live` writes. Until 1 the adapter read other numbers of users, which it cannot go on from.
+FORMAT = 2
+
 EVENTS_FILE, USERS_FILE, CARD_FILE = "events.safetensors", "users.parquet", "live.json"
 PAIRS_DIR, ITEMS_DIR = "pairs", "items"
 
@@ -48,6 +51,7 @@ def write_live(recommender: Recommender, folder: Path) -> None:
     if whole.moving is not None:
         whole.moving.save(folder)
     card = {
+        "format": FORMAT,
         "offset": live.offset,
         "marks": live.marks,
         "boundaries": live.boundaries,
@@ -78,11 +82,18 @@ def read_live(recommender: Recommender, folder: Path) -> None:
 
 
 def counted_at(folder: Path) -> int:
-    """How many events counted when a snapshot was taken. Raises ArtefactError."""
+    """How many events counted when a snapshot was taken. Raises ArtefactError, for one of another version, too."""
     try:
-        return int(json.loads((folder / CARD_FILE).read_bytes())["counted"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        card = json.loads((folder / CARD_FILE).read_bytes())
+        found, counted = int(card.get("format", 1)), int(card["counted"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unreadable(folder, error) from error
+    if found != FORMAT:
+        raise ArtefactError(
+            f"the snapshot in {folder} is of another version of dynmm, with format {found} and not {FORMAT}: it is "
+            "passed over, and the log is read from further back"
+        )
+    return counted
 
 
 def _unreadable(folder: Path, error: Exception) -> ArtefactError:

@@ -96,6 +96,20 @@ def test_a_damaged_snapshot_costs_time_alone(run: Path, caplog: pytest.LogCaptur
     assert "damaged" in caplog.text
 
 
+@pytest.mark.parametrize("wrote", [1, 3])
+def test_a_snapshot_of_another_version_costs_time_alone(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrote: int
+) -> None:
+    """What an adapter learned with other numbers of users must not be gone on with."""
+    with monkeypatch.context() as patch:
+        patch.setattr("dynmm.assembly.snapshotting.FORMAT", wrote)
+        state = learn_all(run, events_of())
+    monkeypatch.setattr("dynmm.assembly.logkeeping.read_live", None)  # it would be called
+    with caplog.at_level(logging.WARNING):
+        assert state_of(run) == state
+    assert f"of another version of dynmm, with format {wrote} and not 2" in caplog.text
+
+
 def test_learning_is_like_learning_after_a_snapshot(run: Path, twin: Path) -> None:
     events = events_of()
     with Recommender.from_pretrained(run) as first:
