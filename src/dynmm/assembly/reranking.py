@@ -26,7 +26,7 @@ from dynmm.assembly.rankers import (
 )
 from dynmm.assembly.reranked import NONE, Reranked
 from dynmm.assembly.whole import Whole
-from dynmm.assembly.wordingtargets import explanations_sha256, wanted_texts
+from dynmm.assembly.wordingtargets import wanted_texts, words_key
 from dynmm.errors import ConfigError, MissingExtraError, UnsupportedByData
 from dynmm.evidence.reading import FactReader
 from dynmm.interactions.dataset import Dataset
@@ -171,7 +171,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
                 "language.wording teaches by words, and an encoder makes none: take a causal language.model, or set it "
                 "to 0"
             )
-        reads += explanations_sha256(asked.train)
+        reads += words_key(asked.train, how.config)
     entry = how.cache.key(
         "rerank",
         data=asked.key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from dynmm.assembly.questioning import BeforeCut
@@ -27,10 +28,13 @@ def explanations_of(train: Dataset) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def explanations_sha256(train: Dataset) -> str:
-    """Names the texts that do not follow from the events; empty where there are none."""
+def words_key(train: Dataset, config: Config) -> str:
+    """Names what the words follow from besides events and facts: the file, else what a rationale says and how."""
     path = explanations_of(train)
-    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    if path is not None:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    told = [config.rationale.model_dump(mode="json"), train.info.noun, train.info.verb]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def wanted_texts(questions: Questions, before: BeforeCut, train: Dataset, config: Config) -> dict[tuple[int, int], str]:
