@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Most questions of several threads in one run.
 BATCH_ROWS = 8
 
+#: Most questions under way to a server at the same time where there is a deadline.
+AT_ONCE = 32
+
 
 class Below(Protocol):
     """The stages below, and what they tell a re-ranker."""
@@ -104,7 +107,8 @@ class Reranking:
         elif self.kind == "language" and self.prefixes:
             asked = self._heads
         if self.kind != "language" or self.batch_wait_ms is None:
-            return Refiner(asked, deadline_ms=self.deadline_ms, served=self.served)
+            at_once = 1 if self.server is None else AT_ONCE
+            return Refiner(asked, deadline_ms=self.deadline_ms, served=self.served, at_once=at_once)
         together = MicroBatcher(asked, rows=BATCH_ROWS, wait_ms=self.batch_wait_ms)
         refiner = Refiner(together, deadline_ms=self.deadline_ms, served=self.served)
         weakref.finalize(refiner, together.close, wait=False)
