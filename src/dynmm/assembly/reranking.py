@@ -48,7 +48,7 @@ from dynmm.training.checkpoints import Checkpoints
 logger = logging.getLogger(__name__)
 
 #: Of what re-rankers learn from; of how they are trained.
-CODE_VERSION, _TRAINING_VERSION = 3, 5
+CODE_VERSION, _TRAINING_VERSION = 3, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +207,8 @@ def _worded(objective: Any, ranker: nn.Module, training: Questions, shelf: Shelf
     asked.how.stage("words that verify")
     texts = wanted_texts(training, asked.before, asked.train, asked.how.config)
     wordings = Wordings(ranker.model.words, texts)  # type: ignore[attr-defined]  # causal models have their tokenizer
-    return Worded(objective, ranker, shelf, wordings, weight=asked.how.language.wording), len(wordings)
+    worded = int(wordings.told(training.people, training.targets).sum())
+    return Worded(objective, ranker, shelf, wordings, weight=asked.how.language.wording), worded
 
 
 def _there(frozen: Frozen | None) -> Frozen:

@@ -39,11 +39,10 @@ def words_key(train: Dataset, config: Config) -> str:
 
 def wanted_texts(questions: Questions, before: BeforeCut, train: Dataset, config: Config) -> dict[tuple[int, int], str]:
     """By dense user and item, for the answers of these questions; some have none. Raises DataError."""
+    wanted = set(zip(questions.people.tolist(), questions.targets.tolist(), strict=True))
     path = explanations_of(train)
     if path is not None:
-        return explained_pairs(read_explanations(path.parent), train.users, train.items)
-    answers = questions.slates.items.gather(1, questions.answers[:, None].to(questions.slates.items.device))[:, 0]
-    wanted = set(zip(questions.people.tolist(), answers.tolist(), strict=True))
+        return explained_pairs(read_explanations(path.parent), train.users, train.items, wanted)
     store, score = _store(before, train, config), EvidenceScore(before.terms, before.weights)
     texts = {}
     for case in range(len(before.asked)):
