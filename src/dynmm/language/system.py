@@ -8,7 +8,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
@@ -21,6 +20,7 @@ from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import term
 from dynmm.language.serving import Reason, Refiner, Remembered, Served
 from dynmm.language.slates import Shelf, Slates
+from dynmm.making_once import made_once
 from dynmm.system import PADDING, Query, Rankings
 from dynmm.types import Events
 
@@ -91,7 +91,7 @@ class Reranking:
         """The same with the same counts, which remembers nobody. See `Whole.afresh`."""
         return replace(self)
 
-    @cached_property
+    @made_once
     def refiner(self) -> Refiner:
         """Asks it in time and gives on nothing unsound; its `served` counts."""
         if self.remembered is not None:
@@ -114,7 +114,7 @@ class Reranking:
         weakref.finalize(refiner, together.close, wait=False)
         return refiner
 
-    @cached_property
+    @made_once
     def _heads(self) -> PrefixCache:
         from dynmm.language.prefixes import PrefixCache
         from dynmm.language.ranker import LanguageRanker
