@@ -164,7 +164,10 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
             return None
     how.stage(f"re-ranker: {kind}")
     chain = [how.settings, how.config.evidence, *([how.language.taught()] if kind == "language" else [])]
-    reads = "" if frozen is None else f"{frozen.model.identity}/{json.dumps(dict(frozen.files), sort_keys=True)}"
+    # The controls are not trained with the margin, but measured with it.
+    reads = f"margin={how.language.margin:g}"
+    if frozen is not None:
+        reads = f"{frozen.model.identity}/{json.dumps(dict(frozen.files), sort_keys=True)}"
     if frozen is not None and how.language.wording:
         if not frozen.model.caches:
             raise ConfigError(
