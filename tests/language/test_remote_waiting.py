@@ -164,8 +164,9 @@ def test_a_look_is_by_a_question_that_has_candidates() -> None:
 def test_with_a_deadline_requests_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server answers as many as ask at once: here each only once all four have asked."""
     asked, shelf = slate_samples.slates(1), slate_samples.shelf()
-    with serving(causal()) as stand_in:
-        reranking = Reranking("language", ranker(), 1.0, 6, deadline_ms=20_000.0, server=(stand_in.url, "tiny"))
+    model = causal()
+    with serving(model) as stand_in:
+        reranking = Reranking("language", ranker(model), 1.0, 6, deadline_ms=20_000.0, server=(stand_in.url, "tiny"))
         assert reranking.terms(asked, shelf).reasons == (None,), "the server has been looked at"
         likelihoods, gate = VllmServer.likelihoods, threading.Barrier(4)
 
