@@ -11,6 +11,7 @@ from tests.language.reading import ranker
 
 from dynmm.assembly.books import Books
 from dynmm.assembly.voicing import Voice
+from dynmm.language.serving import Refiner
 from dynmm.language.system import Reranking
 from dynmm.making_once import made_once
 
@@ -58,8 +59,17 @@ def test_all_who_ask_at_once_get_one_object() -> None:
     assert isinstance(Holder.part, made_once)
 
 
+class Slow(Refiner):
+    """Others come in while it is made."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        threading.Event().wait(0.05)
+        super().__init__(*args, **named)
+
+
 @pytest.mark.usefixtures("_python")
-def test_first_questions_at_once_share_a_count_and_a_memory() -> None:
+def test_first_questions_at_once_share_a_count_and_a_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dynmm.language.system.Refiner", Slow)
     reranking = Reranking("language", ranker(), 1.0, 6, None, 64)
     asked, shelf = slate_samples.slates(1), slate_samples.shelf()
     gate = threading.Barrier(CALLERS)
