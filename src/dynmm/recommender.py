@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -143,14 +144,12 @@ class Recommender:
 
         if explain:
             need_log(self)
-        query, unused = self.query_of(user, exclude, exclude_history), _names(without)
-        depth, asked = self._depth(k), one_request(self) if explain else self
-        if unused:
-            ranked = ranked_without(asked, query, depth, unused, str(user), view)
-        else:
-            ranked = asked.system.rank([query], depth)
-        found = self._dress(ranked, 0)
-        return explained_items(asked, query, found, str(user), unused, view) if explain else found
+        # One state throughout: who is deleted meanwhile is asked about, and remembered, where all is from before.
+        asked = one_request(self) if explain else copy.copy(self)
+        query, gone, depth = asked.query_of(user, exclude, exclude_history), _names(without), self._depth(k)
+        top = ranked_without(asked, query, depth, gone, str(user), view) if gone else asked.system.rank([query], depth)
+        found = asked._dress(top, 0)
+        return explained_items(asked, query, found, str(user), gone, view) if explain else found
 
     def explain(
         self, user: str | int, item: str | int, *, without: Iterable[str | int] = (), view: str | None = None
@@ -164,9 +163,9 @@ class Recommender:
         from dynmm.assembly import explanation_of, need_log
 
         need_log(self)
-        query = self.query_of(user)
-        dense = self.items.encode(item, what="item")
-        return explanation_of(self, query, dense, str(user), _names(without), view)
+        asked = copy.copy(self)  # as in `recommend`
+        query, dense = asked.query_of(user), self.items.encode(item, what="item")
+        return explanation_of(asked, query, dense, str(user), _names(without), view)
 
     def importance(self, user: str | int, item: str | int) -> dict[str, float]:
         """What latent and evidence of an item lose without each attribute and each modality, most important first.
@@ -176,7 +175,8 @@ class Recommender:
         """
         from dynmm.assembly import importance_of
 
-        return importance_of(self, self.query_of(user), self.items.encode(item, what="item"))
+        asked = copy.copy(self)  # as in `recommend`
+        return importance_of(asked, asked.query_of(user), self.items.encode(item, what="item"))
 
     def verify(
         self,
@@ -212,9 +212,9 @@ class Recommender:
         Items that the user had before are ranked among the others, though the model never learned to score them
         where people hardly take an item twice (`backbone.mask_history`).
         """
-        dense = self._dense_items(items)
-        query = Query(self.query_of(user).history, self._now, candidates=np.unique(dense))
-        return self._dress(self.system.rank([query], max(1, len(dense))), 0)
+        dense, asked = self._dense_items(items), copy.copy(self)  # as in `recommend`
+        query = Query(asked.query_of(user).history, self._now, candidates=np.unique(dense))
+        return self._dress(asked.system.rank([query], max(1, len(dense))), 0)
 
     def similar(self, item: str | int, k: int = 10) -> list[SimilarItem]:
         """The k items most like one, best first, with what each modality adds to the likeness and the reason in words.

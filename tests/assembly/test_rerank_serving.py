@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
+import shutil
 import sys
+import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +21,7 @@ from tests.assembly.walks import NAMES, serve, walk_config, walks, world
 from tests.language.tiny import tiny_folder
 
 from dynmm import Recommender
-from dynmm.assembly import FitOptions, controls
+from dynmm.assembly import FitOptions, controls, forgetting
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import MissingExtraError, ModelError, UnsupportedByData
@@ -27,6 +31,9 @@ from dynmm.language.system import Reranking
 from dynmm.measurement import evaluate
 
 pytestmark = pytest.mark.slow
+
+#: A copy beside the run, whose log no test writes to.
+UNTOUCHED = "untouched"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = walk_config(rerank="language", language=language)
     made = Recommender.fit(world(), config, split="full", seed=1, options=options)
     made.save_pretrained(runs / "run")
+    shutil.copytree(runs / "run", runs / UNTOUCHED)
     return runs / "run"
 
 
@@ -223,3 +231,65 @@ def test_a_fit_that_serves_otherwise_finds_what_was_trained(run: Path, monkeypat
     again = Recommender.fit(world(), changed, split="full", seed=1, options=options)
     reranking = serve(again, "language").fitted["language"].reranking
     assert (trained, reranking.deadline_ms, reranking.prefixes) == ([], 77.0, 3)
+
+
+def kept_of(recommender: Recommender) -> list[int]:
+    """How much is remembered of users: prefixes, and vectors in each stage."""
+    whole = whole_of(recommender)
+    assert whole.reranked is not None
+    stages = [one for one in (whole.reranked.reader, whole.backbone, whole.joint) if one is not None]
+    heads = vars(whole.reranked.fitted["language"].reranking).get("_heads", ())
+    return [len(heads), *(len(one.recent) for one in stages)]  # type: ignore[attr-defined]
+
+
+def meanwhile(work: Any) -> None:
+    """Another request: asking takes no lock."""
+    other = threading.Thread(target=work)
+    other.start()
+    other.join()
+
+
+def test_nobody_who_asks_while_they_are_deleted_is_remembered(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommender, reranking = served(Path(shutil.copytree(run.parent / UNTOUCHED, tmp_path / "run")))
+    recommender.recommend(NAMES[2], 5)
+    heads, asked = weakref.ref(vars(reranking)["_heads"]), recommender.reranked["asked"]
+    del reranking
+    learned = forgetting.follow
+
+    def follow(rebuilt: Recommender) -> None:
+        meanwhile(lambda: recommender.recommend(NAMES[1], 5))
+        learned(rebuilt)
+
+    monkeypatch.setattr(forgetting, "follow", follow)
+    recommender.forget(NAMES[1])
+    assert not any(kept_of(recommender))
+    gc.collect()
+    assert heads() is None, "what late questions wrote into is held no more"
+    assert recommender.reranked["asked"] == asked + 1, "the counts go on"
+    recommender.recommend(NAMES[2], 5)
+    assert kept_of(recommender)[0] == 1
+
+
+@pytest.mark.parametrize("ask", ["recommend", "reasons", "explain", "rank"])
+def test_a_history_from_before_a_deletion_asks_the_stages_from_before(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str
+) -> None:
+    """The deletion comes between the reading of a history and the ranking."""
+    recommender, _ = served(Path(shutil.copytree(run.parent / UNTOUCHED, tmp_path / "run")))
+    query_of = Recommender.query_of
+
+    def late(self: Recommender, *args: Any) -> Any:
+        found = query_of(self, *args)
+        meanwhile(lambda: recommender.forget(NAMES[1]))
+        return found
+
+    monkeypatch.setattr(Recommender, "query_of", late)
+    if ask == "rank":
+        recommender.rank(NAMES[1], ["i01", "i02"])
+    elif ask == "explain":
+        recommender.explain(NAMES[1], "i01")
+    else:
+        recommender.recommend(NAMES[1], 5, explain=ask == "reasons")
+    assert not any(kept_of(recommender))

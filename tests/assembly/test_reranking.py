@@ -10,14 +10,16 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from tests.assembly.made import BRIEF
 from tests.assembly.walks import ITEMS, NAMES, USERS, serve, walk_config, walks, world
 from tests.language.tiny import tiny_folder
 from tests.language.vllm_stand_in import serving
 
-from dynmm import Recommender
-from dynmm.assembly import FitOptions, controls, explainer_of, rungs
+from dynmm import Dataset, Recommender
+from dynmm.assembly import FitOptions, controls, evidencing, explainer_of, reranking, rungs
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
+from dynmm.assembly.wordingtargets import wanted_texts
 from dynmm.errors import ConfigError, ModelError, TamperedArtefact
 from dynmm.interactions.splits.cut import cut_last
 from dynmm.language.causal import CausalModel
@@ -260,17 +262,88 @@ def test_words_that_verify_teach_the_language_model(language: dict[str, Any], op
 
 
 def test_explanations_that_came_with_the_data_are_the_words(
-    language: dict[str, Any], options: FitOptions, tmp_path: Path
+    language: dict[str, Any], options: FitOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of the questions that train, and no others: a file may hold texts of all that anybody took."""
     data = world()
     rows = [(f"u{user:03d}", f"i{item:02d}") for user in range(USERS) for item in range(0, ITEMS, 2)]
     frame = pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row")
     frame.with_columns(text=pl.lit("It goes on from there."), source=pl.lit("made")).write_parquet(
         tmp_path / "explanations.parquet"
     )
+    seen: list[tuple[int, int]] = []
+
+    def watched(questions: Any, *rest: Any) -> Any:
+        answers = questions.slates.items.gather(1, questions.answers[:, None])[:, 0].tolist()
+        texts = wanted_texts(questions, *rest)
+        seen.append((sum(item % 2 == 0 for item in answers), len(texts)))
+        return texts
+
+    monkeypatch.setattr(reranking, "wanted_texts", watched)
     config = walk_config(rerank="language", language={**language, "wording": 0.5})
     made = Recommender.fit(replace(data, folder=tmp_path), config, split="full", seed=1, options=options)
-    assert made.facts["rerank"]["kinds"]["language"]["worded"] == len(rows)
+    ((told, read),) = seen
+    assert 0 < told < made.facts["rerank"]["learned_from"]
+    assert made.facts["rerank"]["kinds"]["language"]["worded"] == read == told
+
+
+class Trained(Exception):
+    """Training begins: the cache did not hold it."""
+
+
+def begins(*_: Any) -> None:
+    raise Trained
+
+
+def test_other_words_are_learned_anew(
+    language: dict[str, Any], options: FitOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a rationale may say, and the data's own noun and verb, are what teaches."""
+    taught = walk_config(rerank="language", language={**language, "wording": 0.5})
+    plain = walk_config(rerank="language", language=language)
+    for config in (taught, plain):
+        Recommender.fit(world(), config, split="full", seed=1, options=options)
+    monkeypatch.setattr(reranking, "_trained", begins)
+    Recommender.fit(world(), taught, split="full", seed=1, options=options)
+    other = replace(world(), info=replace(world().info, verb="walked past"))
+    for data, rationale in ((world(), {"view": "operator"}), (world(), {"k": 7}), (other, {})):
+        Recommender.fit(data, {**plain, "rationale": rationale}, split="full", seed=1, options=options)
+        with pytest.raises(Trained):
+            Recommender.fit(data, {**taught, "rationale": rationale}, split="full", seed=1, options=options)
+
+
+def test_other_answers_teach_anew(options: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same events before the cut, and another newest event of half the users."""
+    brief = {name: {**BRIEF[name], "epochs": 1} for name in ("backbone", "fusion")}
+    rows = walks(USERS)
+    moved = [
+        (user, f"i{(int(item[1:]) + 7) % ITEMS:02d}" if n % 16 == 15 else item, time)
+        for n, (user, item, time) in enumerate(rows)
+    ]
+    frame = pl.DataFrame(moved, schema=["user_id", "item_id", "timestamp"], orient="row")
+    other = Dataset.from_frames(frame, world().item_table, info=world().info)
+    weighed: list[int] = []
+    learn_weights = evidencing.learn_weights
+
+    def watched(terms: Any, scores: Any, asked: Any, *rest: Any) -> Any:
+        weighed.append(len(asked))
+        return learn_weights(terms, scores, asked, *rest)
+
+    Recommender.fit(world(), walk_config(rerank="mlp", **brief), split="none", seed=1, options=options)
+    monkeypatch.setattr(evidencing, "learn_weights", watched)
+    monkeypatch.setattr(reranking, "_trained", begins)
+    Recommender.fit(world(), walk_config(rerank="mlp", **brief), split="none", seed=1, options=options)
+    assert not weighed
+    with pytest.raises(Trained):
+        Recommender.fit(other, walk_config(rerank="mlp", **brief), split="none", seed=1, options=options)
+    assert len(weighed) == 3, "the weights of all answers, and those of each half"
+
+
+def test_the_margin_of_the_manifest_is_the_configured_one(options: FitOptions) -> None:
+    for margin in (0.05, 0.4):
+        config = walk_config(rerank="mlp", language={"margin": margin})
+        made = Recommender.fit(world(), config, split="full", seed=1, options=options)
+        assert made.facts["rerank"]["kinds"]["mlp"]["faithfulness"]["margin"] == margin
 
 
 def test_an_encoder_cannot_be_taught_by_words(options: FitOptions, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_the_margin_is_not_won_by_ruining_what_is_scored_without_facts() -> None
 def test_own_facts_lift_the_answer_and_anothers_do_not() -> None:
     report = faithfulness(_ByFact(8.0), _questions(), ITEMS, 0.05, 8)
     assert report.own > 0.5
+    assert report.others is not None
     assert report.others < 0.1
     assert report.lifted > 0.8
     assert report.questions == 30
@@ -89,6 +90,21 @@ def test_own_facts_lift_the_answer_and_anothers_do_not() -> None:
     assert deaf.lifted == 0.0
 
 
+@pytest.mark.parametrize("batch", [1, 7, 29, 64])
+def test_the_control_is_another_question_whatever_is_read_at_once(batch: int) -> None:
+    """A last batch of one question was its own control."""
+    report, expected = (faithfulness(_ByFact(8.0), _questions(), ITEMS, 0.05, one) for one in (batch, 30))
+    assert report.others is not None
+    assert report.others == pytest.approx(expected.others, abs=1e-5)
+    assert (report.own, report.lifted) == pytest.approx((expected.own, expected.lifted), abs=1e-5)
+
+
+def test_one_question_has_no_control() -> None:
+    report = faithfulness(_ByFact(8.0), _questions().take(slice(0, 1)), ITEMS, 0.05, 8)
+    assert report.others is None
+    assert report.questions == 1
+
+
 def test_without_questions_nothing_is_claimed() -> None:
     report = faithfulness(_ByFact(1.0), _questions().take(slice(0, 0)), ITEMS, 0.05, 8)
-    assert (report.own, report.others, report.lifted, report.questions) == (0.0, 0.0, 0.0, 0)
+    assert (report.own, report.others, report.lifted, report.questions) == (0.0, None, 0.0, 0)

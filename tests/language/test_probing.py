@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.language.tiny import tiny_folder
+from tests.language.tiny import CONTEXT, WIDTH, save_tokenizer, tiny_folder
 
 from dynmm.errors import ModelError
 from dynmm.language.causal import CausalModel
@@ -74,3 +75,44 @@ def test_one_whose_head_is_no_plain_product_ranks_but_does_not_write(
     assert not model.plain_head
     with pytest.raises(ModelError, match="can rank but not write"):
         model.logits(torch.zeros(1, model.width))
+
+
+def _saved(name: str, folder: Path, **sizes: Any) -> Path:
+    """A tiny model of any architecture. name: without what stands behind it in the names of its classes."""
+    transformers: Any = importlib.import_module("transformers")
+    vocabulary = len(save_tokenizer("roberta", folder))
+    config = getattr(transformers, f"{name}Config")(vocab_size=vocabulary, hidden_size=WIDTH, **sizes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = getattr(transformers, f"{name}Model" if name == "MPNet" else f"{name}ForCausalLM")(config)
+        for parameter in made.parameters():
+            if parameter.dim() > 1:
+                parameter.data.normal_(0, 0.2)
+    made.save_pretrained(folder)
+    return folder
+
+
+def test_one_that_counts_how_many_tokens_lie_between_is_refused(tmp_path: Path) -> None:
+    """MPNet has a bias by the tokens between two, whatever their places: candidates would hang on their order."""
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 258}
+    folder = _saved("MPNet", tmp_path, **sizes)
+    with pytest.raises(ModelError, match="MPNetModel reads a candidate otherwise where others stand before it"):
+        open_model(folder, precision="float32")
+
+
+@pytest.mark.parametrize("window", [4, 40])
+def test_one_that_looks_back_so_many_tokens_is_refused(tmp_path: Path, window: int) -> None:
+    """GPT-Neo looks through a window of its own, whatever the mask says: the last candidates would see no user."""
+    kinds: dict[str, Any] = {"attention_types": [[["global", "local"], 1]], "num_layers": 2, "num_heads": 4}
+    folder = _saved("GPTNeo", tmp_path, window_size=window, max_position_embeddings=CONTEXT, **kinds)
+    with pytest.raises(ModelError, match="GPTNeoForCausalLM reads a candidate otherwise where others stand before it"):
+        open_model(folder, precision="float32")
+
+
+def test_a_window_that_hides_nothing_is_no_reason(tmp_path: Path) -> None:
+    """Mistral heeds the mask that it is given; and no prompt reaches beyond a window as long as the context."""
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
+    open_model(_saved("Mistral", tmp_path / "mistral", sliding_window=40, **sizes), precision="float32")
+    kinds: dict[str, Any] = {"attention_types": [[["global", "local"], 1]], "num_layers": 2, "num_heads": 4}
+    whole = _saved("GPTNeo", tmp_path / "neo", window_size=CONTEXT, max_position_embeddings=CONTEXT, **kinds)
+    open_model(whole, precision="float32")

@@ -18,6 +18,7 @@ from dynmm.errors import ModelError
 from dynmm.language.remote import PAUSES_S, VllmServer
 from dynmm.language.remote_ranker import RemoteRanker
 from dynmm.language.slates import NOBODY, Slates
+from dynmm.language.system import Reranking
 
 ADDRESS = "http://127.0.0.1:1"
 
@@ -158,3 +159,22 @@ def test_a_look_is_by_a_question_that_has_candidates() -> None:
         served = RemoteRanker(ranker(causal("llama")), VllmServer(server.url, "tiny")).checked()
         with pytest.raises(ModelError, match="not the same model"):
             served(questions, slate_samples.shelf())
+
+
+def test_with_a_deadline_requests_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server answers as many as ask at once: here each only once all four have asked."""
+    asked, shelf = slate_samples.slates(1), slate_samples.shelf()
+    model = causal()
+    with serving(model) as stand_in:
+        reranking = Reranking("language", ranker(model), 1.0, 6, deadline_ms=20_000.0, server=(stand_in.url, "tiny"))
+        assert reranking.terms(asked, shelf).reasons == (None,), "the server has been looked at"
+        likelihoods, gate = VllmServer.likelihoods, threading.Barrier(4)
+
+        def together(self: VllmServer, *args: Any) -> Tensor:
+            gate.wait(10)
+            return likelihoods(self, *args)
+
+        monkeypatch.setattr(VllmServer, "likelihoods", together)
+        with ThreadPoolExecutor(4) as callers:
+            found = list(callers.map(lambda _: reranking.terms(asked, shelf).reasons, range(4)))
+    assert found == [(None,)] * 4

@@ -79,6 +79,32 @@ def test_a_stuck_model_holds_up_nobody_and_recovers(gate: threading.Event) -> No
     refiner.close()
 
 
+def test_where_several_are_asked_at_once_none_waits_for_another() -> None:
+    """As of a server: each of these answers only once all have been asked."""
+    gate, asked = threading.Barrier(6), slate_samples.slates(1)
+
+    def served(slates: Slates, shelf: Shelf) -> Tensor:
+        assert not torch.is_grad_enabled()
+        gate.wait(10)
+        return doubled(slates, shelf)
+
+    refiner = Refiner(served, deadline_ms=20_000, at_once=6)
+    with ThreadPoolExecutor(6) as callers:
+        found = list(callers.map(lambda _: refiner(asked, SHELF).degraded, range(6)))
+    assert found == [None] * 6
+    refiner.close()
+
+
+def test_of_several_that_are_late_each_is_marked(gate: threading.Event) -> None:
+    refiner = Refiner(late(gate), deadline_ms=20, at_once=2)
+    with ThreadPoolExecutor(4) as callers:
+        found = list(callers.map(lambda _: refiner(slate_samples.slates(1), SHELF).degraded, range(4)))
+    assert found == ["deadline"] * 4
+    gate.set()
+    assert any(refiner(slate_samples.slates(1), SHELF).degraded is None for _ in range(200))
+    refiner.close()
+
+
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
 def test_a_score_that_is_no_number_is_never_served_and_costs_only_its_row(bad: float) -> None:
     def spoilt(slates: Slates, shelf: Shelf) -> Tensor:

@@ -108,6 +108,7 @@ def test_wordings_by_user_and_item() -> None:
     own = [*words.read("a robot"), words.ending]
     assert found[1].tolist() == [*own, *[NO_TOKEN] * (8 - len(own))]
     assert (found[2:] == NO_TOKEN).all()
+    assert known.told(torch.tensor([1, 0, 0, 2]), torch.tensor([2, 3, 2, 2])).tolist() == [True, True, False, False]
     assert Wordings(words, {}).of(torch.tensor([1]), torch.tensor([1])).shape == (1, 0)
 
 
@@ -144,5 +145,6 @@ def test_explanations_of_known_users_and_items_are_words() -> None:
     frame = pl.DataFrame(
         {"user_id": ["u", "v", "w"], "item_id": ["b", "a", "z"], "text": ["one", "two", "three"], "source": "people"}
     )
-    found = explained_pairs(frame, Vocabulary(["v", "u"]), Vocabulary(["a", "b"]))
-    assert found == {(1, 1): "one", (0, 0): "two"}
+    users, items = Vocabulary(["v", "u"]), Vocabulary(["a", "b"])
+    assert explained_pairs(frame, users, items) == {(1, 1): "one", (0, 0): "two"}
+    assert explained_pairs(frame, users, items, {(0, 0), (1, 0)}) == {(0, 0): "two"}

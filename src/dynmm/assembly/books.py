@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 
 from dynmm.evidence.ledger import Ledger
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
+from dynmm.making_once import made_once
 from dynmm.types import Events
 
 
@@ -36,7 +36,7 @@ class Books:
             self._since = [joined(self._since)]
         return self._since[0]
 
-    @cached_property
+    @made_once
     def ledger(self) -> Ledger:
         """All of them, in the order of the log."""
         made = Ledger.of(self.counted)

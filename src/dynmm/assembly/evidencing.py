@@ -109,6 +109,18 @@ def inputs_key(before: Dataset, space: VectorSpace) -> str:
     return digest.hexdigest()
 
 
+def cut_key(before: Dataset, space: VectorSpace, asked: Cases) -> str:
+    """Names what `inputs_key` does, and the answers that teach."""
+    digest = hashlib.sha256(inputs_key(before, space).encode())
+    along = None if asked.along is None else (asked.along.users, asked.along.items, asked.along.timestamps)
+    questions = (asked.users, asked.history_items, asked.history_offsets, asked.history_times)
+    for column in (*questions, asked.target_items, asked.target_offsets, asked.as_of, asked.passed, *(along or ())):
+        digest.update(b"none" if column is None else f"{column.dtype.str}{column.shape}".encode())
+        if column is not None:
+            digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()
+
+
 def facts_of(score: EvidenceScore | None) -> dict[str, Any] | None:
     """What the manifest tells of evidence: its strength, and the weight of each column in units of the latent."""
     if score is None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from dynmm.assembly.books import Books
 from dynmm.assembly.evidencing import (
+    cut_key,
     facts_of,
-    inputs_key,
     learned,
     neighbour_terms_of,
     read_terms,
@@ -215,7 +215,7 @@ class _Stages:
             assert over is not None, "the same items, so the same features"
             space = over
         terms = terms_of(cut.before, over, settings)
-        return _Before(space, terms, cut.asked, inputs_key(cut.before, space), cut.before)
+        return _Before(space, terms, cut.asked, cut_key(cut.before, space, cut.asked), cut.before)
 
     def _weights(self, train: Dataset, joint: Joint | None, before: _Before | None) -> Weights | None:
         """What facts are worth, learned on events that neither the latent nor the counts have seen."""

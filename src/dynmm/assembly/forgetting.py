@@ -83,7 +83,9 @@ def _forget(recommender: Recommender, user: str) -> dict[str, Any]:
     except BaseException:
         log.close()  # so that the run can be opened again
         raise
+    former = whole_of(recommender)
     vars(recommender).update(vars(rebuilt))
+    former.clear()  # whoever still holds it
     if home is not None:
         try_snapshot(recommender)  # the deletion is done, and the certificate says so
     return {
@@ -133,8 +135,8 @@ def _remove(folder: Path) -> None:
 
 def _refreshed(recommender: Recommender, split: Split) -> Whole:
     """The stages as fitted, with statistics that count the events of the split alone."""
-    whole = whole_of(recommender).as_fitted()
-    whole.clear()
+    # What is asked while all is counted anew may be about the user, and goes with the former stages.
+    whole = whole_of(recommender).as_fitted().afresh()
     counted = replace(counted_in(split), validation=None)
     fresh = whole.with_books(Books(counted))
     if fresh.evidence is not None:

@@ -41,6 +41,12 @@ class Kinds(Mapping[str, Kept]):
         with self._lock:
             return dict(self._opened)
 
+    def afresh(self, change: Callable[[Kept], Kept]) -> Kinds:
+        """The same kinds, those that are in memory changed now: the former ones are held no longer."""
+        twin = Kinds(self._ways, self.folders)
+        twin._opened = {kind: change(kept) for kind, kept in self.opened.items()}
+        return twin
+
 
 def opened(fitted: Mapping[str, Kept]) -> Mapping[str, Kept]:
     """Those of fitted kinds that are in memory: all but what a `Kinds` has not read yet."""
@@ -51,6 +57,11 @@ def changed(fitted: Mapping[str, Kept], change: Callable[[Kept], Kept]) -> Mappi
     """The same kinds, each changed when it is first asked for."""
     folders = fitted.folders if isinstance(fitted, Kinds) else {}
     return Kinds({kind: partial(_changed, fitted, kind, change) for kind in fitted}, folders)
+
+
+def afresh(fitted: Mapping[str, Kept], change: Callable[[Kept], Kept]) -> Mapping[str, Kept]:
+    """See `Kinds.afresh`; of kinds that were fitted here each is in memory."""
+    return fitted.afresh(change) if isinstance(fitted, Kinds) else {kind: change(fitted[kind]) for kind in fitted}
 
 
 def _changed(fitted: Mapping[str, Kept], kind: str, change: Callable[[Kept], Kept]) -> Kept:

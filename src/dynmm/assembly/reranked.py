@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import torch
 
-from dynmm.assembly.kinds import changed, opened
+from dynmm.assembly.kinds import afresh, changed, opened
 from dynmm.assembly.rankers import Kept
 from dynmm.assembly.slating import NewestShelf, SlateMaker
 from dynmm.backbone.system import Backbone
@@ -20,6 +20,7 @@ from dynmm.catalogue.features import Features
 from dynmm.evidence.parts import Part
 from dynmm.fusion.joint import Joint
 from dynmm.interactions.fields import TITLE
+from dynmm.language.serving import Served
 from dynmm.language.slates import Shelf, Slates
 from dynmm.language.system import Reranking
 from dynmm.protocols import VectorSpace
@@ -79,6 +80,11 @@ class Reranked:
         for kept in opened(self.fitted).values():
             kept.reranking.clear()
 
+    def afresh(self) -> Reranked:
+        """The same models and counts, with nobody in memory. See `Whole.afresh`."""
+        reader = self.reader.afresh() if isinstance(self.reader, Joint | Backbone) else self.reader
+        return replace(self, reader=reader, fitted=afresh(self.fitted, _afresh), shelves=NewestShelf())
+
     def as_fitted(self, n_items: int) -> Reranked:
         """The same without the items that were added since the fit."""
         reader = self.reader
@@ -88,7 +94,11 @@ class Reranked:
 
 
 def _unhurried(kept: Kept) -> Kept:
-    return replace(kept, reranking=replace(kept.reranking, deadline_ms=None, batch_wait_ms=None))
+    return replace(kept, reranking=replace(kept.reranking, deadline_ms=None, batch_wait_ms=None, served=Served()))
+
+
+def _afresh(kept: Kept) -> Kept:
+    return replace(kept, reranking=kept.reranking.afresh())
 
 
 class StagesBelow:

@@ -26,7 +26,7 @@ from dynmm.assembly.rankers import (
 )
 from dynmm.assembly.reranked import NONE, Reranked
 from dynmm.assembly.whole import Whole
-from dynmm.assembly.wordingtargets import explanations_sha256, wanted_texts
+from dynmm.assembly.wordingtargets import wanted_texts, words_key
 from dynmm.errors import ConfigError, MissingExtraError, UnsupportedByData
 from dynmm.evidence.reading import FactReader
 from dynmm.interactions.dataset import Dataset
@@ -48,7 +48,7 @@ from dynmm.training.checkpoints import Checkpoints
 logger = logging.getLogger(__name__)
 
 #: Of what re-rankers learn from; of how they are trained.
-CODE_VERSION, _TRAINING_VERSION = 3, 5
+CODE_VERSION, _TRAINING_VERSION = 3, 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,14 +164,17 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
             return None
     how.stage(f"re-ranker: {kind}")
     chain = [how.settings, how.config.evidence, *([how.language.taught()] if kind == "language" else [])]
-    reads = "" if frozen is None else f"{frozen.model.identity}/{json.dumps(dict(frozen.files), sort_keys=True)}"
+    # The controls are not trained with the margin, but measured with it.
+    reads = f"margin={how.language.margin:g}"
+    if frozen is not None:
+        reads = f"{frozen.model.identity}/{json.dumps(dict(frozen.files), sort_keys=True)}"
     if frozen is not None and how.language.wording:
         if not frozen.model.caches:
             raise ConfigError(
                 "language.wording teaches by words, and an encoder makes none: take a causal language.model, or set it "
                 "to 0"
             )
-        reads += explanations_sha256(asked.train)
+        reads += words_key(asked.train, how.config)
     entry = how.cache.key(
         "rerank",
         data=asked.key,
@@ -207,7 +210,8 @@ def _worded(objective: Any, ranker: nn.Module, training: Questions, shelf: Shelf
     asked.how.stage("words that verify")
     texts = wanted_texts(training, asked.before, asked.train, asked.how.config)
     wordings = Wordings(ranker.model.words, texts)  # type: ignore[attr-defined]  # causal models have their tokenizer
-    return Worded(objective, ranker, shelf, wordings, weight=asked.how.language.wording), len(wordings)
+    worded = int(wordings.told(training.people, training.targets).sum())
+    return Worded(objective, ranker, shelf, wordings, weight=asked.how.language.wording), worded
 
 
 def _there(frozen: Frozen | None) -> Frozen:

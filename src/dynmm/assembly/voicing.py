@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from dynmm.language.remote import VllmServer
 from dynmm.language.remote_writer import RemoteWriter
 from dynmm.language.settings import LanguageSettings
 from dynmm.language.writing import Order, Writer, WritingReport, Written
+from dynmm.making_once import made_once
 from dynmm.rationale.rewording import facts_for_prompt, phrase_of, reworded
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.types import Rationale
@@ -45,7 +45,7 @@ class Voice:
     report: WritingReport = field(default_factory=lambda: WritingReport(0, {}), init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    @cached_property
+    @made_once
     def writer(self) -> Writer | RemoteWriter:
         """Writes with it, in process or by the server that is configured. Raises ModelError for an encoder."""
         if self.language.server is not None:

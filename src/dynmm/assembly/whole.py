@@ -261,6 +261,16 @@ class Whole:
         twin.reranked = self.reranked and self.reranked.for_one_request()
         return twin
 
+    def afresh(self) -> Whole:
+        """The same stages, which remember no user: with memories of their own, empty.
+
+        A question that is still asked of the former ones is remembered there, and gone with them.
+        """
+        twin = copy.copy(self)
+        twin.backbone, twin.joint = self.backbone.afresh(), None if self.joint is None else self.joint.afresh()
+        twin.reranked = None if self.reranked is None else self.reranked.afresh()
+        return twin
+
     def clear(self) -> None:
         """Forget what is kept of the users who were asked about last: vectors and prefixes, all in memory alone."""
         self.backbone.recent.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 from dynmm.assembly.questioning import BeforeCut
@@ -27,19 +28,21 @@ def explanations_of(train: Dataset) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def explanations_sha256(train: Dataset) -> str:
-    """Names the texts that do not follow from the events; empty where there are none."""
+def words_key(train: Dataset, config: Config) -> str:
+    """Names what the words follow from besides events and facts: the file, else what a rationale says and how."""
     path = explanations_of(train)
-    return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+    if path is not None:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    told = [config.rationale.model_dump(mode="json"), train.info.noun, train.info.verb]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def wanted_texts(questions: Questions, before: BeforeCut, train: Dataset, config: Config) -> dict[tuple[int, int], str]:
     """By dense user and item, for the answers of these questions; some have none. Raises DataError."""
+    wanted = set(zip(questions.people.tolist(), questions.targets.tolist(), strict=True))
     path = explanations_of(train)
     if path is not None:
-        return explained_pairs(read_explanations(path.parent), train.users, train.items)
-    answers = questions.slates.items.gather(1, questions.answers[:, None].to(questions.slates.items.device))[:, 0]
-    wanted = set(zip(questions.people.tolist(), answers.tolist(), strict=True))
+        return explained_pairs(read_explanations(path.parent), train.users, train.items, wanted)
     store, score = _store(before, train, config), EvidenceScore(before.terms, before.weights)
     texts = {}
     for case in range(len(before.asked)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -65,6 +66,12 @@ class Backbone:
         history gets the vector that ranks most nearly by popularity.
         """
         return self.recent.of([history.items for history in histories], partial(user_vectors, self._model))
+
+    def afresh(self) -> Backbone:
+        """The same, which remembers nobody: a memory of its own for the histories that are asked about from now on."""
+        twin = copy.copy(self)
+        twin.recent = RecentVectors(self._model.positions)
+        return twin
 
     @property
     def input_vectors(self) -> torch.Tensor:

@@ -87,6 +87,12 @@ class Joint:
         """(B, D) float32 on the device; an empty history gets the vector that ranks most nearly by popularity."""
         return self.recent.of([history.items for history in histories], self._users)
 
+    def afresh(self) -> Joint:
+        """The same, which remembers nobody: a memory of its own for the histories that are asked about from now on."""
+        twin = copy.copy(self)
+        twin.recent = RecentVectors(self._model.tower.length)
+        return twin
+
     def _users(self, histories: Sequence[IntArray]) -> Tensor:
         model = self._model
         with torch.no_grad():

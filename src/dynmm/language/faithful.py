@@ -42,12 +42,12 @@ class Faithful:
 class Faithfulness:
     """How much facts lift the answer's log-probability over none, in the mean of held-back questions.
 
-    own: with the candidates' facts. others: with those of another question's candidates, the control. lifted: share
-    of questions whose own facts reach the margin.
+    own: with the candidates' facts. others: with those of another question's candidates, the control; None where there
+    is no other question. lifted: share of questions whose own facts reach the margin.
     """
 
     own: float
-    others: float
+    others: float | None
     lifted: float
     margin: float
     questions: int
@@ -56,17 +56,19 @@ class Faithfulness:
 @torch.no_grad()
 def faithfulness(model: Reranker, questions: Questions, shelf: Shelf, margin: float, batch: int) -> Faithfulness:
     """The measure on questions that trained nothing. batch: questions read at once."""
-    own, others = [], []
+    own, others, turned = [], [], swapped(questions.slates)
     for start in range(0, len(questions), batch):
-        some = questions.take(slice(start, start + batch))
+        rows = slice(start, start + batch)
+        some = questions.take(rows)
         none = answer_chances(model(blind(some.slates), shelf), some)
         own.append(answer_chances(model(some.slates, shelf), some) - none)
-        others.append(answer_chances(model(swapped(some.slates), shelf), some) - none)
+        others.append(answer_chances(model(turned.take(rows), shelf), some) - none)
     if not own:
-        return Faithfulness(0.0, 0.0, 0.0, margin, 0)
-    told, control = torch.cat(own), torch.cat(others)
+        return Faithfulness(0.0, None, 0.0, margin, 0)
+    told = torch.cat(own)
+    control = float(torch.cat(others).mean()) if len(told) > 1 else None
     lifted = float((told >= margin).float().mean())
-    return Faithfulness(float(told.mean()), float(control.mean()), lifted, margin, len(told))
+    return Faithfulness(float(told.mean()), control, lifted, margin, len(told))
 
 
 def blind(slates: Slates) -> Slates:
@@ -76,7 +78,7 @@ def blind(slates: Slates) -> Slates:
 
 
 def swapped(slates: Slates) -> Slates:
-    """Each question with the facts, and what they add to the score, of the one before it in the batch."""
+    """Each question with the facts, and what they add to the score, of the one before it."""
     present = slates.present
     added = torch.where(present, slates.scores - slates.latent, torch.zeros_like(slates.latent)).roll(1, 0)
     scores = torch.where(present, slates.latent + added, slates.scores)

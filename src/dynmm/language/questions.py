@@ -32,6 +32,12 @@ class Questions:
     def __len__(self) -> int:
         return len(self.answers)
 
+    @property
+    def targets(self) -> Tensor:
+        """(B,) int64, the items that are the answers, where the slates are."""
+        items = self.slates.items
+        return items.gather(1, self.answers[:, None].to(items.device))[:, 0]
+
     def take(self, rows: Tensor | slice) -> Questions:
         """Some of them, in the order given."""
         rest = self.answers[rows], self.people[rows], self.standing[rows]

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -71,15 +72,30 @@ class Refiner:
     results must be the same twice. Errors other than ModelError are mistakes in the program and are raised.
     """
 
-    def __init__(self, reranker: Reranker, *, deadline_ms: float | None = None, served: Served | None = None) -> None:
+    def __init__(
+        self,
+        reranker: Reranker,
+        *,
+        deadline_ms: float | None = None,
+        served: Served | None = None,
+        at_once: int = 1,
+    ) -> None:
         """reranker: in evaluation mode; a `MicroBatcher` stays its owner's to close. deadline_ms: for all questions of
-        one call together; None waits as long as it takes. served: where to count; None makes a new one.
+        one call together; None waits as long as it takes. served: where to count; None makes a new one. at_once: most
+        calls that a re-ranker is asked at the same time under a deadline: several for a server, which answers them
+        together; a model in process reads one after the other.
         """
         self.served = served or Served()
         self._reranker, self._deadline = reranker, deadline_ms
         self._told = ""
         self._own: MicroBatcher | None = None
-        if deadline_ms is not None and not isinstance(reranker, MicroBatcher):
+        self._threads: ThreadPoolExecutor | None = None
+        if deadline_ms is None or isinstance(reranker, MicroBatcher):
+            return
+        if at_once > 1:
+            self._threads = ThreadPoolExecutor(at_once, "dynmm-asking")
+            weakref.finalize(self, self._threads.shutdown, wait=False)
+        else:
             self._reranker = self._own = MicroBatcher(reranker, rows=1, wait_ms=0)
             weakref.finalize(self, self._own.close, wait=False)
 
@@ -95,9 +111,11 @@ class Refiner:
         return refined
 
     def close(self) -> None:
-        """End the thread that a deadline needs, once what it does is done."""
+        """End the threads that a deadline needs, once what they do is done."""
         if self._own is not None:
             self._own.close()
+        if self._threads is not None:
+            self._threads.shutdown()
 
     def _tell(self, why: str) -> None:
         """Once, not for each of the questions that a server which is down leaves open."""
@@ -126,10 +144,12 @@ class Refiner:
 
     def _scores(self, slates: Slates, shelf: Shelf, end: float | None) -> Tensor:
         """Raises TimeoutError where there is an end and it comes first."""
-        if end is None or not isinstance(self._reranker, MicroBatcher):
-            with torch.no_grad():
-                return self._reranker(slates, shelf)
-        answer = self._reranker.submit(slates, shelf)
+        if end is not None and self._threads is not None:
+            answer = self._threads.submit(_plain, self._reranker, slates, shelf)
+        elif end is not None and isinstance(self._reranker, MicroBatcher):
+            answer = self._reranker.submit(slates, shelf)
+        else:
+            return _plain(self._reranker, slates, shelf)
         try:
             return answer.result(timeout=max(0.0, end - time.monotonic()))
         except TimeoutError:
@@ -163,6 +183,12 @@ class Remembered:
         raw = torch.zeros(slates.items.shape, device=found.device)
         raw[0, own] = found
         return Refined(raw, (reason,))
+
+
+def _plain(reranker: Reranker, slates: Slates, shelf: Shelf) -> Tensor:
+    # Whether gradients are kept is a thread's own matter.
+    with torch.no_grad():
+        return reranker(slates, shelf)
 
 
 def _sound(raw: Tensor, slates: Slates) -> tuple[Tensor, list[Reason | None]]:

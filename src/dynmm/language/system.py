@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
@@ -19,8 +18,9 @@ from dynmm.interactions.dataset import Dataset
 from dynmm.language.batching import MicroBatcher
 from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import term
-from dynmm.language.serving import Reason, Refiner, Remembered
+from dynmm.language.serving import Reason, Refiner, Remembered, Served
 from dynmm.language.slates import Shelf, Slates
+from dynmm.making_once import made_once
 from dynmm.system import PADDING, Query, Rankings
 from dynmm.types import Events
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Most questions of several threads in one run.
 BATCH_ROWS = 8
+
+#: Most questions under way to a server at the same time where there is a deadline.
+AT_ONCE = 32
 
 
 class Below(Protocol):
@@ -66,7 +69,7 @@ class Reranking:
 
     deadline_ms, prefixes: see `LanguageSettings`; prefixes are states of users that are kept. server: address and name
     of a vLLM server that reads the model in place of this process. batch_wait_ms: see `LanguageSettings`. remembered:
-    within one request, what has been asked; see `for_one_request`.
+    within one request, what has been asked; see `for_one_request`. served: where its questions are counted.
     """
 
     kind: str
@@ -78,12 +81,17 @@ class Reranking:
     server: tuple[str, str] | None = None
     batch_wait_ms: float | None = None
     remembered: Remembered | None = None
+    served: Served = field(default_factory=Served)
 
     def for_one_request(self) -> Reranking:
         """The same with the same counts, which asks a question once. See `Remembered`."""
         return replace(self, remembered=Remembered(self.refiner))
 
-    @cached_property
+    def afresh(self) -> Reranking:
+        """The same with the same counts, which remembers nobody. See `Whole.afresh`."""
+        return replace(self)
+
+    @made_once
     def refiner(self) -> Refiner:
         """Asks it in time and gives on nothing unsound; its `served` counts."""
         if self.remembered is not None:
@@ -99,13 +107,14 @@ class Reranking:
         elif self.kind == "language" and self.prefixes:
             asked = self._heads
         if self.kind != "language" or self.batch_wait_ms is None:
-            return Refiner(asked, deadline_ms=self.deadline_ms)
+            at_once = 1 if self.server is None else AT_ONCE
+            return Refiner(asked, deadline_ms=self.deadline_ms, served=self.served, at_once=at_once)
         together = MicroBatcher(asked, rows=BATCH_ROWS, wait_ms=self.batch_wait_ms)
-        refiner = Refiner(together, deadline_ms=self.deadline_ms)
+        refiner = Refiner(together, deadline_ms=self.deadline_ms, served=self.served)
         weakref.finalize(refiner, together.close, wait=False)
         return refiner
 
-    @cached_property
+    @made_once
     def _heads(self) -> PrefixCache:
         from dynmm.language.prefixes import PrefixCache
         from dynmm.language.ranker import LanguageRanker

@@ -6,7 +6,7 @@ questions, N soft tokens, M tokens of words, T token width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -67,14 +67,16 @@ class Wordings:
         for row, tokens in enumerate(read.values()):
             self._table[row, : len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def of(self, users: Tensor, items: Tensor) -> Tensor:
         """(B, M) int64 tokens of each pair (B,), padded on the right; a row of padding where there are no words."""
         pairs = zip(users.tolist(), items.tolist(), strict=True)
         rows = torch.tensor([self._rows.get(pair, len(self._table) - 1) for pair in pairs], dtype=torch.int64)
         return self._table[rows].to(items.device)
+
+    def told(self, users: Tensor, items: Tensor) -> Tensor:
+        """(B,) bool, for which pairs there are words."""
+        pairs = zip(users.tolist(), items.tolist(), strict=True)
+        return torch.tensor([pair in self._rows for pair in pairs], dtype=torch.bool)
 
 
 class Worded:
@@ -96,8 +98,7 @@ class Worded:
     def __call__(self, questions: Questions) -> Tensor:
         """Mean loss of a batch."""
         loss = self._objective(questions)
-        items = questions.slates.items.gather(1, questions.answers[:, None])[:, 0]
-        tokens = self._wordings.of(questions.people, items)
+        tokens = self._wordings.of(questions.people, questions.targets)
         rows = (tokens != NO_TOKEN).any(1).nonzero()[:, 0]
         if not len(rows):
             return loss
@@ -119,10 +120,12 @@ def answer_tokens(ranker: LanguageRanker, questions: Questions, shelf: Shelf) ->
     return torch.cat(parts, 1)
 
 
-def explained_pairs(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> dict[tuple[int, int], str]:
+def explained_pairs(
+    frame: pl.DataFrame, users: Vocabulary, items: Vocabulary, wanted: Collection[tuple[int, int]] | None = None
+) -> dict[tuple[int, int], str]:
     """The texts of `explanations.parquet` by dense user and item; those of unknown users or items are left out.
 
-    frame: as `interactions.explanations.read_explanations` gives it.
+    frame: as `interactions.explanations.read_explanations` gives it. wanted: pairs that are kept, None for all.
     """
     dense = zip(
         users.encode_known(frame[USER].to_list()).tolist(),
@@ -130,4 +133,5 @@ def explained_pairs(frame: pl.DataFrame, users: Vocabulary, items: Vocabulary) -
         frame[TEXT].to_list(),
         strict=True,
     )
-    return {(user, item): text for user, item, text in dense if user >= 0 and item >= 0}
+    known = ((user, item, text) for user, item, text in dense if user >= 0 and item >= 0)
+    return {(user, item): text for user, item, text in known if wanted is None or (user, item) in wanted}
