@@ -291,7 +291,7 @@ class Recommender:
         roll_back(self, version)
 
     def close(self) -> None:
-        """Take a snapshot where there is something new, and let go of the log."""
+        """Take a snapshot where there is something new, and let go of the log. One that fails is logged."""
         from dynmm.assembly import close_live
 
         close_live(self)

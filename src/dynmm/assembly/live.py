@@ -20,7 +20,7 @@ from dynmm.artefact import MANIFEST, MODEL
 from dynmm.assembly.arrivals import Arrival, arrival_folder, read_arrivals
 from dynmm.assembly.whole import whole_of
 from dynmm.config import Config, DataSettings
-from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData
+from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData, first_cause
 from dynmm.interactions.fields import ITEM
 from dynmm.recommender import Recommender
 from dynmm.storage import sweep
@@ -342,7 +342,13 @@ def _write_boundaries(recommender: Recommender) -> None:
         try:
             mark = live.log.mark(BOUNDARY, {"number": number, "counted": counted, "drift": verdict})
         except StorageError as error:
-            logger.warning("the end of window %d is not in the log yet, and is written later: %s", number, error)
+            # What SQLite says, not its mend: that is for whoever sends events, and these are there.
+            logger.warning(
+                "the end of window %d is not in the log yet, and is written later. The events that ended it are there, "
+                "so nothing is to be sent again; free some space or check the disk: %s",
+                number,
+                first_cause(error),
+            )
             return
         del windows.unsettled[number]
         live.boundaries = number + 1

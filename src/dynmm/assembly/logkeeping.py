@@ -148,8 +148,8 @@ def try_snapshot(recommender: Recommender) -> None:
     except (StorageError, OSError) as error:
         live.refused = live.offset
         logger.warning(
-            "no snapshot was taken, so the run takes longer to open; all that was learned is in the log, and the next "
-            "snapshot is tried %d events on: %s",
+            "no snapshot was taken, so the run takes longer to open; all that was learned is in the log, and is not to "
+            "be learned again. A snapshot is tried %d events on, and when a run that has learned more is closed: %s",
             live.settings.snapshot_every,
             error,
         )
@@ -178,13 +178,13 @@ def _put(recommender: Recommender, store: SnapshotStore, log: EventLog) -> None:
 
 
 def close_live(recommender: Recommender) -> None:
-    """See `Recommender.close`."""
+    """See `Recommender.close`. An error here would hide what is done: a certificate, or what was learned."""
     with recommender.lock:
         live = recommender.live
         if live is None:
             return
         try:
             if live.writes and live.broken is None and live.offset > live.snapshot:
-                take_snapshot(recommender)
+                try_snapshot(recommender)
         finally:
             live.log.close()

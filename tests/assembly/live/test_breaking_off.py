@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from dynmm import Recommender
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Whole
 from dynmm.errors import DynmmError, StorageError
+from dynmm.stream.chain import MARK, Record
 from dynmm.stream.copying import copy_records
 from dynmm.stream.events import Mark
 from dynmm.stream.sqlite_log import SqliteLog
+from dynmm.stream.sqlite_writing import write_records
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -79,6 +83,30 @@ def test_a_window_whose_end_cannot_be_written_down_refuses_no_event(
     for state_folder in (run / "state" / "snapshots", twin / "state" / "snapshots"):
         shutil.rmtree(state_folder)
     assert state_of(run) == state_of(twin) == state
+
+
+def test_a_window_whose_end_the_disk_refuses_does_not_ask_for_the_events_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(10))
+        assert recommender.live is not None
+        log, real = recommender.live.log, write_records
+        assert isinstance(log, SqliteLog)
+
+        def failing(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+            real(connection, records)
+            if any(one.what == MARK for one in records):
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorname = "SQLITE_IOERR"
+                raise error
+
+        monkeypatch.setattr("dynmm.stream.sqlite_log.write_records", failing)
+        recommender.learn(events_of(40)[10:])
+        monkeypatch.undo()
+    (told,) = [one.getMessage() for one in caplog.records if "the end of window" in one.getMessage()]
+    assert "nothing is to be sent again; free some space or check the disk: disk I/O error" in told
+    assert "send the events again" not in told
 
 
 def test_the_end_of_a_window_that_was_written_and_refused_is_there_once(
