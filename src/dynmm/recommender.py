@@ -109,7 +109,7 @@ class Recommender:
         return load(source, device=device, as_of=as_of)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Save as a run: `model/` and the private `state/`. The folder is whole or unchanged."""
+        """Save as a run, `model/` and the private `state/`, as of its `as_of`. The folder is whole or unchanged."""
         from dynmm.assembly import save
 
         save(self, Path(folder))

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -337,10 +337,10 @@ def _write_boundaries(recommender: Recommender) -> None:
     live, windows = live_of(recommender), whole_of(recommender).windows
     if windows is None or live.fixed or (live.home is not None and not live.writes):
         return
-    for number in range(live.boundaries, windows.ended):
-        counted, verdict = windows.unsettled[number]
+    for told in unwritten_boundaries(recommender):
+        number = told["number"]
         try:
-            mark = live.log.mark(BOUNDARY, {"number": number, "counted": counted, "drift": verdict})
+            mark = live.log.mark(BOUNDARY, told)
         except StorageError as error:
             # What SQLite says, not its mend: that is for whoever sends events, and these are there.
             logger.warning(
@@ -354,6 +354,15 @@ def _write_boundaries(recommender: Recommender) -> None:
         live.boundaries = number + 1
         if mark.number == live.marks:
             live.marks += 1
+
+
+def unwritten_boundaries(recommender: Recommender) -> list[dict[str, Any]]:
+    """What marks are to say of the ends of windows that were met and do not stand in the log, as far as it was read."""
+    live, windows = live_of(recommender), whole_of(recommender).windows
+    if windows is None:
+        return []
+    met = [(number, *windows.unsettled[number]) for number in range(live.boundaries, windows.ended)]
+    return [{"number": number, "counted": counted, "drift": verdict} for number, counted, verdict in met]
 
 
 def _prove(recommender: Recommender, mark: Mark) -> None:
