@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 import polars as pl
@@ -46,8 +47,15 @@ def learn_events(recommender: Recommender, events: Any, *, skip_bad: bool = Fals
     if not len(checked):
         return Learned(0, 0, left_out)
     with recommender.lock:
-        log = writable(recommender).log
-        receipt = log.append(_named(checked, log.head))
+        live = writable(recommender)
+        # After a refusal the log may hold more than it acknowledged; an append of nothing lets it look.
+        live.log.append(())
+        named, live.unsure = _named(checked, live.log.head, live.unsure), []
+        try:
+            receipt = live.log.append(named)
+        except BaseException:
+            live.unsure = named
+            raise
         follow(recommender)
         snapshot_if_due(recommender)
     if receipt.conflicts:
@@ -97,12 +105,16 @@ def _log_rules(columns: Sequence[str]) -> list[RowRule]:
     return rules
 
 
-def _named(rows: pl.DataFrame, head: str) -> list[Event]:
-    """Rows as events. head: of the log that they go into.
+def _named(rows: pl.DataFrame, head: str, unsure: Sequence[Event]) -> list[Event]:
+    """Rows as events. head: of the log that they go into. unsure: see `Live.unsure`.
 
     Those without an id get one from the head: a log never comes back to a head while it holds what was written behind
-    it, so no such id is given twice. Places in the log are: a deletion closes them up.
+    it, so no such id is given twice. Places in the log are: a deletion closes them up. What is told again after a
+    refusal, from its first row on, keeps the ids of then: it may be in the log.
     """
-    ids = rows[EVENT].to_list() if EVENT in rows.columns else [f"{head[:32]}-{row}" for row in range(len(rows))]
     values = [rows[name].to_list() if name in rows.columns else [None] * len(rows) for name in _VALUES]
-    return [Event(*one) for one in zip(ids, *values, strict=True)]
+    if EVENT in rows.columns:
+        return [Event(*one) for one in zip(rows[EVENT].to_list(), *values, strict=True)]
+    named = [Event(f"{head[:32]}-{row}", *one) for row, one in enumerate(zip(*values, strict=True))]
+    again = list(takewhile(lambda pair: replace(pair[1], id=pair[0].id) == pair[0], zip(unsure, named, strict=False)))
+    return [then for then, _ in again] + named[len(again) :]

@@ -67,8 +67,8 @@ class Live:
     made.
     snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
     head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
-    which model and which data of the fit this is, None in memory. broken: what to say since reading on, or
-    a deletion, ended in the middle, else None.
+    which model and which data of the fit this is, None in memory. unsure: events that the log refused last, which it
+    may hold all the same. broken: what to say since reading on, or a deletion, ended in the middle, else None.
     """
 
     log: EventLog
@@ -89,6 +89,7 @@ class Live:
     refused: int = 0
     seen: tuple[int, str] | None = None
     sealed: str | None = None
+    unsure: list[Event] = field(default_factory=list)
     broken: str | None = None
 
 

@@ -18,7 +18,7 @@ from dynmm.assembly.whole import Whole
 from dynmm.errors import DynmmError, StorageError
 from dynmm.stream.chain import MARK, Record
 from dynmm.stream.copying import copy_records
-from dynmm.stream.events import Mark
+from dynmm.stream.events import Event, Mark, Receipt
 from dynmm.stream.sqlite_log import SqliteLog
 from dynmm.stream.sqlite_writing import write_records
 
@@ -134,6 +134,44 @@ def test_the_end_of_a_window_that_was_written_and_refused_is_there_once(
     recommender.close()
     shutil.rmtree(run / "state" / "snapshots")
     assert state_of(run) == learn_all(twin, events)
+
+
+@pytest.mark.parametrize("told_again", [0, 2, 3])
+def test_events_without_ids_that_were_stored_and_refused_are_in_nobodys_way(
+    run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch, told_again: int
+) -> None:
+    """The disk took three, and the answer was an error. What comes then begins with none, two or all of them."""
+    bare = [{name: one[name] for name in ("user_id", "item_id", "timestamp")} for one in events_of(40)]
+    again = bare[10 : 10 + told_again]
+    recommender = Recommender.from_pretrained(run)
+    recommender.learn(bare[:10])
+    assert recommender.live is not None
+    log = recommender.live.log
+    assert isinstance(log, SqliteLog)
+    append = log.append
+
+    def stored_and_refused(events: Sequence[Event]) -> Receipt:
+        state = log._state
+        receipt = append(events)
+        if events:
+            log._state, log._doubtful = state, True
+            raise StorageError("the disk is away")
+        return receipt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "append", stored_and_refused)
+        with pytest.raises(StorageError):
+            recommender.learn(bare[10:13])
+    learned = recommender.learn([*again, *bare[20:23]])
+    assert (learned.accepted, learned.duplicates) == (3, told_again)
+    # Once it was answered, the same again is new: without ids there is nothing to know it by.
+    assert recommender.learn(bare[20:23]).accepted == 3
+    recommender.close()
+    once = [*bare[:13], *bare[20:23], *bare[20:23]]
+    with Recommender.from_pretrained(twin) as other:
+        for start, stop in ((0, 10), (10, 13), (13, 16), (16, 19)):
+            other.learn(once[start:stop])
+        assert live_sha256(Recommender.from_pretrained(run)) == live_sha256(other)
 
 
 def test_threads_that_learn_side_by_side_count_each_event_once(run: Path) -> None:
