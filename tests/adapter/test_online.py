@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tests.adapter.made import HOUR, ITEMS, Circle, Driver, Products, adapter_of, ends_of, events_of
 from torch import Tensor
 
+from dynmm.adapter.guard import Guard
 from dynmm.adapter.learning import Weights, gained
 from dynmm.adapter.lessons import Lesson, slate
 from dynmm.adapter.online import OnlineAdapter
@@ -191,6 +192,22 @@ def test_versions_are_kept_and_can_be_gone_back_to() -> None:
     assert torch.equal(adapter.weights.raw, adapter_of().weights.raw)
     assert adapter.weights.steps == 0
     assert not float(adapter.weights.first.abs().max())
+
+
+@pytest.mark.parametrize("versions", [1, 2])
+def test_what_is_on_trial_is_kept_however_few_versions_are(monkeypatch: pytest.MonkeyPatch, versions: int) -> None:
+    """Where the base serves, the version that was tested last is tried: what it would lift must be seen."""
+    monkeypatch.setattr(Guard, "passes", property(lambda _: False))
+    adapter = adapter_of(versions=versions)
+    driver, tried = Driver(adapter), set()
+    for event in events_of(200):
+        driver.feed([event])
+        if adapter.on_trial:
+            tried.add(adapter.on_trial)
+            assert adapter.trial.weights is not None
+            assert torch.equal(adapter.trial.weights, adapter.kept[adapter.on_trial])
+    assert len(tried) > 10
+    assert len(adapter.kept) <= versions + 2
 
 
 def test_what_is_fled_from_teaches_nothing_after_a_rollback() -> None:

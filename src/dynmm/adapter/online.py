@@ -294,12 +294,13 @@ class OnlineAdapter:
             self.weights = before
             logger.warning("an update of the adapter is not finite or far too large, and is not kept")
             return False
-        self.candidate = number
+        tested, self.candidate = self.candidate, number
         self.kept[number], self.made[number] = self.weights.ema.clone(), (self.counted, self.trial.now)
         if not self.settings.guard or self.settings.variant == "paper":
             self.version, self.floor = number, 0
+        # What was tested stays, however few are kept: it may be what is tried next.
         for old in sorted(self.kept)[: -self.settings.versions]:
-            if old not in (self.version, self.on_trial):
+            if old not in (self.version, self.on_trial, tested):
                 del self.kept[old], self.made[old]
         return True
 
