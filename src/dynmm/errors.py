@@ -89,3 +89,10 @@ def first_line(error: BaseException) -> str:
     """What an error says, in one line; with the next where the first only leads to it."""
     lines = [one.strip() for one in str(error).strip().splitlines()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """What an error was raised from, at the very first: without the mends that others have put behind it since."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

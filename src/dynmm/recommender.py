@@ -110,7 +110,7 @@ class Recommender:
         return load(source, device=device, as_of=as_of)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Save as a run: `model/` and the private `state/`. The folder is whole or unchanged."""
+        """Save as a run, `model/` and the private `state/`, as of its `as_of`. The folder is whole or unchanged."""
         from dynmm.assembly import save
 
         save(self, Path(folder))
@@ -291,7 +291,7 @@ class Recommender:
         roll_back(self, version)
 
     def close(self) -> None:
-        """Take a snapshot where there is something new, and let go of the log."""
+        """Take a snapshot where there is something new, and let go of the log. One that fails is logged."""
         from dynmm.assembly import close_live
 
         close_live(self)

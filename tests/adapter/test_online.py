@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from tests.adapter.made import HOUR, ITEMS, Circle, Driver, Products, adapter_of, ends_of, events_of
 from torch import Tensor
 
+from dynmm.adapter.guard import Guard
 from dynmm.adapter.learning import Weights, gained
 from dynmm.adapter.lessons import Lesson, slate
 from dynmm.adapter.online import OnlineAdapter
+from dynmm.adapter.space import MovedSpace
 from dynmm.config import Config
 from dynmm.errors import ConfigError
 from dynmm.system import Query
@@ -191,6 +193,60 @@ def test_versions_are_kept_and_can_be_gone_back_to() -> None:
     assert torch.equal(adapter.weights.raw, adapter_of().weights.raw)
     assert adapter.weights.steps == 0
     assert not float(adapter.weights.first.abs().max())
+
+
+@pytest.mark.parametrize("versions", [1, 2])
+def test_what_is_on_trial_is_kept_however_few_versions_are(monkeypatch: pytest.MonkeyPatch, versions: int) -> None:
+    """Where the base serves, the version that was tested last is tried: what it would lift must be seen."""
+    monkeypatch.setattr(Guard, "passes", property(lambda _: False))
+    adapter = adapter_of(versions=versions)
+    driver, tried = Driver(adapter), set()
+    for event in events_of(200):
+        driver.feed([event])
+        if adapter.on_trial:
+            tried.add(adapter.on_trial)
+            assert adapter.trial.weights is not None
+            assert torch.equal(adapter.trial.weights, adapter.kept[adapter.on_trial])
+    assert len(tried) > 10
+    assert len(adapter.kept) <= versions + 2
+
+
+def test_what_ranks_is_one_version_at_every_moment_of_a_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others ask meanwhile: between the guard's word and the end of the lesson they get what served before."""
+    learn, asked = OnlineAdapter._learn, []
+
+    def asking(self: OnlineAdapter, window: Lesson) -> None:
+        learn(self, window)
+        served = self.space
+        weights = served.weights if isinstance(served, MovedSpace) else None
+        asked.append(next((one for one, flat in self.kept.items() if weights is not None and weights.equal(flat)), 0))
+
+    monkeypatch.setattr(OnlineAdapter, "_learn", asking)
+    adapter = adapter_of()
+    driver, before = Driver(adapter), []
+    for number, event in enumerate(events_of(600)):
+        if adapter.due(event[2]):
+            before.append(adapter.version)
+        if number == 300:
+            adapter.guard.add([-1.0] * 500)  # so that the base serves again
+        driver.feed([event])
+    assert asked == before
+    assert len(set(asked)) > 3
+    assert asked[-1] == 0
+
+
+def test_the_vectors_that_somebody_ranks_by_stay_as_they_are() -> None:
+    adapter = adapter_of()
+    driver = Driver(adapter).feed(events_of(300))
+    held = adapter.space
+    assert held is not adapter.trial.base
+    vectors, weights = held.item_vectors.clone(), adapter.kept[adapter.version].clone()
+    driver.feed([(user, 20 + item, time + 300 * HOUR) for user, item, time in events_of(300)])
+    adapter.roll_back(0)
+    assert torch.equal(held.item_vectors, vectors)
+    assert isinstance(held, MovedSpace)
+    assert held.weights is not None
+    assert torch.equal(held.weights, weights)
 
 
 def test_what_is_fled_from_teaches_nothing_after_a_rollback() -> None:

@@ -12,7 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.worlds import DAY, START, write_circles
 
+from dynmm import Recommender
+from dynmm.assembly import close_live
 from dynmm.cli import main
+from dynmm.errors import StorageError
 
 _QUICK = ["backbone.width=32", "backbone.inner=32", "backbone.epochs=2", "encoders.text=hashed-words", "rerank=none"]
 
@@ -106,6 +109,41 @@ def test_somebody_leaves_with_a_certificate(run: Path, events: Path, tmp_path: P
     gone = _dynmm("recommend", run, "--user", "u3")
     assert gone.exit_code == 2
     assert "unknown user 'u3'" in gone.stderr
+
+
+def _full(*_: object) -> None:
+    raise StorageError("no space left")
+
+
+def test_what_is_done_is_told_though_the_disk_has_no_room_for_a_snapshot(
+    run: Path, events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told that it failed, somebody without event ids learns the file again; and a certificate is given once."""
+    monkeypatch.setattr("dynmm.assembly.logkeeping.write_live", _full)
+    learned = _dynmm("learn", run, events)
+    assert (learned.exit_code, learned.stdout[:24]) == (0, "20 events are in the log")
+    assert "no space left" in learned.stderr
+    assert _told("rollback", run, "--version", "0")["serves"] == 0
+    assert _told("forget", run, "--user", "u3", "--out", tmp_path / "certificate.json")["user"] == "u3"
+    assert json.loads((tmp_path / "certificate.json").read_text())["user"] == "u3"
+
+
+def test_what_is_done_is_told_whatever_closing_the_run_ends_in(
+    run: Path, events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(recommender: Recommender) -> None:
+        close_live(recommender)
+        raise StorageError("the disk is away")
+
+    monkeypatch.setattr("dynmm.assembly.close_live", failing)
+    for arguments, words in (
+        (("learn", run, events), "20 events are in the log"),
+        (("rollback", run, "--version", "0"), "version 0 serves"),
+        (("forget", run, "--user", "u3"), "user u3: deleted"),
+    ):
+        result = _dynmm(*arguments)
+        assert words in result.stdout
+        assert "the disk is away" in result.stderr
 
 
 def test_ids_are_text_whatever_they_look_like(run: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import sqlite3
@@ -17,6 +18,7 @@ from tests.stream.made import event, events, ids
 from dynmm.errors import StorageError
 from dynmm.stream.events import Event
 from dynmm.stream.sqlite_log import SqliteLog
+from dynmm.stream.sqlite_opening import was_closed
 
 LARGE = "x" * 1000
 
@@ -153,6 +155,80 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"file"):
         SqliteLog(tmp_path / "file" / "log")
+
+
+@contextmanager
+def not_to_be_written(folder: Path) -> Iterator[None]:
+    """A folder, an own file system where the superuser asks, that is read-only within the block."""
+    if os.geteuid():
+        folder.chmod(0o555)
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        if os.geteuid():
+            folder.chmod(0o755)
+        else:
+            subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    if os.geteuid():
+        (tmp_path / "shelf").mkdir()
+        return tmp_path / "shelf"
+    return Path(request.getfixturevalue("small_disk"))
+
+
+def test_a_closed_log_is_read_where_its_folder_may_not_be_written(shelf: Path) -> None:
+    with SqliteLog(shelf / "log") as log:
+        log.append(events(10))
+        head = log.head
+    before = sorted(os.listdir(shelf))
+    with not_to_be_written(shelf):
+        log = SqliteLog(shelf / "log", read_only=True)
+        assert ids(log.read()) == [one.id for one in events(10)]
+        assert (log.offset, log.head) == (10, head)
+        assert log.holds(10, head)
+        assert sorted(os.listdir(shelf)) == before
+    # Beside a writer it is read as ever, and reads on.
+    with SqliteLog(shelf / "log") as writer:
+        writer.append(events(12))
+        assert log.offset == 12
+
+
+@pytest.mark.parametrize("lost", ["log-shm", "log-wal"])
+def test_a_log_that_was_not_closed_says_that_its_folder_must_be_writable(
+    shelf: Path, tmp_path: Path, lost: str
+) -> None:
+    """As after a kill: what is in the write-ahead log is not in the file."""
+    with SqliteLog(tmp_path / "whole" / "log") as log:
+        log.append(events(10))
+        for name in {"log", "log-wal", "log-shm"} - {lost}:
+            shutil.copy(tmp_path / "whole" / name, shelf / name)
+    with (
+        not_to_be_written(shelf),
+        pytest.raises(StorageError, match=r"was not closed by its last writer.*its folder may be written"),
+    ):
+        SqliteLog(shelf / "log", read_only=True)
+
+
+def test_all_of_a_log_is_in_its_file_where_it_was_closed_and_is_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with SqliteLog(path) as log:
+        log.append(events(10))
+        assert not was_closed(path)
+    assert was_closed(path)
+    (tmp_path / "log-wal").write_bytes(b"")
+    assert was_closed(path)
+    (tmp_path / "log-wal").write_bytes(b"x")
+    assert not was_closed(path)
+    (tmp_path / "log-wal").unlink()
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    assert not was_closed(path)
 
 
 def test_a_flood_is_taken_in_one_piece(tmp_path: Path) -> None:

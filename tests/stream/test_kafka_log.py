@@ -9,12 +9,13 @@ from tests.stream.fake_kafka import Broker
 from tests.stream.made import event, events, ids
 
 from dynmm.errors import ConfigError, StorageError
-from dynmm.stream.kafka_log import KafkaLog
+from dynmm.stream.kafka_log import KafkaLog, KafkaSettings
 from dynmm.testing.log_contract import LOG_CHECKS, LogCheck
 
 
-def opened(broker: Broker) -> KafkaLog:
-    return KafkaLog("broker:9092", "log", producer=broker.producer, consumer=broker.consumer)
+def opened(broker: Broker, **settings: float) -> KafkaLog:
+    chosen = KafkaSettings.model_validate(settings)
+    return KafkaLog("broker:9092", "log", chosen, producer=broker.producer, consumer=broker.consumer)
 
 
 @pytest.mark.parametrize("check", LOG_CHECKS, ids=lambda check: check.__name__)
@@ -31,7 +32,11 @@ def test_a_later_writer_fences_the_one_before() -> None:
     with pytest.raises(StorageError, match="another process writes"):
         first.append([event(3)])
     assert second.append([event(4)]).accepted == (3,)
-    assert ids(second.read()) == ["e0", "e1", "e2", "e4"]
+    # It stays so: whoever was fenced does not take the pen back.
+    with pytest.raises(StorageError, match="another process writes"):
+        first.append([event(3)])
+    assert second.append([event(5)]).accepted == (4,)
+    assert ids(second.read()) == ["e0", "e1", "e2", "e4", "e5"]
 
 
 def test_after_a_lost_answer_nothing_is_there_twice() -> None:
@@ -43,6 +48,22 @@ def test_after_a_lost_answer_nothing_is_there_twice() -> None:
     broker.loses_answers = False
     assert log.append(events(4)).accepted == (3,)
     assert ids(log.read()) == [one.id for one in events(4)]
+
+
+def test_it_goes_on_after_a_commit_that_is_not_answered_in_time() -> None:
+    """The producer is in the middle of that commit for good, and begins no other transaction."""
+    broker = Broker()
+    log = opened(broker, timeout_s=0.2)
+    log.append(events(3))
+    broker.silent = True
+    for _ in range(2):
+        with pytest.raises(StorageError, match=r"does not answer within 0\.2 s"):
+            log.append([event(3)])
+    broker.silent = False
+    assert log.append([event(3), event(4)]).accepted == (4,)
+    assert ids(log.read()) == [one.id for one in events(5)]
+    assert broker.producers == 1
+    assert opened(broker).head == log.head
 
 
 def test_it_goes_on_when_the_broker_is_back() -> None:

@@ -46,7 +46,8 @@ _WILD = 10.0
 
 
 class OnlineAdapter:
-    """Observes, learns and serves. `space` is what ranks, `trial` what may rank next."""
+    """Observes, learns and serves. `trial` is what may rank next, `space` what ranks: it stays as it is, and what is
+    learned puts another in its place, whole, so that others may rank meanwhile."""
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class OnlineAdapter:
         self.guard, self.rival = Guard(settings.guard_events), Guard(settings.guard_events)
         self.windows = Windows(settings, window_ms, watch=settings.drift and not paper)
         self.trial = MovedSpace(base, *self._known(base, collaborative), self._shape, settings)
+        self.space: VectorSpace = base
         #: Weights by version, the newest few. Version 0 is the base as it is.
         self.kept: dict[int, Tensor] = {}
         #: By version, events counted and the newest moment when it was made.
@@ -106,15 +108,15 @@ class OnlineAdapter:
     def _widen(self, base: VectorSpace, collaborative: Tensor) -> None:
         self.summaries.widen(len(base.item_vectors))
         moved = self.trial
-        self.trial = MovedSpace(base, *self._known(base, collaborative), self._shape, self.settings)
-        self.trial.now = moved.now
+        wider = MovedSpace(base, *self._known(base, collaborative), self._shape, self.settings)
+        wider.now = moved.now
         # Others stand where they stood until the window ends.
-        self.trial.serve(moved.weights, moved.hot, moved.moved())
+        self._publish(wider.serving(moved.weights, moved.hot, moved.moved()))
 
-    @property
-    def space(self) -> VectorSpace:
-        """The vectors that rank: those of the version that serves."""
-        return self.trial if self.version else self.trial.base
+    def _publish(self, trial: MovedSpace) -> None:
+        """Let this be on trial and, unless the base serves, rank."""
+        self.trial = trial
+        self.space = trial if self.version else trial.base
 
     @property
     def counted(self) -> int:
@@ -219,7 +221,7 @@ class OnlineAdapter:
     def _try(self, version: int) -> None:
         """Put everything where this version has it."""
         self.on_trial = version
-        self.trial.refresh(self.kept.get(version), self.summaries)
+        self._publish(self.trial.refreshed(self.kept.get(version), self.summaries))
 
     @property
     def factor(self) -> float:
@@ -294,12 +296,13 @@ class OnlineAdapter:
             self.weights = before
             logger.warning("an update of the adapter is not finite or far too large, and is not kept")
             return False
-        self.candidate = number
+        tested, self.candidate = self.candidate, number
         self.kept[number], self.made[number] = self.weights.ema.clone(), (self.counted, self.trial.now)
         if not self.settings.guard or self.settings.variant == "paper":
             self.version, self.floor = number, 0
+        # What was tested stays, however few are kept: it may be what is tried next.
         for old in sorted(self.kept)[: -self.settings.versions]:
-            if old not in (self.version, self.on_trial):
+            if old not in (self.version, self.on_trial, tested):
                 del self.kept[old], self.made[old]
         return True
 
@@ -383,9 +386,9 @@ class OnlineAdapter:
         self.guard.restore(dict(card["guard"]))
         self.rival.restore(dict(card["rival"]))
         self.windows.restore(card["windows"], card["unsettled"])
-        self.trial.now = card["now"]
-        self.on_trial = int(card["on_trial"])
-        self.trial.serve(self.kept.get(self.on_trial), np.array(arrays["hot"], dtype=np.int64), tensor("moved"))
+        self.trial.now, self.on_trial = card["now"], int(card["on_trial"])
+        hot = np.array(arrays["hot"], dtype=np.int64)
+        self._publish(self.trial.serving(self.kept.get(self.on_trial), hot, tensor("moved")))
 
     def sha256(self) -> str:
         """Of everything that `arrays` and `card` tell, but for what is unsettled: that says how far the log is."""

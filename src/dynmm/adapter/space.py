@@ -5,6 +5,7 @@ B users, I items, D width.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +26,10 @@ _BLOCK = 1_024
 
 
 class MovedSpace:
-    """A `VectorSpace` over another. Cost follows what is hot, not the catalogue."""
+    """A `VectorSpace` over another. It stays as it is but for `now`, so that others may rank by it at any moment.
+
+    Cost follows what is hot, but for one copy of the vectors in each that is made.
+    """
 
     def __init__(
         self,
@@ -77,34 +81,28 @@ class MovedSpace:
         """(H, D) where the hot items stand."""
         return self.item_vectors[torch.from_numpy(self.hot)].cpu()
 
-    def serve(self, weights: Tensor | None, hot: NDArray[np.int64], moved: Tensor) -> None:
-        """Serve these weights, with the hot items where they stood. moved: (H, D)."""
-        self.weights, self.hot = weights, hot
-        self._vectors = None
+    def serving(self, weights: Tensor | None, hot: NDArray[np.int64], moved: Tensor) -> MovedSpace:
+        """One that serves these weights, with the hot items where they stood. moved: (H, D)."""
+        twin = copy.copy(self)
+        twin.weights, twin.hot, twin._vectors = weights, hot, None
         if weights is not None:
-            self._vectors = self.base.item_vectors.clone()
-            self._vectors[torch.from_numpy(hot)] = moved.to(self._vectors.device)
+            twin._vectors = self.base.item_vectors.clone()
+            twin._vectors[torch.from_numpy(hot)] = moved.to(twin._vectors.device)
+        return twin
 
-    def refresh(self, weights: Tensor | None, summaries: ItemSummaries) -> None:
-        """Serve these weights, and put every hot item where it now belongs; what has cooled goes back."""
-        self.weights = weights
-        base = self.base.item_vectors
+    def refreshed(self, weights: Tensor | None, summaries: ItemSummaries) -> MovedSpace:
+        """One that serves these weights, with every hot item where it now belongs; what has cooled goes back."""
         if weights is None:
-            self._vectors, self.hot = None, np.empty(0, np.int64)
-            return
-        if self._vectors is None or len(self._vectors) != len(base):
-            self._vectors = base.clone()
-        elif len(self.hot):
-            cooled = torch.from_numpy(self.hot)
-            self._vectors[cooled] = base[cooled]
-        self.hot = summaries.hot()
-        for start in range(0, len(self.hot), _BLOCK):
-            items = self.hot[start : start + _BLOCK]
+            return self.serving(None, np.empty(0, np.int64), torch.empty(0, self.width))
+        base, hot = self.base.item_vectors, summaries.hot()
+        places = [torch.empty(0, self.width)]
+        for start in range(0, len(hot), _BLOCK):
+            items = hot[start : start + _BLOCK]
             rows = torch.from_numpy(items)
             features = torch.from_numpy(summaries.read(items))
             active = torch.from_numpy(summaries.activity(items, self._settings.active))
             room = (0, 0, 0, _BLOCK - len(items))
             with torch.no_grad():
                 moved = shift(self._shape, weights, ITEM, pad(self.collaborative[rows], room), pad(features, room))
-                place = base[rows].cpu() + active[:, None] * moved[: len(items)]
-            self._vectors[rows] = place.to(base.device)
+                places.append(base[rows].cpu() + active[:, None] * moved[: len(items)])
+        return self.serving(weights, hot, torch.cat(places))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
 import polars as pl
@@ -24,6 +25,9 @@ _VALUES = (USER, ITEM, TIME, RATING, WEIGHT, KIND)
 
 #: Where a row stood in the table that came.
 _ROW = "row"
+
+#: Fewer rows than this may have bad clocks each for itself; half of more are in a wrong unit.
+_MANY = 100
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,15 @@ def learn_events(recommender: Recommender, events: Any, *, skip_bad: bool = Fals
     if not len(checked):
         return Learned(0, 0, left_out)
     with recommender.lock:
-        log = writable(recommender).log
-        receipt = log.append(_named(checked, log.head))
+        live = writable(recommender)
+        # After a refusal the log may hold more than it acknowledged; an append of nothing lets it look.
+        live.log.append(())
+        named, live.unsure = _named(checked, live.log.head, live.unsure), []
+        try:
+            receipt = live.log.append(named)
+        except BaseException:
+            live.unsure = named
+            raise
         follow(recommender)
         snapshot_if_due(recommender)
     if receipt.conflicts:
@@ -72,37 +83,41 @@ def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.Da
         raise DataError(f"events: column {missing[0]!r} is missing; give each event {', '.join(needed)}")
     told = [*needed, *(name for name in (RATING, WEIGHT, KIND) if name in frame.columns)]
     rows = interaction_columns(frame.select(told), "events").with_row_index(_ROW)
-    rules = interaction_rules(told, need_time=timed) + _log_rules(told)
-    rows, left_out = check_rows(rows, rules, "events", skip_bad=skip_bad, may_be_empty=True)
     if EVENT in frame.columns:
         if not (frame[EVENT].dtype == pl.String or frame[EVENT].dtype.is_integer()):
             raise DataError(f"events, column {EVENT!r}: ids are text, not {frame[EVENT].dtype}")
-        ids = frame[EVENT].cast(pl.String)[rows[_ROW]]
-        if ids.null_count():
-            row = rows[_ROW][int(ids.is_null().arg_max() or 0)]
-            raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
-        rows = rows.with_columns(ids)
+        rows = rows.with_columns(frame[EVENT].cast(pl.String))
+    rules = interaction_rules(told, need_time=timed) + _log_rules(rows.columns)
+    one_unit = not skip_bad or len(rows) >= _MANY
+    rows, left_out = check_rows(rows, rules, "events", skip_bad=skip_bad, may_be_empty=True, one_unit=one_unit)
+    if EVENT in rows.columns and rows[EVENT].null_count():
+        row = rows[_ROW][int(rows[EVENT].is_null().arg_max() or 0)]
+        raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
     return (rows.sort(TIME, maintain_order=True) if timed else rows), left_out
 
 
 def _log_rules(columns: Sequence[str]) -> list[RowRule]:
     """What the log takes besides, so that one row that it does not take need not refuse all."""
     rules = []
-    for name in (one for one in (USER, ITEM, KIND) if one in columns):
+    for name in (one for one in (USER, ITEM, KIND, EVENT) if one in columns):
         long = pl.col(name).str.len_bytes() > LONGEST_NAME
         rules.append(RowRule(f"long {name}", name, long, f"has more than {LONGEST_NAME:,} bytes", "shorten it"))
-    if KIND in columns:
-        mend = "write null where it is not known"
-        rules.append(RowRule(f"empty {KIND}", KIND, pl.col(KIND) == "", "is no kind", mend))
+    mends = {KIND: "write null where it is not known", EVENT: "give each event an id, or leave all out"}
+    for name in (one for one in mends if one in columns):
+        rules.append(RowRule(f"empty {name}", name, pl.col(name) == "", f"is no {name}", mends[name]))
     return rules
 
 
-def _named(rows: pl.DataFrame, head: str) -> list[Event]:
-    """Rows as events. head: of the log that they go into.
+def _named(rows: pl.DataFrame, head: str, unsure: Sequence[Event]) -> list[Event]:
+    """Rows as events. head: of the log that they go into. unsure: see `Live.unsure`.
 
     Those without an id get one from the head: a log never comes back to a head while it holds what was written behind
-    it, so no such id is given twice. Places in the log are: a deletion closes them up.
+    it, so no such id is given twice. Places in the log are: a deletion closes them up. What is told again after a
+    refusal, from its first row on, keeps the ids of then: it may be in the log.
     """
-    ids = rows[EVENT].to_list() if EVENT in rows.columns else [f"{head[:32]}-{row}" for row in range(len(rows))]
     values = [rows[name].to_list() if name in rows.columns else [None] * len(rows) for name in _VALUES]
-    return [Event(*one) for one in zip(ids, *values, strict=True)]
+    if EVENT in rows.columns:
+        return [Event(*one) for one in zip(rows[EVENT].to_list(), *values, strict=True)]
+    named = [Event(f"{head[:32]}-{row}", *one) for row, one in enumerate(zip(*values, strict=True))]
+    again = list(takewhile(lambda pair: replace(pair[1], id=pair[0].id) == pair[0], zip(unsure, named, strict=False)))
+    return [then for then, _ in again] + named[len(again) :]

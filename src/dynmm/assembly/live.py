@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from dynmm.artefact import MANIFEST, MODEL
 from dynmm.assembly.arrivals import Arrival, arrival_folder, read_arrivals
 from dynmm.assembly.whole import whole_of
 from dynmm.config import Config, DataSettings
-from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData
+from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData, first_cause
 from dynmm.interactions.fields import ITEM
 from dynmm.recommender import Recommender
 from dynmm.storage import sweep
@@ -67,8 +67,8 @@ class Live:
     made.
     snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
     head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
-    which model and which data of the fit this is, None in memory. broken: what to say since reading on, or
-    a deletion, ended in the middle, else None.
+    which model and which data of the fit this is, None in memory. unsure: events that the log refused last, which it
+    may hold all the same. broken: what to say since reading on, or a deletion, ended in the middle, else None.
     """
 
     log: EventLog
@@ -89,6 +89,7 @@ class Live:
     refused: int = 0
     seen: tuple[int, str] | None = None
     sealed: str | None = None
+    unsure: list[Event] = field(default_factory=list)
     broken: str | None = None
 
 
@@ -337,17 +338,32 @@ def _write_boundaries(recommender: Recommender) -> None:
     live, windows = live_of(recommender), whole_of(recommender).windows
     if windows is None or live.fixed or (live.home is not None and not live.writes):
         return
-    for number in range(live.boundaries, windows.ended):
-        counted, verdict = windows.unsettled[number]
+    for told in unwritten_boundaries(recommender):
+        number = told["number"]
         try:
-            mark = live.log.mark(BOUNDARY, {"number": number, "counted": counted, "drift": verdict})
+            mark = live.log.mark(BOUNDARY, told)
         except StorageError as error:
-            logger.warning("the end of window %d is not in the log yet, and is written later: %s", number, error)
+            # What SQLite says, not its mend: that is for whoever sends events, and these are there.
+            logger.warning(
+                "the end of window %d is not in the log yet, and is written later. The events that ended it are there, "
+                "so nothing is to be sent again; free some space or check the disk: %s",
+                number,
+                first_cause(error),
+            )
             return
         del windows.unsettled[number]
         live.boundaries = number + 1
         if mark.number == live.marks:
             live.marks += 1
+
+
+def unwritten_boundaries(recommender: Recommender) -> list[dict[str, Any]]:
+    """What marks are to say of the ends of windows that were met and do not stand in the log, as far as it was read."""
+    live, windows = live_of(recommender), whole_of(recommender).windows
+    if windows is None:
+        return []
+    met = [(number, *windows.unsettled[number]) for number in range(live.boundaries, windows.ended)]
+    return [{"number": number, "counted": counted, "drift": verdict} for number, counted, verdict in met]
 
 
 def _prove(recommender: Recommender, mark: Mark) -> None:

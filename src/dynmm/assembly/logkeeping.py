@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dynmm.assembly.arrivals import read_arrivals, write_arrival
 from dynmm.assembly.live import (
+    BOUNDARY,
     ITEMS,
     LOG_FILE,
     SNAPSHOTS_DIR,
@@ -16,9 +17,10 @@ from dynmm.assembly.live import (
     follow,
     live_of,
     stream_settings,
+    unwritten_boundaries,
 )
 from dynmm.assembly.snapshotting import counted_at, read_live, write_live
-from dynmm.errors import ArtefactError, DataError, StorageError
+from dynmm.errors import ArtefactError, DataError, StorageError, UnsupportedByData
 from dynmm.recommender import Recommender
 from dynmm.stream.copying import copy_records
 from dynmm.stream.events import Mark
@@ -33,10 +35,14 @@ logger = logging.getLogger(__name__)
 def write_log(recommender: Recommender, state: Path) -> None:
     """Write a recommender's log, and what is known of the items that came, into a new `state/`.
 
-    Raises StorageError, and DynmmError where the recommender is not what its log says.
+    Of a run as of an earlier moment, the log up to there: the copy is that run, and may go on from there. Raises
+    StorageError, DynmmError where the recommender is not what its log says, and UnsupportedByData for a moment that
+    no log ends at.
     """
     live = live_of(recommender)
     check_sound(live)
+    if live.fixed:
+        _check_end(recommender, live)
     shared = None if live.writes else live.home  # where others may write meanwhile
     source = live.log
     if shared is not None:
@@ -44,16 +50,29 @@ def write_log(recommender: Recommender, state: Path) -> None:
             source = SqliteLog(shared / LOG_FILE, read_only=True)
         check_same(live, source)
     with SqliteLog(state / LOG_FILE) as log:
-        copy_records(source, log)
+        copy_records(source, log, most=live.offset + live.marks if live.fixed else None)
         # Behind the log, which tells of no item that is not there by then.
         arrivals = live.arrivals if shared is None else read_arrivals(shared, 0, _arrived(log))
         for number, arrival in enumerate(arrivals):
             write_arrival(arrival, state, number)
         if shared is not None:
             check_same(live, source, (log.offset, log.head))  # what was copied before a deletion has who is gone
+        if live.fixed:
+            # Those that stand behind this moment in the source: without them windows may end elsewhere.
+            for mark in unwritten_boundaries(recommender):
+                log.mark(BOUNDARY, mark)
         # Where another process has written on since, the copy has no snapshot, and reads on when it is opened.
-        if not live.fixed and (log.offset, log.marks) == (live.offset, live.marks):
+        elif (log.offset, log.marks) == (live.offset, live.marks):
             _put(recommender, SnapshotStore(state / SNAPSHOTS_DIR, keep=live.settings.snapshots), log)
+
+
+def _check_end(recommender: Recommender, live: Live) -> None:
+    """Raises UnsupportedByData where items have come, and events that waited for them wait on: a log cannot say so."""
+    if any(one.event.item in recommender.items for one in live.held):
+        raise UnsupportedByData(
+            f"offset {recommender.offset:,} lies among events that had waited for an item and were counted together "
+            "when it came, so no log ends there; save the run as of an offset before or behind them"
+        )
 
 
 def _arrived(log: EventLog) -> int:
@@ -148,8 +167,8 @@ def try_snapshot(recommender: Recommender) -> None:
     except (StorageError, OSError) as error:
         live.refused = live.offset
         logger.warning(
-            "no snapshot was taken, so the run takes longer to open; all that was learned is in the log, and the next "
-            "snapshot is tried %d events on: %s",
+            "no snapshot was taken, so the run takes longer to open; all that was learned is in the log, and is not to "
+            "be learned again. A snapshot is tried %d events on, and when a run that has learned more is closed: %s",
             live.settings.snapshot_every,
             error,
         )
@@ -178,13 +197,13 @@ def _put(recommender: Recommender, store: SnapshotStore, log: EventLog) -> None:
 
 
 def close_live(recommender: Recommender) -> None:
-    """See `Recommender.close`."""
+    """See `Recommender.close`. An error here would hide what is done: a certificate, or what was learned."""
     with recommender.lock:
         live = recommender.live
         if live is None:
             return
         try:
             if live.writes and live.broken is None and live.offset > live.snapshot:
-                take_snapshot(recommender)
+                try_snapshot(recommender)
         finally:
             live.log.close()

@@ -14,6 +14,7 @@ import torch
 
 from dynmm.assembly.kinds import afresh, changed, opened
 from dynmm.assembly.rankers import Kept
+from dynmm.assembly.searching import rank_within
 from dynmm.assembly.slating import NewestShelf, SlateMaker
 from dynmm.backbone.system import Backbone
 from dynmm.catalogue.features import Features
@@ -113,7 +114,9 @@ class StagesBelow:
 
     def rank(self, queries: Sequence[Query], k: int) -> Rankings:
         """The best k items by latent and evidence."""
-        return self._whole.rank_below(queries, k)
+        whole = self._whole
+        # By the vectors that slates are read with, whatever ranks by then.
+        return rank_within(self._maker.space, whole.search, whole.evidence, queries, k)
 
     def slates(self, queries: Sequence[Query], found: Rankings) -> Slates:
         """What is known of these items."""

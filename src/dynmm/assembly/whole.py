@@ -78,6 +78,8 @@ class Whole:
         self.voice: Voice | None = None
         #: What moves with the events, None where nothing but counts does.
         self.moving: Moving | None = None
+        #: The vectors of one request, whatever is learned meanwhile.
+        self._held: VectorSpace | None = None
 
     def equip(self, evidence: EvidenceScore | None) -> None:
         """Give it the evidence of its fit."""
@@ -95,7 +97,10 @@ class Whole:
 
     @property
     def space(self) -> VectorSpace:
-        """The vectors that rank: the last stage's, moved by the adapter where there is one."""
+        """The vectors that rank: the last stage's, moved by the adapter where there is one. They stay as they are, so
+        whoever asks more than once takes them once."""
+        if self._held is not None:
+            return self._held
         return self.frozen_space if self.moving is None else self.moving.space
 
     def rungs(self) -> Mapping[str, System]:
@@ -256,8 +261,10 @@ class Whole:
         return twin
 
     def for_one_request(self) -> Whole:
-        """The same, whose re-ranker is asked each question once: a list and the reasons for it must agree."""
+        """The same, by the vectors of now, whose re-ranker is asked each question once: a list and the reasons for it
+        must agree."""
         twin = copy.copy(self)
+        twin._held = self.space
         twin.reranked = self.reranked and self.reranked.for_one_request()
         return twin
 

@@ -35,8 +35,8 @@ def forget(run: Path, user: str, out: Path | None, device: str, as_json: bool) -
         raise click.UsageError(f"--out {out}: no file can be written there, so nothing was deleted; name another place")
     with Recommender.from_pretrained(run, device=device) as recommender:
         certificate = recommender.forget(user)
-    # Printed before it is written: what was deleted is gone, whatever becomes of the file.
-    _print(certificate, user, as_json)
+        # Printed before it is written, and before the run is closed: what was deleted is gone, whatever fails then.
+        _print(certificate, user, as_json)
     if out is not None:
         write_json(out, certificate)
 

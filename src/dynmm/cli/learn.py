@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,12 @@ def learn(run: Path, events: Path, skip_bad: bool, device: str, as_json: bool) -
             "passed_over": live.passed_over - passed,
             "users": len(recommender.users),
         }
-        mend = "Recommender.add_items adds them"
-        if not takes_items(recommender):
-            mend = "it knows items by interactions alone and takes in none; fit again on data that has these"
+        # Before the run is closed: they are in the log, whatever fails then.
+        _print(result, as_json, may_come=takes_items(recommender))
+
+
+def _print(result: Mapping[str, Any], as_json: bool, *, may_come: bool) -> None:
+    """may_come: whether the run can be told of new items."""
     if as_json:
         print_json(result)
         return
@@ -67,6 +70,9 @@ def learn(run: Path, events: Path, skip_bad: bool, device: str, as_json: bool) -
             f"{result['passed_over']:,} are in the log and do not count: data.min_rating or data.kinds leaves them out"
         )
     if result["held"]:
+        mend = "Recommender.add_items adds them"
+        if not may_come:
+            mend = "it knows items by interactions alone and takes in none; fit again on data that has these"
         note(f"{result['held']:,} events wait for items that the run does not know; {mend}")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,7 +32,15 @@ def rollback(run: Path, version: int, device: str, as_json: bool) -> None:
         before = next((one.version for one in recommender.versions if one.serves), None)
         recommender.rollback(version)
         result = {"as_of_offset": recommender.offset, "before": before, "serves": version}
+        # Before the run is closed: the step stands in the log, whatever fails then.
+        _print(result, as_json)
+
+
+def _print(result: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    click.echo(f"version {version} serves, where version {before} did; the log is at offset {result['as_of_offset']:,}")
+    click.echo(
+        f"version {result['serves']} serves, where version {result['before']} did; the log is at offset "
+        f"{result['as_of_offset']:,}"
+    )

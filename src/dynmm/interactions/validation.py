@@ -78,16 +78,23 @@ def _time_rules(columns: Sequence[str], need_time: bool) -> list[RowRule]:
 
 
 def check_rows(
-    frame: pl.DataFrame, rules: Sequence[RowRule], where: str, *, skip_bad: bool, may_be_empty: bool = False
+    frame: pl.DataFrame,
+    rules: Sequence[RowRule],
+    where: str,
+    *,
+    skip_bad: bool,
+    may_be_empty: bool = False,
+    one_unit: bool = True,
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """The frame without bad rows, and how many were left out for each reason.
 
-    Raises DataError for the first bad row, unless `skip_bad`; EmptyDataError where nothing is left, unless
-    `may_be_empty`.
+    Raises DataError for the first bad row, unless `skip_bad`; for a column of times in a wrong unit, `skip_bad` or not,
+    unless `one_unit` is False: a few rows tell of no unit; EmptyDataError where nothing is left, unless `may_be_empty`.
     """
     if frame.height == 0:
         raise EmptyDataError(f"{where}: there are no rows; a data set needs at least one interaction")
-    _check_unit(frame, where)
+    if one_unit:
+        _check_unit(frame, where)
     counts = frame.select(rule.bad.fill_null(False).sum().alias(str(k)) for k, rule in enumerate(rules)).row(0)
     left_out: dict[str, int] = {}
     for rule, count in zip(rules, counts, strict=True):

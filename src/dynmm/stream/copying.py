@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 
 from dynmm.stream.events import Entry, Mark
 from dynmm.stream.protocol import EventLog
@@ -13,18 +13,24 @@ _PORTION = 4_096
 
 
 def copy_records(
-    source: EventLog, target: EventLog, *, without: str | None = None, leave_out: Collection[str] = ()
+    source: EventLog,
+    target: EventLog,
+    *,
+    without: str | None = None,
+    leave_out: Collection[str] = (),
+    most: int | None = None,
 ) -> int:
     """Append every record of a log to an empty one, in its order. Returns how many events were left behind.
 
     without: a user whose events are left behind. leave_out: kinds of marks that are. What follows keeps its order, so
-    the copy is the log that never had them. Raises what the logs raise.
+    the copy is the log that never had them. most: records that are looked at, from the first; None for all. Raises
+    what the logs raise.
     """
     left = 0
 
     def kept() -> Iterator[Entry | Mark]:
         nonlocal left
-        for record in source.read():
+        for record in islice(source.read(), most):
             if isinstance(record, Entry) and record.event.user == without and without is not None:
                 left += 1
             elif not (isinstance(record, Mark) and record.kind in leave_out):

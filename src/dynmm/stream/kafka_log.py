@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import re
@@ -73,11 +74,16 @@ class _Topic:
         need_aiokafka()
         self._servers, self._topic, self._settings = servers, topic, settings
         self.largest = settings.largest_bytes - _AROUND
+        self._make_producer = producer
+        #: Whether the producer may be in the middle of a transaction, in which it begins no other.
+        self._broken_off = False
+        #: What told that another process writes now; its pen is not taken back.
+        self._fenced: Exception | None = None
         self._offsets: list[int] = []
         self._background = Background(servers, settings.timeout_s)
         try:
             with self._named():
-                self._background.run(self._connect(producer, consumer))
+                self._background.run(self._connect(consumer))
         except BaseException:
             self._background.close()
             raise
@@ -85,6 +91,10 @@ class _Topic:
     def version(self) -> Version:
         """Learns the offsets of committed messages behind the last known one."""
         with self._named():
+            if self._broken_off and self._fenced is None:
+                # Before anything is read: the broker ends the transaction that was open, one way or the other.
+                self._background.run(self._renew())
+                self._broken_off = False
             end = self._background.run(self._seek_new())
             empty = 0
             # A transaction ends with a marker that is no message: there may be nothing to read before the end.
@@ -104,24 +114,24 @@ class _Topic:
         if known.length != len(self._offsets):
             raise Moved(f"{self._servers}: the topic {self._topic} has grown")
         with self._named():
-            self._offsets.append(self._background.run(self._send(bundle)))
+            if self._fenced is not None:
+                raise self._fenced
+            try:
+                self._offsets.append(self._background.run(self._send(bundle)))
+            except BaseException:
+                self._broken_off = True
+                raise
 
     def close(self) -> None:
         with contextlib.suppress(StorageError), self._named():  # a connection that is gone is closed
             self._background.run(self._stop())
         self._background.close()
 
-    async def _connect(self, producer: Maker | None, consumer: Maker | None) -> None:
+    async def _connect(self, consumer: Maker | None) -> None:
         import aiokafka
 
         self._partition = aiokafka.TopicPartition(self._topic, 0)
-        self._producer = (producer or aiokafka.AIOKafkaProducer)(
-            bootstrap_servers=self._servers,
-            transactional_id=f"dynmm.log.{self._topic}",
-            acks="all",
-            enable_idempotence=True,
-            max_request_size=self._settings.largest_bytes,
-        )
+        self._producer = self._new_producer()
         self._consumer = (consumer or aiokafka.AIOKafkaConsumer)(
             bootstrap_servers=self._servers,
             isolation_level="read_committed",
@@ -130,10 +140,7 @@ class _Topic:
             max_partition_fetch_bytes=max(self._settings.largest_bytes, 1 << 20),
         )
         try:
-            await self._producer.start()
-            # The first transaction fences an earlier writer: what is read from here on is all that there is.
-            async with self._producer.transaction():
-                pass
+            await _begun(self._producer)
             await self._consumer.start()
             partitions = await self._producer.partitions_for(self._topic)
             if partitions != {0}:
@@ -145,6 +152,30 @@ class _Topic:
         except BaseException:
             await self._stop()
             raise
+
+    def _new_producer(self) -> Any:
+        import aiokafka
+
+        return (self._make_producer or aiokafka.AIOKafkaProducer)(
+            bootstrap_servers=self._servers,
+            transactional_id=f"dynmm.log.{self._topic}",
+            acks="all",
+            enable_idempotence=True,
+            max_request_size=self._settings.largest_bytes,
+        )
+
+    async def _renew(self) -> None:
+        """Another producer in the place of one whose transaction broke off."""
+        old, new = self._producer, self._new_producer()
+        try:
+            await _begun(new)
+        except BaseException:
+            await new.stop()
+            raise
+        self._producer = new
+        # It is fenced, and may wait for an answer that never comes.
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(old.stop(), self._settings.timeout_s / 4)
 
     async def _stop(self) -> None:
         await self._consumer.stop()
@@ -181,6 +212,7 @@ class _Topic:
         try:
             yield
         except (ProducerFenced, InvalidProducerEpoch) as error:
+            self._fenced = error
             raise StorageError(
                 f"{self._servers}: another process writes to {self._topic} now; one process writes at a time. Stop one "
                 f"of them, then open the log again"
@@ -190,6 +222,13 @@ class _Topic:
                 f"{self._servers}: {error or type(error).__name__}; check the brokers, then send the events again. "
                 f"What was acknowledged stays."
             ) from error
+
+
+async def _begun(producer: Any) -> None:
+    """The first transaction fences an earlier writer: what is read from here on is all that there is."""
+    await producer.start()
+    async with producer.transaction():
+        pass
 
 
 def need_aiokafka() -> None:

@@ -22,9 +22,9 @@ from dynmm.stream.sealing import write_seal
 from dynmm.stream.sqlite_checking import check_all
 from dynmm.stream.sqlite_errors import named_sqlite_errors
 from dynmm.stream.sqlite_forgetting import rewrite_without
-from dynmm.stream.sqlite_opening import checked_connection, fold_in, writing_connection
+from dynmm.stream.sqlite_opening import checked_connection, fold_in, reading_connection, writing_connection
 from dynmm.stream.sqlite_rows import known_ids, last_state, place_of, record_at, records, state_before
-from dynmm.stream.sqlite_schema import connect, create, format_of, generation, sweep
+from dynmm.stream.sqlite_schema import create, format_of, generation, sweep
 from dynmm.stream.sqlite_writing import write_ids, write_records
 from dynmm.stream.writer_lock import WriterLock, lock_of
 
@@ -44,7 +44,8 @@ class SqliteLog:
 
     A log that was closed well is sealed and opens at once where no byte has changed; any other is checked
     from the first record to the last, which takes some seconds for a million events. What a crash cut off was
-    never acknowledged and is gone. `read_only` opens beside a writer, and checks what it reads as it reads it.
+    never acknowledged and is gone. `read_only` opens beside a writer, and checks what it reads as it reads it; a closed
+    log can be read where its folder may not be written.
 
     Raises StorageError where another process writes, or the disk refuses; TamperedArtefact where bytes are
     not what was written; NewerArtefact for a file of a later version.
@@ -226,7 +227,7 @@ class SqliteLog:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """A connection of one's own, so that readers and the writer never wait for each other."""
-        connection = connect(self._path, reading=True, patience=self._settings.patience_s)
+        connection = reading_connection(self._path, self._settings.patience_s)
         try:
             yield connection
         finally:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from dynmm.errors import DynmmError, TamperedArtefact
+from dynmm.errors import DynmmError, StorageError, TamperedArtefact
 from dynmm.stream.chain import State, after
-from dynmm.stream.sealing import Seal, break_seal, is_intact, read_seal
+from dynmm.stream.sealing import Seal, break_seal, is_intact, read_seal, seal_path
 from dynmm.stream.sqlite_checking import check_all, check_structure
 from dynmm.stream.sqlite_errors import named_sqlite_errors
 from dynmm.stream.sqlite_rows import last_state, plain_records
@@ -33,14 +35,57 @@ def writing_connection(path: Path, patience: float, checkpoint_pages: int, cache
     return connection
 
 
+def reading_connection(path: Path, patience: float) -> sqlite3.Connection:
+    """A connection that reads beside whoever writes.
+
+    For that SQLite makes files beside the log. Where the folder may not be written, a log that was closed is read from
+    its file alone. Raises StorageError for one that was not.
+    """
+    connection = connect(path, reading=True, patience=patience)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    except sqlite3.Error:
+        # What else is wrong is named where the log is read.
+        if os.access(path, os.R_OK) and not os.access(path.parent, os.W_OK):
+            connection.close()
+            if not _was_closed(path, _looks(path)):
+                raise StorageError(
+                    f"{path} was not closed by its last writer, and such a log can be read only where its folder may "
+                    f"be written: {path.parent} may not. Open it for writing there once and close it, or copy the run, "
+                    f"with all files beside the log, to a folder of your own"
+                ) from None
+            return connect(path, reading=True, patience=patience, still=True)
+    return connection
+
+
+def was_closed(path: Path) -> bool:
+    """Whether all of a log is in its file: sealed, byte by byte, with nothing in a write-ahead log."""
+    seal, waiting = read_seal(path), _waiting(path)
+    return seal is not None and not (waiting.exists() and waiting.stat().st_size) and is_intact(path, seal)
+
+
+@functools.lru_cache(maxsize=8)
+def _was_closed(path: Path, _looks: tuple[tuple[int, int] | None, ...]) -> bool:
+    """`was_closed`, asked once of files that look as they did: every question to a log that is read asks."""
+    return was_closed(path)
+
+
+def _looks(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """When each file of a log was modified, and its size."""
+    stats = [one.stat() if one.exists() else None for one in (path, seal_path(path), _waiting(path))]
+    return tuple(one and (one.st_mtime_ns, one.st_size) for one in stats)
+
+
+def _waiting(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
 def checked_connection(path: Path, make: Callable[[], sqlite3.Connection]) -> tuple[sqlite3.Connection, State]:
     """A connection to a log whose bytes are what was written, and where it ends. Raises as `SqliteLog` does."""
     # SQLite takes an empty file for a new one. Ours are never empty: they are made whole or not at all.
     if path.stat().st_size == 0:
         raise TamperedArtefact(f"{path} is empty, and no log ever was; restore it from a copy, or remove it")
-    seal = read_seal(path)
-    waiting = path.with_name(path.name + "-wal")
-    intact = seal is not None and is_intact(path, seal) and not (waiting.exists() and waiting.stat().st_size)
+    seal, intact = read_seal(path), was_closed(path)
     connection = make()
     try:
         state = last_state(connection, path) if intact else check_all(connection, path)

@@ -24,9 +24,12 @@ _IDS = "CREATE TABLE ids (id BLOB PRIMARY KEY, place INTEGER NOT NULL) WITHOUT R
 TABLES = {1: {"meta": _META, "records": _RECORDS}, 2: {"meta": _META, "records": _RECORDS, "ids": _IDS}}
 
 
-def connect(path: Path, *, reading: bool, patience: float) -> sqlite3.Connection:
-    """A connection without transactions of its own; text comes as bytes, since a damaged one may be no text."""
-    mode = "ro" if reading else "rw"
+def connect(path: Path, *, reading: bool, patience: float, still: bool = False) -> sqlite3.Connection:
+    """A connection without transactions of its own; text comes as bytes, since a damaged one may be no text.
+
+    still: nobody writes, so that reading makes no file beside it.
+    """
+    mode = "ro&immutable=1" if still else "ro" if reading else "rw"
     with named_sqlite_errors(path):
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",

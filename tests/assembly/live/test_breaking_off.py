@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from dynmm import Recommender
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Whole
 from dynmm.errors import DynmmError, StorageError
+from dynmm.stream.chain import MARK, Record
 from dynmm.stream.copying import copy_records
-from dynmm.stream.events import Mark
+from dynmm.stream.events import Event, Mark, Receipt
 from dynmm.stream.sqlite_log import SqliteLog
+from dynmm.stream.sqlite_writing import write_records
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
@@ -81,6 +85,30 @@ def test_a_window_whose_end_cannot_be_written_down_refuses_no_event(
     assert state_of(run) == state_of(twin) == state
 
 
+def test_a_window_whose_end_the_disk_refuses_does_not_ask_for_the_events_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.learn(events_of(10))
+        assert recommender.live is not None
+        log, real = recommender.live.log, write_records
+        assert isinstance(log, SqliteLog)
+
+        def failing(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+            real(connection, records)
+            if any(one.what == MARK for one in records):
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorname = "SQLITE_IOERR"
+                raise error
+
+        monkeypatch.setattr("dynmm.stream.sqlite_log.write_records", failing)
+        recommender.learn(events_of(40)[10:])
+        monkeypatch.undo()
+    (told,) = [one.getMessage() for one in caplog.records if "the end of window" in one.getMessage()]
+    assert "nothing is to be sent again; free some space or check the disk: disk I/O error" in told
+    assert "send the events again" not in told
+
+
 def test_the_end_of_a_window_that_was_written_and_refused_is_there_once(
     run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +134,44 @@ def test_the_end_of_a_window_that_was_written_and_refused_is_there_once(
     recommender.close()
     shutil.rmtree(run / "state" / "snapshots")
     assert state_of(run) == learn_all(twin, events)
+
+
+@pytest.mark.parametrize("told_again", [0, 2, 3])
+def test_events_without_ids_that_were_stored_and_refused_are_in_nobodys_way(
+    run: Path, twin: Path, monkeypatch: pytest.MonkeyPatch, told_again: int
+) -> None:
+    """The disk took three, and the answer was an error. What comes then begins with none, two or all of them."""
+    bare = [{name: one[name] for name in ("user_id", "item_id", "timestamp")} for one in events_of(40)]
+    again = bare[10 : 10 + told_again]
+    recommender = Recommender.from_pretrained(run)
+    recommender.learn(bare[:10])
+    assert recommender.live is not None
+    log = recommender.live.log
+    assert isinstance(log, SqliteLog)
+    append = log.append
+
+    def stored_and_refused(events: Sequence[Event]) -> Receipt:
+        state = log._state
+        receipt = append(events)
+        if events:
+            log._state, log._doubtful = state, True
+            raise StorageError("the disk is away")
+        return receipt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "append", stored_and_refused)
+        with pytest.raises(StorageError):
+            recommender.learn(bare[10:13])
+    learned = recommender.learn([*again, *bare[20:23]])
+    assert (learned.accepted, learned.duplicates) == (3, told_again)
+    # Once it was answered, the same again is new: without ids there is nothing to know it by.
+    assert recommender.learn(bare[20:23]).accepted == 3
+    recommender.close()
+    once = [*bare[:13], *bare[20:23], *bare[20:23]]
+    with Recommender.from_pretrained(twin) as other:
+        for start, stop in ((0, 10), (10, 13), (13, 16), (16, 19)):
+            other.learn(once[start:stop])
+        assert live_sha256(Recommender.from_pretrained(run)) == live_sha256(other)
 
 
 def test_threads_that_learn_side_by_side_count_each_event_once(run: Path) -> None:

@@ -198,6 +198,32 @@ def test_bad_rows_are_left_out_whatever_is_bad_about_them_and_if_none_is_good(ru
         assert recommender.counted == 1
 
 
+def test_a_bad_id_costs_its_row_and_is_named_by_it(run: Path) -> None:
+    first, second, third, *others = events_of(6)
+    bad = [{**first, "timestamp": 5}, {**second, "event_id": ""}, {**third, "event_id": "x" * 2_000}]
+    with Recommender.from_pretrained(run) as recommender:
+        with pytest.raises(DataError, match=r"row 1, column 'event_id': '' is no event_id; give each event an id"):
+            recommender.learn([first, bad[1], *others])
+        with pytest.raises(DataError, match=r"row 2, column 'event_id'.*more than 1,024 bytes; shorten it"):
+            recommender.learn([first, second, bad[2], *others])
+        learned = recommender.learn([*bad, *others], skip_bad=True)
+        assert (learned.accepted, recommender.counted) == (3, 3)
+        assert learned.left_out == {"timestamp out of range": 1, "empty event_id": 1, "long event_id": 1}
+
+
+def test_a_few_clocks_that_were_never_set_are_left_out_and_many_are_in_a_wrong_unit(run: Path) -> None:
+    unset = [{**one, "timestamp": 0} for one in events_of(99)]
+    with Recommender.from_pretrained(run) as recommender:
+        for rows in (unset[:1], unset):
+            learned = recommender.learn(rows, skip_bad=True)
+            assert (learned.accepted, learned.left_out) == (0, {"timestamp out of range": len(rows)})
+        with pytest.raises(DataError, match="half of the column"):
+            recommender.learn(unset[:1])
+        with pytest.raises(DataError, match="half of the column"):
+            recommender.learn([*unset, *events_of(1)], skip_bad=True)
+        assert recommender.counted == 0
+
+
 def test_events_wait_for_their_items_and_count_when_those_come(run: Path, twin: Path) -> None:
     early = {"event_id": "x", "user_id": "u1", "item_id": "fresh", "timestamp": START + 200 * DAY}
     with Recommender.from_pretrained(run) as recommender:
@@ -334,11 +360,13 @@ def test_a_snapshot_that_the_disk_refuses_loses_and_doubles_nothing(
             assert recommender.learn(bare[start : start + 10]).accepted == 10
         assert tried == [20, 40, 60]
         assert sum("no snapshot was taken" in one.getMessage() for one in caplog.records) == 3
-        with pytest.raises(StorageError, match="no space left"):
-            recommender.close()
+        recommender.learn(bare[60:70])
+        recommender.close()
+        assert tried == [20, 40, 60, 70]
+        assert "is not to be learned again" in caplog.records[-1].getMessage()
     with Recommender.from_pretrained(tmp_path / "run") as again:
-        assert again.counted == 60
-        again.learn(bare[60:])
+        assert again.counted == 70
+        again.learn(bare[70:])
     assert len(list((tmp_path / "run" / "state" / "snapshots").glob("at-*"))) == 1
 
 

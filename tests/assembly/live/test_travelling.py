@@ -17,6 +17,7 @@ from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ArtefactError, DataError, UnknownIdError, UnsupportedByData
 from dynmm.factids import FactId
+from dynmm.stream.events import Mark
 from dynmm.stream.sqlite_log import SqliteLog
 
 
@@ -176,6 +177,50 @@ def test_an_offset_among_events_that_had_waited_is_that_offset(run: Path) -> Non
         then = Recommender.from_pretrained(run, as_of=first + count)
         assert (then.offset, then.held) == (first + count, held)
         assert ("fresh" in then.items) == (count >= 5)
+
+
+def _ends_of_windows(run: Path) -> list[Mark]:
+    log = SqliteLog(run / "state" / "events.sqlite", read_only=True)
+    return [one for one in log.read() if isinstance(one, Mark) and one.kind == "boundary"]
+
+
+@pytest.mark.parametrize("count", [0, 30, 47, 60])
+def test_a_copy_of_the_run_as_it_was_ends_there_and_goes_on_from_there(run: Path, twin: Path, count: int) -> None:
+    """All events came in one call, so that the ends of windows stand behind them in the log."""
+    events = events_of(90)
+    state = learn_all(run, events)
+    first = Recommender.from_pretrained(twin).offset
+    then = Recommender.from_pretrained(run, as_of=first + count)
+    then.save_pretrained(run.parent / "copy")
+    copy = Recommender.from_pretrained(run.parent / "copy")
+    assert (copy.offset, live_sha256(copy)) == (first + count, live_sha256(then))
+    assert live_sha256(then) == (learn_all(twin, events[:count]) if count else state_of(twin))
+    ends, all_ends = _ends_of_windows(run.parent / "copy"), _ends_of_windows(run)
+    assert [one.payload for one in ends] == [one.payload for one in all_ends if one.payload["counted"] < count]
+    assert (count < 47) or ends
+    assert learn_all(run.parent / "copy", events[count:]) == state
+    assert state_of(run) == state
+
+
+def test_a_copy_of_the_run_as_it_was_has_the_items_that_had_come(run: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        first = recommender.offset
+        recommender.learn([_waited(number) for number in range(3)])
+        recommender.learn(events_of(5))
+        recommender.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        recommender.add_items([{"item_id": "later", "title": "Film 8"}])
+        recommender.learn(events_of(10)[5:])
+    for count, held, fresh in ((4, 3, False), (8, 0, True), (10, 0, True)):
+        then = Recommender.from_pretrained(run, as_of=first + count)
+        then.save_pretrained(run.parent / "copy")
+        copy = Recommender.from_pretrained(run.parent / "copy")
+        assert (copy.offset, copy.held, "fresh" in copy.items) == (first + count, held, fresh)
+        assert live_sha256(copy) == live_sha256(then)
+    for count in (5, 6, 7):
+        then = Recommender.from_pretrained(run, as_of=first + count)
+        with pytest.raises(UnsupportedByData, match=rf"offset {first + count:,} lies among events that had waited"):
+            then.save_pretrained(run.parent / "refused")
+    assert not (run.parent / "refused").exists()
 
 
 @pytest.mark.parametrize("snapshots", [True, False])
