@@ -83,7 +83,7 @@ def checked(table: Table, wanted: Sequence[Field], *, skip_bad: bool) -> tuple[p
     try:
         frame, faults = _typed(rows, wanted, table.blank_rows)
     except pl.exceptions.ComputeError as error:
-        _LOG.info("%s: reading line by line, because: %s", table.path, first_line(error))
+        _LOG.info("%s: reading record by record, because: %s", table.path, first_line(error))
         rows = table.repair()
         frame, faults = _typed(rows, wanted, table.blank_rows)
     bad = frame.filter(pl.col(_FAULT) > 0).select(ROW, _FAULT)
