@@ -88,3 +88,16 @@ def test_random_depends_on_seed_and_history_alone() -> None:
     query = Query(UserHistory(np.array([0], np.int32)))
     assert one.rank([query], 50).items.tolist() != other.rank([query], 50).items.tolist()
     assert one.rank([query], 50).items.tolist() != one.rank([Query(UserHistory())], 50).items.tolist()
+
+
+def test_a_window_until_what_is_known_ends_there_for_late_questions_alone() -> None:
+    system = baselines.create("recent-popularity-1d", until="known")
+    data = dataset_of([[0, 1]], n_items=3)
+    system.fit(data)
+    assert data.events.timestamps is not None
+    end = int(data.events.timestamps[-1]) + 1
+    assert scores(system, 3, end + 50 * DAY) == scores(system, 3, end) == scores(system, 3) != [0, 0, 0]
+    plain = baselines.create("recent-popularity-1d")
+    plain.fit(data)
+    assert scores(plain, 3, end + 50 * DAY) == [0, 0, 0]
+    assert scores(system, 3, end - 1) == scores(plain, 3, end - 1) != scores(system, 3)
