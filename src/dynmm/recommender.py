@@ -108,11 +108,11 @@ class Recommender:
 
         return load(source, device=device, as_of=as_of)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Save as a run: `model/` and the private `state/`. The folder is whole or unchanged."""
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Save as a run: `model/`, private `state/`; whole or not at all. overwrite: even what a run learned goes."""
         from dynmm.assembly import save
 
-        save(self, Path(folder))
+        save(self, Path(folder), overwrite=overwrite)
 
     def push_to_hub(self, repository: str, **options: Any) -> str:
         """Publish `model/` alone, never a user id or an event. Returns the address."""
