@@ -98,6 +98,18 @@ def test_item_table(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("year", ["99999", "1999.5", "soon"])
+def test_a_year_that_is_none_is_a_bad_value(tmp_path: Path, year: str) -> None:
+    path = write(tmp_path / "log.csv", "user,item\na,1\na,2\n")
+    items = write(tmp_path / "items.csv", f"item,title,year\n1,Quay,1999.0\n2,Pier,{year}\n")
+    with pytest.raises(DataError, match=rf"line 3, column 'year': '{year}' is not a year; write a whole number"):
+        import_csv(path, items=items)
+    imported = import_csv(path, items=items, skip_bad=True)
+    assert imported.items is not None
+    assert imported.items["year"].to_list() == [1999]
+    assert imported.left_out == {"items: year is not a year": 1}
+
+
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", "user,thing\na,1\n")
     with pytest.raises(DataError, match=r"no column looks like item_id among: user, thing.*--item"):
