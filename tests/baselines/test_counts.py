@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynmm import baselines
+from dynmm.errors import ConfigError
 from dynmm.interactions.dataset import Dataset
 from dynmm.system import Query, System
 from dynmm.testing import dataset_of
@@ -101,3 +103,8 @@ def test_a_window_until_what_is_known_ends_there_for_late_questions_alone() -> N
     plain.fit(data)
     assert scores(plain, 3, end + 50 * DAY) == [0, 0, 0]
     assert scores(system, 3, end - 1) == scores(plain, 3, end - 1) != scores(system, 3)
+
+
+def test_a_window_of_more_days_than_a_century_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"recent-popularity-99999999999999d: days: .*36500"):
+        baselines.create("recent-popularity-99999999999999d")

@@ -23,7 +23,7 @@ _DAY_MS = 86_400_000
 class RecentPopularitySettings(Settings):
     """Recent popularity."""
 
-    days: int = Field(7, ge=1, description="length of the trailing window in days")
+    days: int = Field(7, ge=1, le=36_500, description="length of the trailing window in days")
     until: Literal["question", "known"] = Field(
         "question",
         description="where the window ends: with the question, or with the last known event where that is earlier",
