@@ -183,6 +183,7 @@ def stream(
     base = known_events(split)
     window = window or usual_window(base)
     lower, top = lower_rungs(recommender)
+    features = known_features(recommender)
     questions = Questions()
     ours: dict[str, Callable[[], System]] = {
         WHOLE: lambda: questions.watch(WHOLE, with_adapter(recommender, window)),
@@ -192,7 +193,8 @@ def stream(
     }
     lineup: dict[str, Iterator[System]] = {name: _made(make) for name, make in ours.items()}
     for name in systems or comparison_names(base, stream=True):
-        lineup[name] = _retrained(recommender, split) if name == RETRAINED else _fitted(name, base, None)
+        retrained = name == RETRAINED
+        lineup[name] = _retrained(recommender, split) if retrained else _fitted(name, base, None, features)
     report = None if told is None else lambda name, _, done, total: told(name, done, total)
     frozen = frozen_sha256(recommender)
     outcome = run_stream(
