@@ -6,6 +6,7 @@
 and what comes after is not looked at. `--part test` opens the real stream; each opening gets a number and a line in
 docs/experiment-log.md. Ours is fitted anew with each seed; the comparison systems know no seed. The ratio to the best
 comparison has an interval over users, whose events are resampled together; `share` says what each part of ours adds.
+`left_out` names the comparisons that were not measured and that "the best" therefore says nothing of.
 """
 
 from __future__ import annotations
@@ -87,8 +88,7 @@ def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None,
     if lower:
         for rung in lower_rungs(runs[0])[0]:
             lineup[rung] = _rungs(runs, rung)
-    # The retrained backbone is measured by `dynmm stream`, where it belongs to one run.
-    names = systems or [name for name in comparison_names(base, stream=True) if name in baselines.names()]
+    names = systems or usual_names(base)
     for name in names:
         lineup[name] = _fitted(name, base)
     with tqdm(desc=split.source.info.name, unit="event") as bar:
@@ -102,12 +102,25 @@ def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None,
     result = outcome.to_json()
     del result["windows"]  # thousands of them; the blocks hold the curves
     result["over_best"] = _over_best(outcome.replays, stream, names)
+    result["left_out"] = left_out(base, names)
     result["adapter"] = _adapter_facts(runs, result)
     print(f"\n{split.source.info.name}, stream/{mode}, {len(runs)} seeds, {len(stream.events):,} events")
     print(ladder(result).to_text())
     for metric, one in result["over_best"].items():
         print(f"{metric}: {one['best']} is the best comparison; dynmm is {one['ratio']:.3f} {one['ci95']} of it")
+    if result["left_out"]:
+        print(f"not measured, so the best of them may be another: {', '.join(result['left_out'])}")
     return result
+
+
+def usual_names(base: Dataset) -> list[str]:
+    """What is measured by default: the retrained backbone belongs to one run, and `dynmm stream` measures it."""
+    return [name for name in comparison_names(base, stream=True) if name in baselines.names()]
+
+
+def left_out(base: Dataset, names: Sequence[str]) -> list[str]:
+    """The comparisons that the data allows and that were not measured: a ratio to the best says nothing of them."""
+    return [name for name in comparison_names(base, stream=True) if name not in names]
 
 
 def _rungs(runs: Sequence[Recommender], rung: str) -> Iterator[System]:

@@ -124,6 +124,11 @@ def test_a_stream_that_moves_what_is_frozen_is_refused(
         stream(run, systems=["popularity"])
 
 
+def test_content_is_a_comparison_in_a_stream_on_demand(options: FitOptions) -> None:
+    result = stream(_run(options, "stream"), systems=["content-knn"])
+    assert result["systems"]["content-knn"]["hit@10"]["mean"] > 0
+
+
 def test_a_stream_has_the_lower_rungs_where_they_are_asked_for(options: FitOptions) -> None:
     result = stream(_run(options, "stream"), systems=["popularity"], ladder=True)
     assert {"dynmm/backbone", "dynmm/joint", "dynmm/static"} <= set(result["systems"])

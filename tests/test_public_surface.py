@@ -51,7 +51,7 @@ ERRORS = {
 SIGNATURES = {
     "Recommender.fit": ["data", "config", "split", "seed"],
     "Recommender.from_pretrained": ["source"],
-    "Recommender.save_pretrained": ["folder"],
+    "Recommender.save_pretrained": ["folder", "overwrite"],
     "Recommender.recommend": ["user", "k"],
     "Recommender.recommend_many": ["users", "k"],
     "Recommender.rank": ["user", "items"],

@@ -116,10 +116,13 @@ def evaluate(
     lineup |= {name: [control] for name, control in whole.controls().items()}
     features = features or whole.features
     names = systems or comparison_names(split.train, cold=split.name == "cold", features=features)
-    lineup |= {name: _fitted(name, split.train, told, features) for name in names}
+    recent = {"until": "known"} if split.name == "holdout" else {}  # see `_on_windows`
+    for name in names:
+        settings = recent if baselines.counts_recent(name) else {}
+        lineup[name] = _fitted(name, split.train, told, features, **settings)
     report = None if told is None else lambda name, *_: told(f"measuring {name}")
     outcome = run_all(asked, lineup, data_sha256=_sha256(recommender), progress=report).to_json()
-    outcome["notes"] += notes
+    outcome["notes"] += [*notes, *(_on_windows(split, asked[0]) if any(map(baselines.counts_recent, names)) else ())]
     outcome["beside"] = [_with_rung(one, top[0]) for one in outcome.get("beside", ())]
     return _described(_with_rung(outcome, top[0]), recommender, split, questions)
 
@@ -180,6 +183,7 @@ def stream(
     base = known_events(split)
     window = window or usual_window(base)
     lower, top = lower_rungs(recommender)
+    features = known_features(recommender)
     questions = Questions()
     ours: dict[str, Callable[[], System]] = {
         WHOLE: lambda: questions.watch(WHOLE, with_adapter(recommender, window)),
@@ -189,7 +193,8 @@ def stream(
     }
     lineup: dict[str, Iterator[System]] = {name: _made(make) for name, make in ours.items()}
     for name in systems or comparison_names(base, stream=True):
-        lineup[name] = _retrained(recommender, split) if name == RETRAINED else _fitted(name, base, None)
+        retrained = name == RETRAINED
+        lineup[name] = _retrained(recommender, split) if retrained else _fitted(name, base, None, features)
     report = None if told is None else lambda name, _, done, total: told(name, done, total)
     frozen = frozen_sha256(recommender)
     outcome = run_stream(
@@ -240,9 +245,11 @@ def _sha256(recommender: Recommender) -> str:
     return str(recommender.facts["data"]["sha256"])
 
 
-def _fitted(name: str, train: Dataset, told: Told | None, features: Sequence[Features] = ()) -> Iterator[System]:
+def _fitted(
+    name: str, train: Dataset, told: Told | None, features: Sequence[Features] = (), **settings: Any
+) -> Iterator[System]:
     """One comparison system, fitted when its turn comes, so that only one is in memory."""
-    system = baselines.create(name, features=features)
+    system = baselines.create(name, features=features, **settings)
 
     def fitting() -> Iterator[System]:
         if told is not None:
@@ -251,6 +258,18 @@ def _fitted(name: str, train: Dataset, told: Told | None, features: Sequence[Fea
         yield system
 
     return fitting()
+
+
+def _on_windows(split: Split, exam: Exam) -> list[str]:
+    """Under `holdout` the question may come long after the last event that anybody may count."""
+    times, asked = split.train.events.timestamps, exam.cases.as_of
+    if split.name != "holdout" or times is None or asked is None or asked.max() <= times.max():
+        return []
+    days = float(asked.max() - times.max()) / DAY_MS
+    return [
+        f"The window of recent popularity ends with the last training event, here up to {days:.1f} days before the "
+        "question: validation events are in everybody's history and in nobody's counts."
+    ]
 
 
 def _retrained(recommender: Recommender, split: Split) -> Iterator[System]:

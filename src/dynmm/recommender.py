@@ -109,11 +109,14 @@ class Recommender:
 
         return load(source, device=device, as_of=as_of)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Save as a run, `model/` and the private `state/`, as of its `as_of`. The folder is whole or unchanged."""
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Save as a run, `model/` and the private `state/`, as of its `as_of`. The folder is whole or unchanged.
+
+        overwrite: even in the place of a run that has learned events, which are gone then.
+        """
         from dynmm.assembly import save
 
-        save(self, Path(folder))
+        save(self, Path(folder), overwrite=overwrite)
 
     def push_to_hub(self, repository: str, **options: Any) -> str:
         """Publish `model/` alone, never a user id or an event. Returns the address."""

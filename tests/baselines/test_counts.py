@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynmm import baselines
+from dynmm.errors import ConfigError
 from dynmm.interactions.dataset import Dataset
 from dynmm.system import Query, System
 from dynmm.testing import dataset_of
@@ -88,3 +90,21 @@ def test_random_depends_on_seed_and_history_alone() -> None:
     query = Query(UserHistory(np.array([0], np.int32)))
     assert one.rank([query], 50).items.tolist() != other.rank([query], 50).items.tolist()
     assert one.rank([query], 50).items.tolist() != one.rank([Query(UserHistory())], 50).items.tolist()
+
+
+def test_a_window_until_what_is_known_ends_there_for_late_questions_alone() -> None:
+    system = baselines.create("recent-popularity-1d", until="known")
+    data = dataset_of([[0, 1]], n_items=3)
+    system.fit(data)
+    assert data.events.timestamps is not None
+    end = int(data.events.timestamps[-1]) + 1
+    assert scores(system, 3, end + 50 * DAY) == scores(system, 3, end) == scores(system, 3) != [0, 0, 0]
+    plain = baselines.create("recent-popularity-1d")
+    plain.fit(data)
+    assert scores(plain, 3, end + 50 * DAY) == [0, 0, 0]
+    assert scores(system, 3, end - 1) == scores(plain, 3, end - 1) != scores(system, 3)
+
+
+def test_a_window_of_more_days_than_a_century_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"recent-popularity-99999999999999d: days: .*36500"):
+        baselines.create("recent-popularity-99999999999999d")

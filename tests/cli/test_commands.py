@@ -13,6 +13,7 @@ from tests.worlds import write_circles
 
 from dynmm.cli import COMMANDS, main
 from dynmm.cli.progress import EpochBar
+from dynmm.errors import StorageError
 
 QUICK = ["--set", "backbone.width=32", "--set", "backbone.inner=32", "--set", "backbone.epochs=3"]
 QUICK += ["--set", "encoders.text=hashed-words"]
@@ -127,6 +128,49 @@ def test_evaluate_writes_the_contract_shape(full_run: Path, tmp_path: Path) -> N
         ("dynmm", "item-knn"),
     }
     assert "item-knn" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("stream", "--out", "x.svg"), "the figure takes this name"),
+        (("stream", "--out", "x.json", "--report", "x.json"), "--report x.json: --out is written there, too"),
+        (("stream", "--out", "x.json", "--report", "./x.svg"), "--report x.svg: the figure of --out is written there"),
+        (("stream", "--out", "."), "--out .: it is a folder"),
+        (("stream", "--report", "."), "--report .: it is a folder"),
+        (("stream", "--out", "mine.txt/x.json"), "no file can be written there, so nothing was measured"),
+        (("evaluate", "--out", "."), "it is a folder"),
+        (("evaluate", "--drop", "text", "--out", "x.svg"), "the figure takes this name"),
+        (("evaluate", "--drop", "text", "--out", "folder.json"), "the figure of --out folder.svg: it is a folder"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text("keep me")
+    (tmp_path / "folder.svg").mkdir()
+    command, *options = arguments
+    assert words in _refused(command, "no-run", *options)
+
+
+def test_results_may_go_where_nothing_stays() -> None:
+    for options in (("--out", "/dev/null"), ("--report", "/dev/null")):
+        assert "no run at no-run" in _refused("stream", "no-run", *options)
+    assert "no run at no-run" in _refused("evaluate", "no-run", "--out", "new/folder/x.svg")
+
+
+def test_a_table_is_printed_before_the_disk_can_refuse_the_file(
+    full_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StorageError("could not write it")
+
+    monkeypatch.setattr("dynmm.storage.write_json", full)
+    result = _dynmm("evaluate", full_run, "--system", "popularity", "--out", tmp_path / "x.json")
+    assert result.exit_code == 2
+    assert "could not write it" in result.stderr
+    assert "dynmm - popularity" in result.stdout
 
 
 def test_sampled_is_shown_beside_full_from_one_frozen_file(full_run: Path) -> None:

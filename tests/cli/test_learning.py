@@ -213,3 +213,16 @@ def test_where_no_item_can_be_added_learn_says_so(run: Path, tmp_path: Path) -> 
     words = _dynmm("learn", bare, tmp_path / "fresh.csv").stderr
     assert "1 events wait for items" in words
     assert "fit again" in words
+
+
+def test_fit_keeps_a_run_that_has_learned_unless_told_otherwise(run: Path, fitted: Path, events: Path) -> None:
+    assert _dynmm("learn", run, events).exit_code == 0
+    call = ("fit", fitted.parent, "--out", run, *(part for one in _QUICK for part in ("--set", one)))
+    refused = _dynmm(*call)
+    assert refused.exit_code == 2
+    assert "has learned 20 events since its fit" in refused.stderr
+    assert "--overwrite" in refused.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DYNMM_CACHE", str(fitted.parent / "cache"))
+        assert _dynmm(*call, "--overwrite").exit_code == 0
+    assert _dynmm(*call).exit_code == 0, "what has learned nothing is replaced as before"

@@ -108,6 +108,16 @@ def test_an_underpowered_comparison_never_gets_a_star() -> None:
     assert not one_comparison("underpowered", 1e-9).star
 
 
+@pytest.mark.parametrize(
+    ("n", "word", "star"), [(2, "underpowered", False), (5, "underpowered", False), (9, "above", True)]
+)
+def test_few_users_who_all_gain_alike_are_few_users(n: int, word: str, star: bool) -> None:
+    ones, zeros = ({metric: np.full((1, n), value) for metric in ("hit@10", "ndcg@10")} for value in (1.0, 0.0))
+    (found, _) = compare([SystemScores("a", ones), SystemScores("b", zeros)], [("a", "b")], Users(np.arange(n)))
+    assert (found.verdict, found.star) == (word, star)
+    assert found.p_holm > 0
+
+
 def test_a_margin_adds_a_test_for_no_worse() -> None:
     group = [scores("a", 0.5), scores("b", 0.5)]
     found = compare(group, [("a", "b")], Users(np.arange(500)), margin=0.05)

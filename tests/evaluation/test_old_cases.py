@@ -38,8 +38,10 @@ def verdicts(difference: float, n_users: int, spread: float, *, frozen: bool = T
 @pytest.mark.parametrize(
     ("difference", "n_users", "spread", "word"),
     [
-        (0.0, 400, 0.0, "not inferior"),
-        (-2 * MARGIN, 400, 0.0, "inferior"),
+        (0.0, 1_600, 0.0, "not inferior"),
+        (0.0, 400, 0.0, "underpowered"),
+        (-2 * MARGIN, 1_600, 0.0, "inferior"),
+        (-2 * MARGIN, 400, 0.0, "underpowered"),
         (0.0, 400, 0.3, "underpowered"),
         (0.3, 400, 0.3, "not inferior"),
         (-0.95 * MARGIN, 400, 0.01, "not shown"),

@@ -28,7 +28,16 @@ def test_paired_t_agrees_with_scipy(seed: int, n: int, mean: float) -> None:
 
 def test_equal_differences_have_no_spread() -> None:
     assert paired_test(np.zeros(50)).p == 1.0
-    assert paired_test(np.full(50, 0.1)).p == 0.0
+    assert paired_test(np.full(50, 0.1)).p < 1e-14
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6, 40])
+def test_without_spread_p_is_that_of_the_sign_test(n: int) -> None:
+    for mean in (1.0, -0.1):
+        test = paired_test(np.full(n, mean))
+        assert test.p == pytest.approx(stats.binomtest(n, n).pvalue)
+        found = test.p <= 0.05
+        assert (abs(test.mean) < test.detectable, test.power) == (not found, float(found))
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -119,5 +128,27 @@ def test_non_inferiority_in_words() -> None:
     assert non_inferiority(differences(4_000, -0.3), 0.1).verdict == "inferior"
     assert non_inferiority(differences(8, -0.1), 0.1).verdict == "not shown"
     assert non_inferiority(np.zeros(1), 0.1).verdict == "not shown"
+    assert non_inferiority(np.zeros(0), 0.1).verdict == "not shown"
     with pytest.raises(ValueError, match="positive"):
         non_inferiority(differences(10), 0.0)
+
+
+def test_non_inferiority_without_spread_asks_how_many_users_could_be_unseen() -> None:
+    """No user lost: as many as the binomial bound allows may still do so, each as much as a metric can."""
+    for n in (2, 30, 400, 1_600):
+        shown = non_inferiority(np.zeros(n), 0.002)
+        assert shown.lower == pytest.approx(-stats.binomtest(0, n, alternative="less").proportion_ci(0.95).high)
+        assert shown.p == pytest.approx((1 - 0.002) ** n)
+        assert shown.verdict == ("not inferior" if shown.p < 0.05 else "not shown")
+        assert shown.power == float(shown.p < 0.05)
+    assert non_inferiority(np.full(1_600, -0.004), 0.002).verdict == "inferior"
+    assert non_inferiority(np.full(400, -0.004), 0.002).verdict == "not shown"
+    assert non_inferiority(np.full(30, 0.3), 0.002).verdict == "not inferior"
+    assert non_inferiority(np.full(30, -1.0), 0.002).verdict == "inferior"
+
+
+def test_a_loss_of_the_margin_is_rarely_called_none() -> None:
+    rng = np.random.default_rng(0)
+    for n in (13, 30, 100):
+        lost = [-(rng.random(n) < 0.01).astype(float) for _ in range(500)]
+        assert np.mean([non_inferiority(one, 0.002).verdict == "not inferior" for one in lost]) <= 0.05

@@ -115,3 +115,30 @@ def test_the_command_answers_mistakes_with_one_line(folder: Path) -> None:
     assert both.exit_code == 2
     help_text = CliRunner().invoke(data_group, ["inspect", "--help"]).output
     assert "Example:" in help_text
+
+
+@pytest.mark.parametrize(
+    ("file", "table", "words"),
+    [
+        (
+            "features/text-mine.parquet",
+            {"id": ["x"], "vector": [[1.0]]},
+            "column 'item_id' is missing (columns: id, vector)",
+        ),
+        ("features/text-mine.parquet", {"item_id": [b"\xff"], "vector": [[1.0]]}, "write ids as strings or integers"),
+        ("media.parquet", {"item_id": [b"\xff"], "modality": ["image"]}, "write ids as strings or integers"),
+        ("media.parquet", {"item_id": ["x"], "modality": [7]}, "column 'modality': 7 is Int64, text are due"),
+    ],
+)
+def test_a_table_beside_the_events_that_cannot_be_read_is_named(
+    tmp_path: Path, random_frame: Make, file: str, table: dict[str, list[object]], words: str
+) -> None:
+    write_folder(tmp_path / "made", random_frame(1), None, DatasetInfo("made"))
+    path = tmp_path / "made" / file
+    path.parent.mkdir(exist_ok=True)
+    pl.DataFrame(table).write_parquet(path)
+    result = CliRunner().invoke(data_group, ["inspect", str(tmp_path / "made")])
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert path.name in result.stderr
+    assert words in result.stderr

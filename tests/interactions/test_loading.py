@@ -244,3 +244,15 @@ def test_order_is_that_of_a_stable_sort_however_wide_the_keys(rows: list[tuple[s
     table = frame([(u, f"i{k}", t, p) for k, (u, t, p) in enumerate(rows)], "timestamp", "position")
     wanted = sorted(table.rows(), key=lambda row: (row[0], row[2], -1 if row[3] is None else row[3]))
     assert events_of(Dataset.from_frames(table)) == [(user, item) for user, item, _, _ in wanted]
+
+
+@pytest.mark.parametrize(("weights", "told"), [([1.0, 2.0, None], True), ([2.0, 2.0, None], False)])
+def test_weights_that_nothing_reads_are_told_once(
+    caplog: pytest.LogCaptureFixture, weights: list[float | None], told: bool
+) -> None:
+    rows = [("a", "x", weights[0]), ("a", "y", weights[1]), ("b", "x", weights[2])]
+    data = Dataset.from_frames(frame(rows, "weight"))
+    assert data.events.weights is not None
+    words = [one.message for one in caplog.records if "weight" in one.message]
+    assert len(words) == told
+    assert all("every event counts alike" in one for one in words)

@@ -35,6 +35,13 @@ def test_no_duration(text: str | int) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["99999999999999999999d", "36501d", 10**18])
+def test_a_window_longer_than_a_century_is_none(text: str | int) -> None:
+    with pytest.raises(ConfigError, match=r"longer than 100 years"):
+        parse_duration(text)
+    assert parse_duration("36500d") == 36_500 * 24 * HOUR
+
+
 def test_boundaries_are_multiples_of_the_duration() -> None:
     start = 444_444 * HOUR
     found = list(windows(stream([start - 1, start, start + HOUR - 1, start + 5 * HOUR]), "1h"))

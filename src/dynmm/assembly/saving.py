@@ -17,12 +17,14 @@ from dynmm.assembly.rerankkeeping import RERANK_DIR, save_reranked
 from dynmm.assembly.voicing import VOICE_DIR, save_voice
 from dynmm.assembly.whole import whole_of
 from dynmm.card import card
-from dynmm.errors import ArtefactError, DataError, StorageError
+from dynmm.errors import ArtefactError, DataError, DynmmError, StorageError
 from dynmm.fusion.keeping import save_joint
 from dynmm.interactions.splits import Split
 from dynmm.recommender import Recommender
 from dynmm.runfiles import write_catalogue, write_events
 from dynmm.storage import named_disk_errors, new_folder, write_bytes, write_json
+from dynmm.stream.protocol import EventLog
+from dynmm.stream.sqlite_log import SqliteLog
 from dynmm.stream.writer_lock import WriterLock, lock_of
 
 CONFIG_FILE = "config.json"
@@ -32,10 +34,11 @@ CARD_FILE = "README.md"
 _RUN_PARTS = {MODEL, STATE, CANDIDATES, ".DS_Store"}
 
 
-def check_target(folder: Path) -> None:
+def check_target(folder: Path, *, overwrite: bool = False) -> None:
     """Refuse, before any work, a folder that a run must not replace or that cannot be made.
 
-    Raises DataError, and StorageError where another process writes to the run that lies there.
+    overwrite: what a run there has learned since its fit may go. Raises DataError, and StorageError where another
+    process writes to the run that lies there.
     """
     near = next(one for one in folder.absolute().parents if one.exists())
     if not near.is_dir() or not os.access(near, os.W_OK):
@@ -48,6 +51,24 @@ def check_target(folder: Path) -> None:
     if lock_of(folder / STATE / LOG_FILE).is_file():  # else nobody has ever written, and nothing is to be made there
         with _unwritten(folder):
             pass
+    if not overwrite:
+        _check_unlearned(folder)
+
+
+def _check_unlearned(folder: Path, own: EventLog | None = None) -> None:
+    """Raises DataError where a run there has learned events that `own` does not hold: they lie nowhere else."""
+    path = folder / STATE / LOG_FILE
+    if not path.is_file():
+        return
+    how = "name another folder, or say overwrite=True (dynmm fit --overwrite) to give them up"
+    try:
+        with contextlib.closing(SqliteLog(path, read_only=True)) as there:
+            learned, head = there.offset, there.head
+            kept = not learned or (own is not None and own.holds(learned, head))
+    except DynmmError as error:
+        raise DataError(f"{folder} has a log of learned events that cannot be read ({error}); {how}") from error
+    if not kept:
+        raise DataError(f"{folder} has learned {learned:,} events since its fit, which would be gone with it; {how}")
 
 
 @contextlib.contextmanager
@@ -83,25 +104,29 @@ def _check_not_own(recommender: Recommender, folder: Path) -> None:
         )
 
 
-def save(recommender: Recommender, folder: Path) -> None:
+def save(recommender: Recommender, folder: Path, *, overwrite: bool = False) -> None:
     """Write `model/` and, where there are users, `state/`; the whole folder takes its place at once.
 
-    Raises StorageError where the disk refuses or another process writes to the run that lies there, DataError where
-    something else lies there or the run that this recommender learns into, and ArtefactError for a published model
-    that has learned: what it learned would be lost.
+    overwrite: also in the place of a run that has learned events which this one does not have. Raises StorageError
+    where the disk refuses or another process writes to the run that lies there, DataError where something else lies
+    there, a run that has learned, or the one that this recommender learns into, and ArtefactError for a published
+    model that has learned: what it learned would be lost.
     """
     with recommender.lock:
         _check_not_own(recommender, folder)
-        check_target(folder)
+        check_target(folder, overwrite=True)
         if recommender.split is None and (recommender.counted or recommender.added is not None):
             raise ArtefactError(
                 "a published model has no state/ in which to keep what it has learned and which items came to it; "
                 "do that with the run that it came from"
             )
-        with _unwritten(folder), new_folder(folder) as beside:
-            write_model(recommender, beside / MODEL)
-            if recommender.split is not None:
-                _write_state(recommender, recommender.split, beside / STATE)
+        with _unwritten(folder):
+            if not overwrite:
+                _check_unlearned(folder, None if recommender.live is None else recommender.live.log)
+            with new_folder(folder) as beside:
+                write_model(recommender, beside / MODEL)
+                if recommender.split is not None:
+                    _write_state(recommender, recommender.split, beside / STATE)
 
 
 def write_model(recommender: Recommender, folder: Path) -> None:

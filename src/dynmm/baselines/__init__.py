@@ -59,6 +59,11 @@ def names() -> tuple[str, ...]:
     return tuple(TABLE)
 
 
+def counts_recent(name: str) -> bool:
+    """Whether this is recent popularity, with whatever window."""
+    return _RECENT.fullmatch(name) is not None
+
+
 def content_names(features: Sequence[Features]) -> list[str]:
     """The names in `CONTENT` that these features allow: all together, and where there are several each alone."""
     there = [modality for modality in MODALITIES if any(one.modality == modality for one in features)]
@@ -68,7 +73,7 @@ def content_names(features: Sequence[Features]) -> list[str]:
 
 def baseline(name: str) -> Baseline:
     """The class behind a name, imported now. Raises ConfigError for a name that is not there."""
-    path = TABLE["recent-popularity-1d"] if _RECENT.fullmatch(name) else TABLE.get(name)
+    path = TABLE["recent-popularity-1d"] if counts_recent(name) else TABLE.get(name)
     if path is None:
         known = ", ".join((*TABLE, *CONTENT))
         raise ConfigError(f"there is no comparison system {name!r}; there are: {known}")

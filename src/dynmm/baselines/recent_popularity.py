@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,11 @@ _DAY_MS = 86_400_000
 class RecentPopularitySettings(Settings):
     """Recent popularity."""
 
-    days: int = Field(7, ge=1, description="length of the trailing window in days")
+    days: int = Field(7, ge=1, le=36_500, description="length of the trailing window in days")
+    until: Literal["question", "known"] = Field(
+        "question",
+        description="where the window ends: with the question, or with the last known event where that is earlier",
+    )
 
 
 class RecentPopularity:
@@ -32,6 +36,9 @@ class RecentPopularity:
     The moment itself is outside the window: events of the same timestamp may lie after the question. A query
     without `as_of` asks about the moment just after the last known event. Nothing newer than the question is
     ever counted, in whatever order the questions come. An item without events in the window scores 0.
+
+    Where an exam asks long after the last event that may be counted, that window is empty and says nothing of what is
+    popular; `until="known"` then takes the last days that are known.
     """
 
     settings_type: ClassVar[type[RecentPopularitySettings]] = RecentPopularitySettings
@@ -70,13 +77,16 @@ class RecentPopularity:
         self._log.append(np.asarray(events.timestamps, np.int64), np.asarray(events.items, np.int32))
 
     def _score(self, queries: Sequence[Query]) -> torch.Tensor:
-        ends = [self._log.end if query.as_of is None else query.as_of for query in queries]
-        moments, rows = np.unique(np.asarray(ends, dtype=np.int64), return_inverse=True)
+        moments, rows = np.unique([self._end(query.as_of) for query in queries], return_inverse=True)
         window = self.settings.days * _DAY_MS
         counts = np.empty((len(moments), self._n_items), dtype=np.float32)
         for place, moment in enumerate(moments):
             counts[place] = np.bincount(self._log.between(moment - window, moment), minlength=self._n_items)
         return torch.from_numpy(counts)[torch.from_numpy(rows)]
+
+    def _end(self, asked: int | None) -> int:
+        known = self._log.end
+        return known if asked is None or (self.settings.until == "known" and asked > known) else asked
 
 
 class _TimeLog:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dynmm.cli.common import Once, command, device_option, json_option, print_json
+from dynmm.cli.outputs import FIGURE, check_outputs
 
 if TYPE_CHECKING:
     from dynmm.recommender import Recommender
-
-#: How the name of the figure beside the JSON ends.
-FIGURE = ".svg"
 
 
 @click.command()
@@ -75,7 +74,6 @@ def evaluate(
       dynmm evaluate runs/films --drop text --corrupt image=0.5 --out losses.json
     """
     from dynmm.artefact import CANDIDATES
-    from dynmm.evaluation.ladder import ladder
     from dynmm.measurement import evaluate as measure
     from dynmm.recommender import Recommender
     from dynmm.storage import write_json
@@ -85,15 +83,22 @@ def evaluate(
             raise click.UsageError(
                 "--as-of measures what was learned, --drop and --corrupt the run as fitted; ask for one"
             )
-        _check_losses(systems, out)
+        _check_losses(systems)
+    check_outputs(out, figure=bool(dropped or corrupted))
     recommender = Recommender.from_pretrained(run, device=device, as_of=as_of)
     if dropped or corrupted:
         _robustness(recommender, protocol, (dropped, corrupted), run / CANDIDATES, out, as_json)
         return
     known = as_of is not None
     result = measure(recommender, protocol, systems, candidates=run / CANDIDATES, learned=known, told=Once())
+    _print(result, as_json)
     if out is not None:
         write_json(out, result)
+
+
+def _print(result: Mapping[str, Any], as_json: bool) -> None:
+    from dynmm.evaluation.ladder import ladder
+
     if as_json:
         print_json(result)
         return
@@ -106,7 +111,7 @@ def evaluate(
         click.echo()
 
 
-def _check_losses(systems: tuple[str, ...], out: Path | None) -> None:
+def _check_losses(systems: tuple[str, ...]) -> None:
     """What is asked beside --drop and --corrupt must be something that they can give. Raises ConfigError."""
     from dynmm.errors import ConfigError
 
@@ -114,10 +119,6 @@ def _check_losses(systems: tuple[str, ...], out: Path | None) -> None:
         raise ConfigError(
             f"--system {systems[0]}: --drop and --corrupt measure the run alone, under each condition; "
             "leave --system out, or measure comparison systems by an evaluation of their own"
-        )
-    if out is not None and out.suffix.lower() == FIGURE:
-        raise ConfigError(
-            f"--out {out}: the figure takes this name; give that of the JSON, such as {out.with_suffix('.json')}"
         )
 
 
@@ -130,14 +131,20 @@ def _robustness(
     as_json: bool,
 ) -> None:
     from dynmm.evaluation.figures import robustness as figure
-    from dynmm.evaluation.robustness import asked_conditions, missing_table, robustness_table
+    from dynmm.evaluation.robustness import asked_conditions
     from dynmm.measurement import robustness
     from dynmm.storage import write_bytes, write_json
 
     result = robustness(recommender, asked_conditions(*changes), protocol, candidates=candidates, told=Once())
+    _print_losses(result, as_json)
     if out is not None:
         write_json(out, result)
         write_bytes(out.with_suffix(FIGURE), figure(result))
+
+
+def _print_losses(result: Mapping[str, Any], as_json: bool) -> None:
+    from dynmm.evaluation.robustness import missing_table, robustness_table
+
     if as_json:
         print_json(result)
         return

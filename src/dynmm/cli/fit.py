@@ -29,6 +29,9 @@ _LINES = 5
 )
 @click.option("--config", "file", type=click.Path(path_type=Path), help="JSON file of overrides.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One override; repeatable.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace the run even where it has learned events, which are gone then."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @device_option
 @json_option
@@ -39,6 +42,7 @@ def fit(
     split: str | None,
     file: Path | None,
     assignments: tuple[str, ...],
+    overwrite: bool,
     seed: int,
     device: str,
     as_json: bool,
@@ -57,7 +61,7 @@ def fit(
     from dynmm.config import read_config
 
     config = read_config(file, assignments)
-    check_target(run)
+    check_target(run, overwrite=overwrite)
     try:
         with EpochBar() as bar:
             fitted = fit_run(
@@ -70,7 +74,7 @@ def fit(
     except KeyboardInterrupt:
         note(INTERRUPTED)
         sys.exit(130)
-    save(fitted.recommender, run)
+    save(fitted.recommender, run, overwrite=overwrite)
     if as_json:
         print_json({"run": str(run), **fitted.recommender.facts})
         return

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dynmm.cli.common import command, device_option, json_option, print_json
+from dynmm.cli.outputs import FIGURE, check_outputs
 from dynmm.cli.progress import CountBar
 
 
@@ -57,31 +60,37 @@ def stream(
     from typing import cast
 
     from dynmm.evaluation.figures import stream_curves
-    from dynmm.evaluation.ladder import ladder as table_of
-    from dynmm.evaluation.old_cases import old_table
     from dynmm.evaluation.replay import Mode
     from dynmm.evaluation.report import ReportData, write_report
     from dynmm.measurement import stream as replay
     from dynmm.recommender import Recommender
     from dynmm.storage import write_bytes, write_json
 
+    check_outputs(out, figure=True, report=report)
     recommender = Recommender.from_pretrained(run, device=device)
     with CountBar() as bar:
         result = replay(recommender, mode=cast(Mode, mode), window=window, systems=systems, ladder=ladder, told=bar)
+    _print(result, as_json)
     if out is not None:
         write_json(out, result)
-        write_bytes(out.with_suffix(".svg"), stream_curves(result))
+        write_bytes(out.with_suffix(FIGURE), stream_curves(result))
     if report is not None:
         options = ["--mode", mode, *(["--window", window] if window else []), *(["--ladder"] if ladder else [])]
         options += [text for name in systems for text in ("--system", name)]
         commands = ["dynmm fit <DATA> --out <RUN> --split stream", " ".join(["dynmm stream <RUN>", *options])]
         write_report(report, ReportData(f"{result['data']} along a stream", results=[result], reproduce=commands))
+
+
+def _print(result: Mapping[str, Any], as_json: bool) -> None:
+    from dynmm.evaluation.ladder import ladder
+    from dynmm.evaluation.old_cases import old_table
+
     if as_json:
         print_json(result)
         return
     counts = result["counts"]
     click.echo(f"{result['protocol']}: {counts['events']:,} events of {result['users']:,} users")
-    click.echo(table_of(result).to_text())
+    click.echo(ladder(result).to_text())
     for name, seconds in result["update_seconds"].items():
         click.echo(f"{name}: {seconds:.1f} s learning, {result['rank_seconds'][name]:.1f} s ranking")
     click.echo(old_table(result).to_text())

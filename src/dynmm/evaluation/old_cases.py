@@ -23,9 +23,10 @@ _WEIGHTINGS: Mapping[str, Weighting] = {"events": "case", "users": "user"}
 
 _FOOT = (
     f"One-sided paired t test over users, 5 %, that no more than {100 * MARGIN:.1f} points of {METRIC} are lost to "
-    f"{FROZEN}; old: with {OLD_EVENTS} events or more before the stream. not inferior: the lower bound is above the "
-    "accepted loss. inferior: even the upper bound is below it. not shown: neither. underpowered: not shown, and so "
-    "many users would show it in fewer than 4 of 5 cases even where nothing is lost."
+    f"{FROZEN} (where all users differ alike, the exact bound); old: with {OLD_EVENTS} events or more before the "
+    "stream. not inferior: the lower bound is above the accepted loss. inferior: even the upper bound is below it. not "
+    "shown: neither. underpowered: not shown, and so many users would show it in fewer than 4 of 5 cases even where "
+    "nothing is lost."
 )
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from dynmm.interactions.columns import need_columns, typed
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import BRAND, CATEGORIES, DESCRIPTION, FEATURES_DIR, ITEM, MODALITY, TITLE, YEAR
-from dynmm.interactions.tables import read_parquet
+from dynmm.interactions.tables import parquet_columns, read_parquet
 from dynmm.interactions.uses import Use, uses_of
 
 _QUANTILES = {"min": 0.0, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
@@ -146,6 +147,8 @@ def _coverage(dataset: Dataset) -> dict[str, int]:
         covered[modality] = 0 if rows is None else rows.join(table.select(ITEM), on=ITEM, how="semi").height
     if dataset.folder is not None:
         for path in sorted((dataset.folder / FEATURES_DIR).glob("*.parquet")):
-            ids = read_parquet(path, [ITEM]).select(pl.col(ITEM).cast(pl.String)).unique()
+            need_columns(parquet_columns(path), (ITEM,), str(path))
+            rows = read_parquet(path, [ITEM])
+            ids = typed(rows[ITEM], ITEM, pl.String(), str(path)).unique().to_frame()
             covered[f"{FEATURES_DIR}/{path.stem}"] = ids.join(table.select(ITEM), on=ITEM, how="semi").height
     return covered

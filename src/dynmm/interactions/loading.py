@@ -24,6 +24,7 @@ from dynmm.interactions.fields import (
     MEDIA_FILE,
     MODALITY,
     TIME,
+    WEIGHT,
     TimeResolution,
 )
 from dynmm.interactions.filters import apply_filters
@@ -154,6 +155,7 @@ def _build(
     rows, left_out = check_rows(rows, rules, door.rows_name, skip_bad=skip_bad)
     rows, filtered = apply_filters(rows, door.rows_name, min_rating=min_rating, kinds=kinds)
     left_out |= filtered
+    _mention_weights(rows, door.rows_name)
     items = None
     if door.items is not None:
         items, bad_items = checked_items(door.items, door.items_name, skip_bad=skip_bad)
@@ -162,6 +164,13 @@ def _build(
     for reason, count in dataset.left_out.items():
         log.warning("%s: left out %s rows: %s", door.rows_name, f"{count:,}", reason)
     return dataset
+
+
+def _mention_weights(rows: pl.DataFrame, where: str) -> None:
+    if WEIGHT in rows.columns and rows[WEIGHT].drop_nulls().n_unique() > 1:
+        log.warning(
+            "%s: the weights in column %r are kept and read by nothing yet: every event counts alike", where, WEIGHT
+        )
 
 
 def _mention_extra_columns(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from dynmm.errors import DataError
-from dynmm.interactions.columns import need_columns
+from dynmm.interactions.columns import need_columns, typed
 from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MODALITY
 
 
@@ -17,7 +17,7 @@ def coverage(tables: list[tuple[pl.DataFrame, str]]) -> pl.DataFrame | None:
     pairs = []
     for table, where in tables:
         need_columns(table.columns, (ITEM, MODALITY), where)
-        pairs.append(table.select(pl.col(ITEM, MODALITY).cast(pl.String)))
+        pairs.append(table.select(_text(table, name, where) for name in (ITEM, MODALITY)))
     return pl.concat(pairs).unique().sort(ITEM, MODALITY) if pairs else None
 
 
@@ -35,4 +35,9 @@ def media_rows(table: pl.DataFrame, where: str) -> pl.DataFrame | None:
             "put the content of each file into its row, as bytes"
         )
     label = pl.col(FORMAT).cast(pl.String).fill_null("") if FORMAT in table.columns else pl.lit("").alias(FORMAT)
-    return table.select(pl.col(ITEM, MODALITY).cast(pl.String), label, pl.col(BYTES).cast(pl.Binary))
+    named = [_text(table, name, where) for name in (ITEM, MODALITY)]
+    return table.select(*named, label, pl.col(BYTES).cast(pl.Binary))
+
+
+def _text(table: pl.DataFrame, name: str, where: str) -> pl.Series:
+    return typed(table[name], name, pl.String(), where)

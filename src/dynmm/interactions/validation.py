@@ -52,7 +52,7 @@ def interaction_rules(columns: Sequence[str], *, need_time: bool) -> list[RowRul
             mend = "write a number, or null where it is not known"
             rules.append(RowRule(f"non-finite {name}", name, ~pl.col(name).is_finite(), "is not a finite number", mend))
     if WEIGHT in columns:
-        mend = "a weight says how much a positive counts: write 0 or more"
+        mend = "a weight, which is kept and read by nothing yet, is how much an event counts: write 0 or more"
         rules.append(RowRule("negative weight", WEIGHT, pl.col(WEIGHT) < 0, "is below zero", mend))
     if POSITION in columns:
         mend = "positions are 0 for a user's first event and go up"

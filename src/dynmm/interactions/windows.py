@@ -15,6 +15,8 @@ from dynmm.interactions.dataset import Dataset
 from dynmm.types import Events
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+#: 100 years of 365 days: beyond it nothing is a window, and sums of moments leave 64 bits at some length.
+_LONGEST_MS = 36_500 * 86_400_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,8 @@ def parse_duration(text: str | int) -> int:
         amount = int(match[1]) * _UNITS_MS[match[2] or "ms"]
     if amount <= 0:
         raise ConfigError(f"{text!r} is no duration: it must be longer than nothing, e.g. 1h")
+    if amount > _LONGEST_MS:
+        raise ConfigError(f"{text!r} is longer than 100 years; write a shorter one, e.g. 1d")
     return amount
 
 

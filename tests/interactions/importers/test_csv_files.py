@@ -98,6 +98,18 @@ def test_item_table(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("year", ["99999", "1999.5", "soon"])
+def test_a_year_that_is_none_is_a_bad_value(tmp_path: Path, year: str) -> None:
+    path = write(tmp_path / "log.csv", "user,item\na,1\na,2\n")
+    items = write(tmp_path / "items.csv", f"item,title,year\n1,Quay,1999.0\n2,Pier,{year}\n")
+    with pytest.raises(DataError, match=rf"line 3, column 'year': '{year}' is not a year; write a whole number"):
+        import_csv(path, items=items)
+    imported = import_csv(path, items=items, skip_bad=True)
+    assert imported.items is not None
+    assert imported.items["year"].to_list() == [1999]
+    assert imported.left_out == {"items: year is not a year": 1}
+
+
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", "user,thing\na,1\n")
     with pytest.raises(DataError, match=r"no column looks like item_id among: user, thing.*--item"):
@@ -124,14 +136,63 @@ def test_line_numbers_count_blank_lines_and_breaks_in_quotes(tmp_path: Path) -> 
     assert imported.left_out == {"rating is not a finite number": 1}
 
 
-def test_broken_quotes_and_bytes_spoil_one_row_each(tmp_path: Path) -> None:
+def test_broken_bytes_and_surplus_fields_spoil_one_row_each(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
-    path.write_bytes(b'user,item\na,1\nb,"open\nc,\xff\nd,2,3\ne,4\n')
-    with pytest.raises(DataError, match=r"line 3: the row has a quote that is not closed"):
+    path.write_bytes(b"user,item\na,1\nc,\xff\nd,2,3\ne,4\n")
+    with pytest.raises(DataError, match=r"line 3: the row is not UTF-8 text"):
         import_csv(path)
     imported = import_csv(path, skip_bad=True)
     assert imported.interactions["user_id"].to_list() == ["a", "e"]
-    assert imported.left_out == {"unreadable row": 2, "too many fields": 1}
+    assert imported.left_out == {"unreadable row": 1, "too many fields": 1}
+
+
+#: A text of two lines, of which the second looks like a row. It is none.
+REVIEWS = 'user,item,rating,text\nann,tea,5,"Great tea,\nI love it, really"\nbob,milk,4,"fine"\n'
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [(b'dan,milk,5,"caf\xe9"', "not UTF-8"), (b'dan,milk,5,"caf"e"x', "a quote that is not closed or not escaped")],
+)
+def test_one_bad_row_leaves_quoted_lines_whole(tmp_path: Path, bad: bytes, why: str, end: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes((REVIEWS.encode() + bad + b'\neve,tea,3,"y"\n').replace(b"\n", end.encode()))
+    with pytest.raises(DataError, match=f"line 5: the row .*{why}"):
+        import_csv(path)
+    imported = import_csv(path, skip_bad=True)
+    assert imported.interactions.rows() == [("ann", "tea", 5.0), ("bob", "milk", 4.0), ("eve", "tea", 3.0)]
+    assert imported.left_out == {"unreadable row": 1}
+
+
+def test_no_line_of_a_broken_text_becomes_a_row(tmp_path: Path) -> None:
+    broken = 'ann,tea,5,"He said "yes" to it,\nand, so, 4, did I\nand, at last, 3, you"\n'
+    path = tmp_path / "log.csv"
+    path.write_bytes(("user,item,rating,text\n" + broken + "bob,milk,4,fine\n").encode() + b"cid,tea,3,\xff\n")
+    imported = import_csv(path, skip_bad=True)
+    assert imported.interactions.rows() == [("bob", "milk", 4.0)]
+    assert imported.left_out == {"unreadable row": 4}
+
+
+def test_after_a_quote_that_never_closes_a_quoted_row_shows_where_rows_begin_again(tmp_path: Path) -> None:
+    head = 'user,item,rating,text\nann,tea,5,"never closed\nI, like, 2, rows\n'
+    path = write(tmp_path / "log.csv", head + 'bob,milk,4,"fine"\ncid,tea,3,\n')
+    with pytest.raises(DataError, match=r"line 2: the row has a quote that is not closed"):
+        import_csv(path)
+    imported = import_csv(path, skip_bad=True)
+    assert imported.interactions.rows() == [("bob", "milk", 4.0), ("cid", "tea", 3.0)]
+    assert imported.left_out == {"unreadable row": 2}
+    cut = import_csv(write(path, "user,item,rating,text\nann,tea,5,\n" + head.partition("\n")[2]), skip_bad=True)
+    assert cut.interactions.rows() == [("ann", "tea", 5.0)]
+    assert cut.left_out == {"unreadable row": 2}
+
+
+def test_a_carriage_return_within_a_row_opens_no_quote(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"user,item,text\na,1,x\ry\nb,2,z\nc,3,\xff\n")
+    imported = import_csv(path, skip_bad=True)
+    assert imported.interactions["user_id"].to_list() == ["b"]
+    assert imported.left_out == {"unreadable row": 2}
 
 
 def test_gzip_and_a_gzip_cut_short(tmp_path: Path) -> None:

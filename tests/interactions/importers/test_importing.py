@@ -10,7 +10,7 @@ import pytest
 
 from dynmm.errors import ConfigError, DataError, EmptyDataError, StorageError
 from dynmm.interactions.dataset import Dataset
-from dynmm.interactions.importers import IMPORTERS, import_folder, importer, options_of
+from dynmm.interactions.importers import IMPORTERS, import_folder, import_source, importer, options_of
 
 
 @pytest.fixture
@@ -116,3 +116,18 @@ def test_options_that_a_kind_does_not_take(log: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown kind of source 'excel'"):
         import_folder("excel", log, tmp_path / "out")
     assert options_of("kuairec") == ("matrix", "drop_undated")
+
+
+@pytest.mark.parametrize(("ids", "told"), [(("107", "9", "8", "108"), False), (("107.0", "9.0", "8.0", "108"), True)])
+def test_ids_that_hardly_occur_in_the_item_table_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ids: tuple[str, ...], told: bool
+) -> None:
+    (tmp_path / "log.csv").write_text("user,item\n" + "".join(f"a,{one}\n" for one in ids))
+    (tmp_path / "items.csv").write_text("item,title\n107,A\n108,B\n109,C\n")
+    import_source("csv", tmp_path / "log.csv", items=tmp_path / "items.csv")
+    words = [one.message for one in caplog.records if "item table" in one.message]
+    assert len(words) == told
+    if told:
+        assert "3 of 4 items" in words[0]
+        assert "'107.0'" in words[0]
+        assert "'107'" in words[0]

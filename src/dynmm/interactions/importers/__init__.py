@@ -82,6 +82,7 @@ def import_source(kind: str, source: str | Path, *, skip_bad: bool = False, **op
     imported = importer(kind)(Path(source), skip_bad=skip_bad, **options)
     if imported.interactions.is_empty():
         raise EmptyDataError(f"{source} has no usable interaction; left out: {imported.left_out or 'nothing'}")
+    _mention_unknown_items(imported)
     return _without_repeats(imported, skip_bad)
 
 
@@ -137,6 +138,22 @@ def import_folder(
 def _catalogue_size(imported: Imported) -> int:
     assert imported.items is not None
     return pl.concat([imported.interactions[ITEM].unique(), imported.items[ITEM]]).n_unique()
+
+
+def _mention_unknown_items(imported: Imported) -> None:
+    """Where most items of the interactions are not in the item table, their ids are likely written in two ways."""
+    if imported.items is None or imported.items.is_empty():
+        return
+    taken, told = (frame[ITEM].unique(maintain_order=True) for frame in (imported.interactions, imported.items))
+    unknown = taken.filter(~taken.is_in(told.implode()))
+    if 2 * len(unknown) > len(taken):
+        _LOG.warning(
+            "%s of %s items of the interactions are not in the item table: it has no %r, but %r; where these are the "
+            "same items, write their ids alike in both",
+            *(f"{len(one):,}" for one in (unknown, taken)),
+            unknown[0],
+            told[0],
+        )
 
 
 def _without_repeats(imported: Imported, skip_bad: bool) -> Imported:

@@ -56,6 +56,13 @@ def number(name: str, source: str, *, required: bool = False) -> Field:
     return Field(name, source, finite, required, "is not a finite number", mend)
 
 
+def year(name: str, source: str) -> Field:
+    """A whole number as int16, as `fields` has years; `1999.0` is one."""
+    value = pl.col(source).str.strip_chars().cast(pl.Float64, strict=False)
+    whole = pl.when(value == value.round()).then(value).cast(pl.Int16, strict=False)
+    return Field(name, source, whole, False, "is not a year", "write a whole number such as 1999 or leave it empty")
+
+
 def moment(name: str, source: str, unit: TimeUnit, *, required: bool = False) -> Field:
     """A time as int64 milliseconds UTC."""
     what = (
@@ -83,7 +90,7 @@ def checked(table: Table, wanted: Sequence[Field], *, skip_bad: bool) -> tuple[p
     try:
         frame, faults = _typed(rows, wanted, table.blank_rows)
     except pl.exceptions.ComputeError as error:
-        _LOG.info("%s: reading line by line, because: %s", table.path, first_line(error))
+        _LOG.info("%s: reading record by record, because: %s", table.path, first_line(error))
         rows = table.repair()
         frame, faults = _typed(rows, wanted, table.blank_rows)
     bad = frame.filter(pl.col(_FAULT) > 0).select(ROW, _FAULT)

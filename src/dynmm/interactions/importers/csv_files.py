@@ -23,7 +23,7 @@ from dynmm.interactions.fields import (
     WEIGHT,
     YEAR,
 )
-from dynmm.interactions.importers.checking import Field, checked, identifier, moment, number, text
+from dynmm.interactions.importers.checking import Field, checked, identifier, moment, number, text, year
 from dynmm.interactions.importers.delimited import read_delimited
 from dynmm.interactions.importers.files import bare_name
 from dynmm.interactions.importers.imported import Imported, merge_counts
@@ -123,11 +123,9 @@ def _items(path: Path, separator: str | None, skip_bad: bool) -> tuple[pl.DataFr
     found = _columns(table, dict.fromkeys(known), needed=(ITEM,))
     wanted = [identifier(ITEM, found[ITEM])]
     wanted += [text(name, found[name]) for name in (TITLE, DESCRIPTION, BRAND, CATEGORIES) if name in found]
-    wanted += [number(YEAR, found[YEAR])] if YEAR in found else []
+    wanted += [year(YEAR, found[YEAR])] if YEAR in found else []
     wanted += [text(name, name) for name in table.columns if name not in found.values() and name not in found]
     frame, left_out = checked(table, wanted, skip_bad=skip_bad)
-    if YEAR in found:
-        frame = frame.with_columns(pl.col(YEAR).cast(pl.Int16, strict=False))
     if CATEGORIES in found:
         frame = frame.with_columns(_as_list(pl.col(CATEGORIES)))
     return frame, {f"items: {reason}": count for reason, count in left_out.items()}

@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
@@ -15,10 +14,10 @@ from dynmm.interactions.importers.files import (
     existing,
     is_gzip,
     is_utf8,
-    lines_of,
     open_binary,
     require_content,
 )
+from dynmm.interactions.importers.records import records_of
 from dynmm.interactions.importers.table import OVERFLOW, PROBLEM, ROW, Table
 
 _NO_SEPARATOR = "\x01"
@@ -64,11 +63,11 @@ def read_delimited(
         try:
             within = rows.filter(pl.col(ROW) < row).select(breaks.sum()).collect().item()
         except pl.exceptions.ComputeError:
-            within = 0
+            within = 0  # the repair numbers its rows by their lines
         return row + 1 + skip + int(within)
 
     def repair() -> pl.LazyFrame:
-        return _line_by_line(path, names, separator, quote, skip)
+        return _record_by_record(path, names, separator, quote, skip)
 
     return Table(path, rows, names, line_of, repair)
 
@@ -124,8 +123,8 @@ def _bytes_for_polars(path: Path, latin1: bool) -> Path | io.BytesIO:
     return path
 
 
-def _line_by_line(path: Path, names: tuple[str, ...], separator: str, quote: str | None, skip: int) -> pl.LazyFrame:
-    """Each physical line by itself: slower, but a broken quote or byte spoils one row and not the file."""
+def _record_by_record(path: Path, names: tuple[str, ...], separator: str, quote: str | None, skip: int) -> pl.LazyFrame:
+    """Slower, but a broken quote or byte spoils its own row and not the file. A row's number is that of its line."""
     rows = list(_tolerant_rows(path, len(names), separator, quote, skip))
     schema = {ROW: pl.UInt32(), **dict.fromkeys([*names, OVERFLOW, PROBLEM], pl.String())}
     return pl.DataFrame(rows, schema=schema, orient="row").lazy()
@@ -134,17 +133,8 @@ def _line_by_line(path: Path, names: tuple[str, ...], separator: str, quote: str
 def _tolerant_rows(
     path: Path, width: int, separator: str, quote: str | None, skip: int
 ) -> Iterator[tuple[int | str | None, ...]]:
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
-    for number, raw in lines_of(path):
-        if number <= skip:
+    for line, fields, problem in records_of(path, width, separator, quote):
+        if line <= skip:
             continue
-        problem, fields = None, list[str]()
-        try:
-            text = raw.decode("utf-8")
-            fields = next(csv.reader([text], delimiter=separator, quotechar=quote, quoting=quoting, strict=True), [])
-        except UnicodeDecodeError:
-            problem = "is not UTF-8 text"
-        except csv.Error:
-            problem = "has a quote that is not closed or not escaped"
         filled: list[str | None] = [value or None for value in fields[: width + 1]]
-        yield (number - 1 - skip, *filled, *[None] * (width + 1 - len(filled)), problem)
+        yield (line - 1 - skip, *filled, *[None] * (width + 1 - len(filled)), problem)
