@@ -114,6 +114,15 @@ def test_added_items_are_not_saved_with_the_fit(saved: Path, tmp_path: Path) -> 
     assert all(np.array_equal(a.vectors, b.vectors) for a, b in zip(larger.added, back, strict=True))
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("encoder", "rest"), [("clip-1", "weights/words"), ("wav2vec2-1", "weights")])
+def test_runs_that_named_the_precision_take_new_items(tmp_path: Path, precision: str, encoder: str, rest: str) -> None:
+    """Early versions refused new items on a machine that multiplies in another precision than that of the fit."""
+    then = [replace(one, identity=f"{encoder}/{precision}/{rest}") for one in _joint().features]
+    save_features(then, tmp_path)
+    assert {one.identity for one in load_features(tmp_path)} == {f"{encoder}/{rest}"}
+
+
 def test_the_weights_that_count_are_those_on_disk(saved: Path) -> None:
     """The tower that is passed in gives its shape and nothing else."""
     tower = base(n_items=32).tower

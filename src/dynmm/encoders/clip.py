@@ -69,7 +69,8 @@ class Clip:
         self.attribute_names: tuple[str, ...] = () if self._words is None else self._words.names
         self.width = int(self._model.visual_projection.out_features)
         asked = hashlib.sha256("\n".join(chosen if self._words else ()).encode()).hexdigest()
-        self.identity = f"{_VERSION}/{str(self._precision).removeprefix('torch.')}/{weights_hash(folder)}/{asked}"
+        # Without the precision: it moves the last digits alone, and new items may be encoded on another machine.
+        self.identity = f"{_VERSION}/{weights_hash(folder)}/{asked}"
         check_encoding(self, Picture(np.zeros((24, 32, 3), np.uint8), 32, 24), folder)
 
     def encode(self, contents: Sequence[Content]) -> Encoded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,9 @@ from dynmm.training.reports import EpochReport
 _WEIGHTS, _CARD = "weights.safetensors", "joint.json"
 #: Files of the regressions on content, by their names in the card.
 _REGRESSORS = {"regressor": "content-to-cf.safetensors", "guesser": "content-to-latent.safetensors"}
+
+#: What early versions had in the identities of two encoders, and is no part of them.
+_PRECISION = re.compile("^(clip-1|wav2vec2-1)/(?:float32|bfloat16)/")
 
 
 def save_joint(joint: Joint, folder: Path) -> None:
@@ -142,7 +146,7 @@ def load_features(folder: Path) -> tuple[Features, ...]:
             Features(
                 line["modality"],
                 line["encoder"],
-                line["identity"],
+                _PRECISION.sub(r"\1/", line["identity"]),
                 arrays["vectors"].astype(np.float32),
                 arrays["present"].astype(bool),
                 arrays["quality"],
