@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from tests.encoders.made import real_folder
 
+from dynmm.catalogue.content import Modality
 from dynmm.catalogue.features import LeftOut
-from dynmm.encoders.precomputed import feature_files, feature_strays, read_precomputed
+from dynmm.encoders.precomputed import feature_files, feature_strays, read_precomputed, unread_files
 from dynmm.errors import ConfigError, DataError, UnsupportedByData
 from dynmm.interactions.dataset import Dataset
 
@@ -117,6 +118,26 @@ def test_one_file_of_several_is_read_and_told(tmp_path: Path, caplog: pytest.Log
     assert read_precomputed(tmp_path, "image", IDS, "zeta").vectors[0, 0] == 1
     with pytest.raises(ConfigError, match="no image features 'gamma'; there are: alpha, beta, zeta"):
         read_precomputed(tmp_path, "image", IDS, "gamma")
+
+
+def test_files_that_no_modality_took_are_known(tmp_path: Path) -> None:
+    for name in ("text-lm", "image-posters", "vision-b", "audio-x", "other-y"):
+        _write(tmp_path, [("a", [1, 2])], name)
+    taken: dict[Modality, str] = {"text": "minilm", "image": "precomputed:posters"}
+    unread = [("text", "lm", "text-lm"), ("image", "b", "vision-b"), ("audio", "x", "audio-x")]
+    found = [(modality, name, path.stem) for modality, name, path in unread_files(tmp_path, taken)]
+    assert found == unread
+    assert unread_files(tmp_path / "nowhere", taken) == unread_files(None, taken) == []
+
+
+@pytest.mark.parametrize("name", [None, "made"])
+def test_two_files_of_one_name_are_refused(tmp_path: Path, name: str | None) -> None:
+    _write(tmp_path, [("a", [1, 2])], "image-made")
+    _write(tmp_path, [("a", [1, 2])], "vision-made")
+    _write(tmp_path, [("a", [5])], "vision-zeta")
+    with pytest.raises(ConfigError, match=r"image-made.parquet and vision-made.parquet are both .* 'made'; rename"):
+        read_precomputed(tmp_path, "image", IDS, name)
+    assert read_precomputed(tmp_path, "image", IDS, "zeta").vectors[0, 0] == 5
 
 
 def test_identities_differ_by_name_and_width_alone(tmp_path: Path) -> None:

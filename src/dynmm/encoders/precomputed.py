@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +32,32 @@ OTHER_WORDS: dict[str, Modality] = {
 
 def feature_files(folder: Path | None, modality: Modality) -> dict[str, Path]:
     """The feature files of a modality in a folder, by name, in the order of their names."""
-    if folder is None or not folder.is_dir():
-        return {}
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.parquet")):
-        kind, _, name = path.stem.partition("-")
-        if (OTHER_WORDS.get(kind) or kind) == modality:
-            found.setdefault(name or kind, path)
+    for kind, name, path in _tables(folder):
+        if kind == modality:
+            found.setdefault(name, path)
     return dict(sorted(found.items()))
+
+
+def unread_files(folder: Path | None, encoders: Mapping[Modality, str]) -> list[tuple[Modality, str, Path]]:
+    """Modality, name and path of each feature file that no modality took.
+
+    encoders: the name of what made the features of each modality, as `Features.encoder`.
+    """
+    return [
+        (modality, name, path)
+        for modality in MODALITIES
+        for kind, name, path in _tables(folder)
+        if kind == modality and encoders.get(modality) != f"precomputed:{name}"
+    ]
+
+
+def _tables(folder: Path | None) -> Iterator[tuple[str, str, Path]]:
+    """Each parquet table in a folder: what stands before the first "-", as a modality where it is one, and behind."""
+    if folder is not None and folder.is_dir():
+        for path in sorted(folder.glob("*.parquet")):
+            kind, _, name = path.stem.partition("-")
+            yield OTHER_WORDS.get(kind, kind), name or kind, path
 
 
 def feature_strays(folder: Path | None) -> list[str]:
@@ -66,8 +84,8 @@ def read_precomputed(folder: Path | None, modality: Modality, ids: Sequence[str]
     the first one. Quality is 1 where present: nothing is known of what the vectors were made from. Rows with NaN or
     infinite numbers, of another width than most, or of unknown items are left out, and each is told in `left_out`,
     unknown items in one line. Of an item that stands there twice the first row counts, as `notes` tell. Raises
-    UnsupportedByData without a file, ConfigError for a name that there is not, DataError for a file that is no table
-    of vectors.
+    UnsupportedByData without a file, ConfigError for a name that there is not or that two files give, DataError for a
+    file that is no table of vectors.
     """
     chosen, path = _chosen(folder, modality, name)
     items, columns, left_out, notes = _rows(path, modality, ids)
@@ -110,6 +128,11 @@ def _chosen(folder: Path | None, modality: Modality, name: str | None) -> tuple[
             )
     if name not in files:
         raise ConfigError(f"there are no {modality} features {name!r}; there are: {', '.join(files)}")
+    twins = [path.name for kind, other, path in _tables(folder) if (kind, other) == (modality, name)]
+    if len(twins) > 1:
+        raise ConfigError(
+            f"{folder}: {' and '.join(twins)} are both the {modality} features {name!r}; rename or remove one of them"
+        )
     return name, files[name]
 
 
