@@ -295,6 +295,23 @@ def test_a_picture_that_cannot_be_read_costs_its_item_the_picture(
         run.add_items([{"item_id": "worse"}], [{**broken, "item_id": "worse"}])
 
 
+def test_what_the_run_does_not_read_is_told(run: Recommender, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("audio-else", "text-else"):
+        write_vectors(folder, {"n7": 7}, name)
+    picture = {"modality": "image", "format": "png", "bytes": b"no picture"}
+    report = run.add_items(
+        [{"item_id": "n7"}], [{"item_id": "n7", **picture}, {"item_id": "zz", **picture}], features=folder
+    )
+    why = "not read: this run reads what it was fitted on, which is text by precomputed:place"
+    told = [
+        f"image: 2 given and {why}",
+        f"features/text-else.parquet is {why}",
+        f"features/audio-else.parquet is {why}",
+    ]
+    assert report.losses()[-3:] == told
+    assert set(told) <= {record.getMessage() for record in caplog.records if record.name == "dynmm.assembly.adding"}
+
+
 def test_weights_that_are_gone_are_sought_where_the_error_says(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
