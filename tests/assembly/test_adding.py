@@ -200,7 +200,7 @@ def test_items_of_which_nothing_is_known_are_refused_with_what_would_help(run: R
     lost = [{"item_id": "lost", "title": "A title that this run does not read"}]
     with pytest.raises(DataError, match=r"text \(features=FOLDER, with text-place\.parquet\)"):
         run.add_items(lost)
-    with pytest.raises(DataError, match=r"text-place\.parquet.*no item of the catalogue has a vector"):
+    with pytest.raises(DataError, match=r"text \(features=FOLDER, with text-place\.parquet\)"):
         run.add_items(lost, features=folder)
     assert state_hash(run) == before
 
@@ -310,6 +310,23 @@ def test_what_the_run_does_not_read_is_told(run: Recommender, folder: Path, capl
     ]
     assert report.losses()[-3:] == told
     assert set(told) <= {record.getMessage() for record in caplog.records if record.name == "dynmm.assembly.adding"}
+
+
+def test_a_feature_file_without_the_new_items_leaves_them_without(options: FitOptions, tmp_path: Path) -> None:
+    """It may be the file of the fit, with all the old items in it."""
+    (tmp_path / "data").mkdir()
+    data = write_world(tmp_path / "data")
+    encoders = {"text": "hashed-words", "image": "precomputed:seen", "audio": "off"}
+    write_vectors(data / "features", {f"i{place}": place for place in range(29)}, "image-seen")
+    run = Recommender.fit(data, {**BRIEF, "encoders": encoders}, split="full", seed=3, options=options)
+    run.save_pretrained(tmp_path / "run")
+    run = Recommender.from_pretrained(tmp_path / "run")
+    report = run.add_items([{"item_id": "told", "title": "Film 5"}], features=data / "features")
+    assert "image: 0 items by precomputed:seen, 1 without" in report.lines()
+    run.add_items([{"item_id": "seen"}], features=write_vectors(tmp_path / "new", {"seen": 7}, "image-seen"))
+    assert _joint(run).parts().present[30:].tolist() == [[False, True, False], [False, False, True]]
+    again = Recommender.from_pretrained(tmp_path / "run")
+    assert again.recommend_many(USERS, 40) == run.recommend_many(USERS, 40)
 
 
 def test_weights_that_are_gone_are_sought_where_the_error_says(

@@ -88,6 +88,25 @@ def test_files_that_are_no_features_are_told(tmp_path: Path) -> None:
     assert feature_strays(tmp_path / "nowhere") == feature_strays(None) == []
 
 
+def test_empty_lists_have_no_say_in_the_width(tmp_path: Path) -> None:
+    _write(tmp_path, [("a", [1, 2, 3]), *((item, []) for item in IDS[1:])])
+    features = read_precomputed(tmp_path, "image", IDS)
+    assert features.vectors[0].tolist() == [1, 2, 3]
+    assert features.present.tolist() == [True, *[False] * 6]
+    assert {line.reason for line in features.left_out} == {"has no vector in image-made.parquet"}
+
+
+@pytest.mark.parametrize("rows", [[("stranger", [1, 2])], [("a", []), ("b", None)], []])
+def test_a_file_without_these_items_may_leave_them_without(tmp_path: Path, rows: list[tuple[Any, Any]]) -> None:
+    _write(tmp_path, rows)
+    features = read_precomputed(tmp_path, "image", IDS, may_lack=True)
+    assert features.vectors.shape == (len(IDS), 0)
+    assert not features.present.any()
+    assert [line.item for line in features.left_out] == [item for item, _ in rows]
+    with pytest.raises(DataError, match="no item of the catalogue has a vector there"):
+        read_precomputed(tmp_path, "image", IDS)
+
+
 def test_numbers_too_large_for_half_the_bytes_are_left_out(tmp_path: Path) -> None:
     _write(tmp_path, [("a", [1e300, 1]), ("b", [1e30, 1])], kind=pl.List(pl.Float64))
     features = read_precomputed(tmp_path, "image", IDS)
