@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
+from safetensors.numpy import load_file
 from tests.assembly.made import BRIEF, write_vectors, write_world
 from tests.catalogue.files import picture_file, scene
 from tests.worlds import START, circles
@@ -143,6 +145,12 @@ def test_added_in_steps_and_learned_it_is_all_there_after_saving(
     assert loaded.title("n7") == "Seven"
     loaded.save_pretrained(tmp_path / "again")
     assert Recommender.from_pretrained(tmp_path / "again").recommend("new", 9) == run.recommend("new", 9)
+
+
+def test_what_was_added_is_kept_in_half_precision(run: Recommender, folder: Path, tmp_path: Path) -> None:
+    run.add_items([{"item_id": "n7"}], features=folder)
+    kept = load_file(tmp_path / "own" / "state" / "added" / "000000" / "features-text.safetensors")
+    assert kept["vectors"].dtype == np.float16
 
 
 def test_what_was_added_is_private_and_its_bytes_are_checked(run: Recommender, folder: Path, tmp_path: Path) -> None:

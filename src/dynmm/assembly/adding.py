@@ -103,7 +103,7 @@ def _encoded(
     report = MediaReport.of(encoded, catalogue, unasked=unread, strays=strays)
     for line in report.losses():
         logger.warning("%s", line)
-    return encoded, report
+    return system.joint.as_kept(encoded), report
 
 
 def _not_read(catalogue: Catalogue, read: Mapping[Modality, str]) -> list[str]:

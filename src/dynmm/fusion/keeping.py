@@ -110,11 +110,14 @@ def _regressor(file: Path, card: Mapping[str, float], device: str | torch.device
 
 
 def save_features(features: Sequence[Features], folder: Path) -> None:
-    """One file for each modality, vectors in half precision, and a card of them all. Raises StorageError."""
+    """One file for each modality, vectors in half precision where that holds them, and a card of them all.
+
+    Raises StorageError.
+    """
     card: list[dict[str, Any]] = []
     for one in features:
         arrays: dict[str, np.ndarray] = {
-            "vectors": one.vectors.astype(np.float16),
+            "vectors": _small(one.vectors),
             "present": one.present.astype(np.uint8),
             "quality": one.quality.astype(np.float32),
         }
@@ -132,6 +135,12 @@ def save_features(features: Sequence[Features], folder: Path) -> None:
             }
         )
     write_json(folder / "features.json", {"features": card})
+
+
+def _small(vectors: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        halves = vectors.astype(np.float16)
+    return halves if np.array_equal(halves, vectors) else vectors.astype(np.float32)
 
 
 def load_features(folder: Path) -> tuple[Features, ...]:
