@@ -12,7 +12,7 @@ from tests.encoders.tiny_models import CLIP_WIDTH, SIDE, change_json, save_clip,
 
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import Picture
-from dynmm.encoders.clip import BATCH, LONGEST, Clip
+from dynmm.encoders.clip import LONGEST, Clip
 from dynmm.encoders.encoder import Encoder
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
@@ -55,8 +55,12 @@ def test_it_is_an_encoder_with_the_promised_shapes(clip: Clip) -> None:
 
 
 def test_a_row_depends_on_its_own_picture_alone(clip: Clip) -> None:
-    pictures = [noise_picture(seed) for seed in range(BATCH + 3)]
+    pictures = [noise_picture(seed) for seed in range(35)]
+    sizes: list[int] = []
+    seeing = clip._model.vision_model.register_forward_hook(lambda *made: sizes.append(len(made[2].pooler_output)))
     together = clip.encode(pictures).vectors
+    seeing.remove()
+    assert sizes == [35], "encoders.image_batch says how many go together"
     alone = np.concatenate([clip.encode([one]).vectors for one in pictures])
     assert np.allclose(together, alone, atol=1e-5)
 
