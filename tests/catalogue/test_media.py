@@ -246,6 +246,27 @@ def bad_tables() -> dict[str, tuple[pl.DataFrame, str]]:
     }
 
 
+@pytest.mark.parametrize("name", ["item_id", "modality", "format"])
+@pytest.mark.parametrize("kept", ["memory", "table", "files"])
+@pytest.mark.parametrize("kind", ["lists", "structs", "bytes that are no text"])
+def test_labels_that_are_no_text_are_one_error(tmp_path: Path, name: str, kept: str, kind: str) -> None:
+    odd = {"lists": [["a"]] * 6, "structs": [{"a": 1}] * 6, "bytes that are no text": [b"a"] * 5 + [b"\xff"]}[kind]
+    table = frame().with_columns(pl.Series(name, odd))
+    if kept == "files":
+        table = table.drop("bytes").with_columns(path=pl.lit("a.png"))
+    with pytest.raises(DataError, match=f"column '{name}': .* is no text; write it as strings"):
+        if kept == "memory":
+            Catalogue.from_frames({"item_id": ["a"]}, table)
+        else:
+            Catalogue.of(Dataset.load(written(tmp_path, table)))
+
+
+def test_bytes_that_are_text_are_labels(tmp_path: Path) -> None:
+    """As some writers of parquet leave them."""
+    table = frame().with_columns(pl.col("item_id", "modality", "format").cast(pl.Binary))
+    assert contents(source_of(written(tmp_path, table))) == [("b", 0, b"b0"), ("a", 0, b"a0"), ("b", 1, b"b1")]
+
+
 @pytest.mark.parametrize("kind", bad_tables())
 def test_a_table_that_is_none_of_media_is_one_error(tmp_path: Path, kind: str) -> None:
     table, message = bad_tables()[kind]
