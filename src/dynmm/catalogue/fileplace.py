@@ -93,10 +93,10 @@ class FilePlace:
             return None, f"cannot be read ({getattr(error, 'strerror', None) or error}: {path})"
         if not stat.S_ISREG(found.st_mode):
             return None, f"is no plain file ({path})"
-        if _extension(path) not in _EXTENSIONS:
-            return None, f"is called {Path(path).name}, which names no format that is read"
         return found.st_size, None
 
 
 def _extension(path: str) -> str:
-    return Path(path).suffix.lstrip(".").lower()
+    """Of a format that is read, else "": a name by itself does not keep a file from being what it is."""
+    extension = Path(path).suffix.lstrip(".").lower()
+    return extension if extension in _EXTENSIONS else ""
