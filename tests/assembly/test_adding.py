@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
+from safetensors.numpy import load_file
 from tests.assembly.made import BRIEF, write_vectors, write_world
 from tests.catalogue.files import picture_file, scene
 from tests.worlds import START, circles
@@ -145,6 +147,12 @@ def test_added_in_steps_and_learned_it_is_all_there_after_saving(
     assert Recommender.from_pretrained(tmp_path / "again").recommend("new", 9) == run.recommend("new", 9)
 
 
+def test_what_was_added_is_kept_in_half_precision(run: Recommender, folder: Path, tmp_path: Path) -> None:
+    run.add_items([{"item_id": "n7"}], features=folder)
+    kept = load_file(tmp_path / "own" / "state" / "added" / "000000" / "features-text.safetensors")
+    assert kept["vectors"].dtype == np.float16
+
+
 def test_what_was_added_is_private_and_its_bytes_are_checked(run: Recommender, folder: Path, tmp_path: Path) -> None:
     run.add_items([{"item_id": "n7"}], features=folder)
     run.save_pretrained(tmp_path / "later")
@@ -200,7 +208,7 @@ def test_items_of_which_nothing_is_known_are_refused_with_what_would_help(run: R
     lost = [{"item_id": "lost", "title": "A title that this run does not read"}]
     with pytest.raises(DataError, match=r"text \(features=FOLDER, with text-place\.parquet\)"):
         run.add_items(lost)
-    with pytest.raises(DataError, match=r"text-place\.parquet.*no item of the catalogue has a vector"):
+    with pytest.raises(DataError, match=r"text \(features=FOLDER, with text-place\.parquet\)"):
         run.add_items(lost, features=folder)
     assert state_hash(run) == before
 
@@ -293,6 +301,40 @@ def test_a_picture_that_cannot_be_read_costs_its_item_the_picture(
     assert [line.item for line in _joint(run).added[1].left_out] == ["odd"]
     with pytest.raises(DataError, match="give them one of: image, text"):
         run.add_items([{"item_id": "worse"}], [{**broken, "item_id": "worse"}])
+
+
+def test_what_the_run_does_not_read_is_told(run: Recommender, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("audio-else", "text-else"):
+        write_vectors(folder, {"n7": 7}, name)
+    picture = {"modality": "image", "format": "png", "bytes": b"no picture"}
+    report = run.add_items(
+        [{"item_id": "n7"}], [{"item_id": "n7", **picture}, {"item_id": "zz", **picture}], features=folder
+    )
+    why = "not read: this run reads what it was fitted on, which is text by precomputed:place"
+    told = [
+        f"image: 2 given and {why}",
+        f"features/text-else.parquet is {why}",
+        f"features/audio-else.parquet is {why}",
+    ]
+    assert report.losses()[-3:] == told
+    assert set(told) <= {record.getMessage() for record in caplog.records if record.name == "dynmm.assembly.adding"}
+
+
+def test_a_feature_file_without_the_new_items_leaves_them_without(options: FitOptions, tmp_path: Path) -> None:
+    """It may be the file of the fit, with all the old items in it."""
+    (tmp_path / "data").mkdir()
+    data = write_world(tmp_path / "data")
+    encoders = {"text": "hashed-words", "image": "precomputed:seen", "audio": "off"}
+    write_vectors(data / "features", {f"i{place}": place for place in range(29)}, "image-seen")
+    run = Recommender.fit(data, {**BRIEF, "encoders": encoders}, split="full", seed=3, options=options)
+    run.save_pretrained(tmp_path / "run")
+    run = Recommender.from_pretrained(tmp_path / "run")
+    report = run.add_items([{"item_id": "told", "title": "Film 5"}], features=data / "features")
+    assert "image: 0 items by precomputed:seen, 1 without" in report.lines()
+    run.add_items([{"item_id": "seen"}], features=write_vectors(tmp_path / "new", {"seen": 7}, "image-seen"))
+    assert _joint(run).parts().present[30:].tolist() == [[False, True, False], [False, False, True]]
+    again = Recommender.from_pretrained(tmp_path / "run")
+    assert again.recommend_many(USERS, 40) == run.recommend_many(USERS, 40)
 
 
 def test_weights_that_are_gone_are_sought_where_the_error_says(

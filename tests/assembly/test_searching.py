@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import torch
 from tests.assembly.made import BRIEF, write_vectors, write_world
+from tests.worlds import DAY, START
 
 from dynmm import Recommender
 from dynmm.assembly import FitOptions, searching
+from dynmm.assembly.asking import Asked
+from dynmm.assembly.searching import rank_within
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import ConfigError, TamperedArtefact
 from dynmm.measurement import evaluate
@@ -198,6 +201,37 @@ def test_exact_search_is_of_the_joint_vectors(exact: Recommender) -> None:
     users = whole.space.user_vectors([])
     assert torch.equal(users, torch.empty(0, 16))
     assert np.isfinite(index.search(whole.space.item_vectors[:2].numpy(), 3).scores).all()
+
+
+def test_items_that_have_moved_are_found_where_they_stand(world: Path, options: FitOptions) -> None:
+    """Without facts, too: the index knows items where the fit put them, and the adapter has put some elsewhere."""
+    moving = {"guard": False, "step_events": 32, "batch": 64, "learning_rate": 0.03, "steps": 16, "half_life": 500}
+    config = {**CODED, "evidence": {"variant": "off"}, "rerank": "none", "adapter": {**moving, "stability": 0.0}}
+    recommender = Recommender.fit(world, config, split="full", seed=3, options=options)
+    taken = [f"i{item}" for item in (3, 4, 5, 17, 18)]
+    recommender.learn(
+        {"user_id": f"u{event % 60}", "item_id": taken[event % 5], "timestamp": START + 20 * DAY + event * 60_000}
+        for event in range(600)
+    )
+    whole = whole_of(recommender)
+    assert whole.search is not None
+    assert whole.space is not whole.frozen_space
+    some = np.asarray([recommender.items.encode(item) for item in ("i3", "i9", "i17", "i20")])
+    for user in (0, 7, 14):
+        history = UserHistory(np.asarray([(user + step) % 30 for step in range(3)], np.int32))
+        for query in (Query(history, exclude=some[:1]), Query(history, candidates=some, exclude=some[1:2])):
+            ours = rank_within(whole.space, whole.search, None, [query], 30)
+            theirs = rank_within(whole.space, None, None, [query], 30)
+            assert _by_item(ours) == pytest.approx(_by_item(theirs), abs=0.1)
+            assert _by_item(rank_within(whole.space, whole.search, None, [query], 3)).keys() == set(ours.items[0, :3])
+            best, exact = (Asked(query, search, None).best(whole.space, 3) for search in (whole.search, None))
+            assert best.tolist() == exact.tolist()
+
+
+def _by_item(found: Rankings) -> dict[int, float]:
+    return {
+        item: score for item, score in zip(found.items[0].tolist(), found.scores[0].tolist(), strict=True) if item >= 0
+    }
 
 
 def test_an_index_that_there_is_not_is_refused() -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from tests.catalogue.files import data_set
+from tests.catalogue.files import data_set, picture_file, scene
 
 from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.decoding.cells import cells
 from dynmm.catalogue.media import MediaSource
 from dynmm.catalogue.parquetplace import ParquetPlace
+from dynmm.encoders.running import encode_catalogue
+from dynmm.encoders.settings import EncoderSettings
 from dynmm.errors import DataError
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.mediafiles import media_strays
@@ -211,13 +213,36 @@ def test_a_named_pipe_is_not_opened(tmp_path: Path) -> None:
     folder = written(tmp_path)
     (folder / "media" / "image").mkdir(parents=True)
     os.mkfifo(folder / "media" / "image" / "a.png")
-    (folder / "media" / "image" / "b.txt").write_text("hello")
     source = source_of(folder)
     assert contents(source) == []
-    assert [(line.item, line.reason) for line in source.left_out] == [
-        ("a", "is no plain file (image/a.png)"),
-        ("b", "is called b.txt, which names no format that is read"),
-    ]
+    assert [(line.item, line.reason) for line in source.left_out] == [("a", "is no plain file (image/a.png)")]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_a_file_is_does_not_hang_on_its_name(tmp_path: Path, listed: bool) -> None:
+    pytest.importorskip("PIL")
+    files = {"a": "a.jfif", "b": "b", "c": "c.txt"}
+    rows = pl.DataFrame(
+        {
+            "item_id": [*files],
+            "modality": "image",
+            "format": "png",
+            "path": [f"media/image/{one}" for one in files.values()],
+        }
+    )
+    folder = written(tmp_path, rows if listed else None)
+    (folder / "media" / "image").mkdir(parents=True)
+    for item, name in files.items():
+        (folder / "media" / "image" / name).write_bytes(b"hello" if item == "c" else picture_file(pixels=scene()))
+    if listed:
+        os.rename(folder / "media", folder / "elsewhere")
+        rows.with_columns(pl.col("path").str.replace("media", "elsewhere")).write_parquet(folder / "media.parquet")
+    settings = EncoderSettings(text="off", image="visual", audio="off")
+    (seen,) = encode_catalogue(Catalogue.of(Dataset.load(folder)), settings, cache=tmp_path / "cache")
+    assert seen.present.tolist() == [True, True, False]
+    assert [line.item for line in seen.left_out] == ["c"]
+    assert "begins with b'hello', which is none of jpeg, png, webp" in seen.left_out[0].reason
+    assert list(seen.notes) == []
 
 
 def test_large_and_vanished_files_are_passed_over(tmp_path: Path) -> None:
@@ -244,6 +269,27 @@ def bad_tables() -> dict[str, tuple[pl.DataFrame, str]]:
         "neither": (frame().drop("bytes"), "column 'bytes' is missing"),
         "numbers": (frame().drop("bytes").with_columns(path=pl.lit(1)), "is no text"),
     }
+
+
+@pytest.mark.parametrize("name", ["item_id", "modality", "format"])
+@pytest.mark.parametrize("kept", ["memory", "table", "files"])
+@pytest.mark.parametrize("kind", ["lists", "structs", "bytes that are no text"])
+def test_labels_that_are_no_text_are_one_error(tmp_path: Path, name: str, kept: str, kind: str) -> None:
+    odd = {"lists": [["a"]] * 6, "structs": [{"a": 1}] * 6, "bytes that are no text": [b"a"] * 5 + [b"\xff"]}[kind]
+    table = frame().with_columns(pl.Series(name, odd))
+    if kept == "files":
+        table = table.drop("bytes").with_columns(path=pl.lit("a.png"))
+    with pytest.raises(DataError, match=f"column '{name}': .* is no text; write it as strings"):
+        if kept == "memory":
+            Catalogue.from_frames({"item_id": ["a"]}, table)
+        else:
+            Catalogue.of(Dataset.load(written(tmp_path, table)))
+
+
+def test_bytes_that_are_text_are_labels(tmp_path: Path) -> None:
+    """As some writers of parquet leave them."""
+    table = frame().with_columns(pl.col("item_id", "modality", "format").cast(pl.Binary))
+    assert contents(source_of(written(tmp_path, table))) == [("b", 0, b"b0"), ("a", 0, b"a0"), ("b", 1, b"b1")]
 
 
 @pytest.mark.parametrize("kind", bad_tables())

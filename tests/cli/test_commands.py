@@ -271,6 +271,7 @@ def test_fit_tells_of_pictures_that_nobody_could_read(data: Path, tmp_path: Path
     for place in ("media/pictures", "features"):
         (folder / place).mkdir(parents=True)
     (folder / "features" / "image-made.npy").write_bytes(b"")
+    pl.DataFrame({"item_id": ["i0"], "vector": [[1.0]]}).write_parquet(folder / "features" / "text-lm.parquet")
     result = _dynmm("fit", folder, "--out", tmp_path / "run", *QUICK, "--set", "backbone.epochs=1")
     assert result.exit_code == 0, result.output
     told = (
@@ -280,6 +281,7 @@ def test_fit_tells_of_pictures_that_nobody_could_read(data: Path, tmp_path: Path
         "media: 1 rows of modality 'Picture' are not read; pictures are 'image' and sounds 'audio'\n",
         "media/pictures is not read: pictures lie in media/image and sounds in media/audio\n",
         "features/image-made.npy is not read: feature files are parquet tables\n",
+        "features/text-lm.parquet is not read: encoders.text=precomputed:lm takes it\n",
     )
     for line in told:
         assert line in result.stdout, result.stdout

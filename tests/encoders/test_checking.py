@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.encoders.broken import Raising
 
 from dynmm.catalogue.catalogue import Catalogue
+from dynmm.catalogue.content import Content
+from dynmm.encoders.checking import encode_checked
+from dynmm.encoders.encoder import Encoded
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.errors import ConfigError
+from dynmm.memory import OutOfMemory
 
 
 @pytest.mark.parametrize(
@@ -30,3 +36,26 @@ def test_a_broken_encoder_is_named(name: str, complaint: str, tmp_path: Path) ->
     for _ in range(2):
         with pytest.raises(ConfigError, match=f"the encoder '{path}' {complaint}"):
             encode_catalogue(catalogue, settings, cache=tmp_path)
+
+
+class _Crowded(Raising):
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def encode(self, contents: Sequence[Content]) -> Encoded:
+        raise self._error
+
+
+@pytest.mark.parametrize("name", ["minilm", "mine:Crowded"])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")]
+)
+def test_memory_that_runs_out_names_the_setting(name: str, error: Exception) -> None:
+    words = f"a batch of 3 for the encoder '{name}' \\(encoders.text_batch\\) does not fit into memory; use a smaller"
+    with pytest.raises(OutOfMemory, match=words):
+        encode_checked(_Crowded(error), name, ["a", "b", "c"])
+
+
+def test_what_else_fails_in_our_own_encoders_is_no_mistake_of_the_users() -> None:
+    with pytest.raises(RuntimeError, match="out of ink"):
+        encode_checked(Raising(), "minilm", ["a"])

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.catalogue.files import picture_file, scene
 from tests.encoders.made import noise_picture, picture, plain
 from tests.encoders.tiny_models import CLIP_WIDTH, SIDE, change_json, save_clip, save_wav2vec2
 
+from dynmm.catalogue.catalogue import Catalogue
 from dynmm.catalogue.content import Picture
-from dynmm.encoders.clip import BATCH, LONGEST, Clip
+from dynmm.encoders.clip import LONGEST, Clip
 from dynmm.encoders.encoder import Encoder
+from dynmm.encoders.running import encode_catalogue
+from dynmm.encoders.settings import EncoderSettings
 from dynmm.encoders.zeroshot import DEFAULT_WORDS
 from dynmm.errors import ConfigError
 from dynmm.testing.state import state_hash
@@ -51,8 +55,12 @@ def test_it_is_an_encoder_with_the_promised_shapes(clip: Clip) -> None:
 
 
 def test_a_row_depends_on_its_own_picture_alone(clip: Clip) -> None:
-    pictures = [noise_picture(seed) for seed in range(BATCH + 3)]
+    pictures = [noise_picture(seed) for seed in range(35)]
+    sizes: list[int] = []
+    seeing = clip._model.vision_model.register_forward_hook(lambda *made: sizes.append(len(made[2].pooler_output)))
     together = clip.encode(pictures).vectors
+    seeing.remove()
+    assert sizes == [35], "encoders.image_batch says how many go together"
     alone = np.concatenate([clip.encode([one]).vectors for one in pictures])
     assert np.allclose(together, alone, atol=1e-5)
 
@@ -113,7 +121,19 @@ def test_bfloat16_stays_close(clip: Clip, folder: Path) -> None:
     vectors = low.encode(_pictures()).vectors
     assert vectors.dtype == np.float32
     assert ((vectors * clip.encode(_pictures()).vectors).sum(axis=1) > 0.999).all()
-    assert low.identity != Clip(folder, precision="float32", words=()).identity
+    assert low.identity == Clip(folder, precision="float32", words=()).identity, "new items may be encoded elsewhere"
+
+
+def test_the_cache_keeps_precisions_apart(folder: Path, tmp_path: Path) -> None:
+    """One identity, and who asks for a precision gets that one all the same."""
+    row = {"item_id": "a", "modality": "image", "format": "png", "bytes": picture_file(pixels=scene(seed=1))}
+    catalogue = Catalogue.from_frames([{"item_id": "a"}], [row])
+    made = []
+    for precision in ("float32", "bfloat16"):
+        chosen = {"text": "off", "image": f"clip:{folder}", "audio": "off", "precision": precision}
+        made += encode_catalogue(catalogue, EncoderSettings.model_validate(chosen), cache=tmp_path)
+    assert made[0].identity == made[1].identity
+    assert (made[0].vectors != made[1].vectors).any()
 
 
 def test_the_identity_follows_weights_words_and_settings(folder: Path, clip: Clip, tmp_path: Path) -> None:

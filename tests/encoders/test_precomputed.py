@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from tests.encoders.made import real_folder
 
+from dynmm.catalogue.content import Modality
 from dynmm.catalogue.features import LeftOut
-from dynmm.encoders.precomputed import feature_files, feature_strays, read_precomputed
+from dynmm.encoders.precomputed import feature_files, feature_strays, read_precomputed, unread_files
 from dynmm.errors import ConfigError, DataError, UnsupportedByData
 from dynmm.interactions.dataset import Dataset
 
@@ -87,6 +88,25 @@ def test_files_that_are_no_features_are_told(tmp_path: Path) -> None:
     assert feature_strays(tmp_path / "nowhere") == feature_strays(None) == []
 
 
+def test_empty_lists_have_no_say_in_the_width(tmp_path: Path) -> None:
+    _write(tmp_path, [("a", [1, 2, 3]), *((item, []) for item in IDS[1:])])
+    features = read_precomputed(tmp_path, "image", IDS)
+    assert features.vectors[0].tolist() == [1, 2, 3]
+    assert features.present.tolist() == [True, *[False] * 6]
+    assert {line.reason for line in features.left_out} == {"has no vector in image-made.parquet"}
+
+
+@pytest.mark.parametrize("rows", [[("stranger", [1, 2])], [("a", []), ("b", None)], []])
+def test_a_file_without_these_items_may_leave_them_without(tmp_path: Path, rows: list[tuple[Any, Any]]) -> None:
+    _write(tmp_path, rows)
+    features = read_precomputed(tmp_path, "image", IDS, may_lack=True)
+    assert features.vectors.shape == (len(IDS), 0)
+    assert not features.present.any()
+    assert [line.item for line in features.left_out] == [item for item, _ in rows]
+    with pytest.raises(DataError, match="no item of the catalogue has a vector there"):
+        read_precomputed(tmp_path, "image", IDS)
+
+
 def test_numbers_too_large_for_half_the_bytes_are_left_out(tmp_path: Path) -> None:
     _write(tmp_path, [("a", [1e300, 1]), ("b", [1e30, 1])], kind=pl.List(pl.Float64))
     features = read_precomputed(tmp_path, "image", IDS)
@@ -117,6 +137,26 @@ def test_one_file_of_several_is_read_and_told(tmp_path: Path, caplog: pytest.Log
     assert read_precomputed(tmp_path, "image", IDS, "zeta").vectors[0, 0] == 1
     with pytest.raises(ConfigError, match="no image features 'gamma'; there are: alpha, beta, zeta"):
         read_precomputed(tmp_path, "image", IDS, "gamma")
+
+
+def test_files_that_no_modality_took_are_known(tmp_path: Path) -> None:
+    for name in ("text-lm", "image-posters", "vision-b", "audio-x", "other-y"):
+        _write(tmp_path, [("a", [1, 2])], name)
+    taken: dict[Modality, str] = {"text": "minilm", "image": "precomputed:posters"}
+    unread = [("text", "lm", "text-lm"), ("image", "b", "vision-b"), ("audio", "x", "audio-x")]
+    found = [(modality, name, path.stem) for modality, name, path in unread_files(tmp_path, taken)]
+    assert found == unread
+    assert unread_files(tmp_path / "nowhere", taken) == unread_files(None, taken) == []
+
+
+@pytest.mark.parametrize("name", [None, "made"])
+def test_two_files_of_one_name_are_refused(tmp_path: Path, name: str | None) -> None:
+    _write(tmp_path, [("a", [1, 2])], "image-made")
+    _write(tmp_path, [("a", [1, 2])], "vision-made")
+    _write(tmp_path, [("a", [5])], "vision-zeta")
+    with pytest.raises(ConfigError, match=r"image-made.parquet and vision-made.parquet are both .* 'made'; rename"):
+        read_precomputed(tmp_path, "image", IDS, name)
+    assert read_precomputed(tmp_path, "image", IDS, "zeta").vectors[0, 0] == 5
 
 
 def test_identities_differ_by_name_and_width_alone(tmp_path: Path) -> None:

@@ -18,6 +18,12 @@ def test_a_folder_stands_for_its_only_model(tmp_path: Path) -> None:
     assert lite_file(tmp_path) == lite_file(tmp_path / "one.tflite") == tmp_path / "one.tflite"
 
 
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "one.tflite").write_bytes(b"x")
+    assert lite_file(Path("~/one.tflite")) == lite_file(Path("~")) == tmp_path / "one.tflite"
+
+
 def test_no_model_and_two_models_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not-here does not exist"):
         lite_file(tmp_path / "not-here")

@@ -105,7 +105,7 @@ def test_bfloat16_stays_close(encoder: Wav2Vec2, folder: Path) -> None:
     one, other = encoder.encode(_sounds()).vectors, low.encode(_sounds()).vectors
     cosine = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
     assert (cosine > 0.99).all()
-    assert low.identity != encoder.identity
+    assert low.identity == encoder.identity, "new items may be encoded elsewhere"
 
 
 def test_the_identity_follows_the_weights(encoder: Wav2Vec2, folder: Path, tmp_path: Path) -> None:

@@ -36,6 +36,14 @@ def test_what_tells_the_same_finds_one_another_and_noise_less() -> None:
     assert all(0 <= cell["recall@10"] <= 1 for cell in retrieval.values())
 
 
+def test_what_tells_nothing_apart_finds_by_chance() -> None:
+    """One cover for every item: each of the 30 is as near as any other."""
+    content = [places(), features(np.ones((30, 8)), "image")]
+    retrieval = diagnose(Joint(joined(content, epochs=1)))["retrieval"]
+    for pair in ("text to image", "cf to image"):
+        assert retrieval[pair]["recall@10"] == pytest.approx(retrieval[pair]["chance"]) == 1 / 3
+
+
 def test_gate_weights_are_shares() -> None:
     joint = _joint()
     found = diagnose(joint)

@@ -114,6 +114,26 @@ def test_added_items_are_not_saved_with_the_fit(saved: Path, tmp_path: Path) -> 
     assert all(np.array_equal(a.vectors, b.vectors) for a, b in zip(larger.added, back, strict=True))
 
 
+def test_features_take_two_bytes_a_number_unless_that_loses_some(tmp_path: Path) -> None:
+    text, image = _joint().features
+    wide = replace(image, vectors=image.vectors + np.float32(70_000.123))
+    save_features([text, wide], tmp_path)
+    sizes = [(tmp_path / f"features-{one}.safetensors").stat().st_size for one in ("text", "image")]
+    assert sizes[1] - sizes[0] > 1.9 * image.vectors.size
+    for back, given in zip(load_features(tmp_path), (text, wide), strict=True):
+        assert back.vectors.dtype == np.float32
+        assert np.array_equal(back.vectors, given.vectors)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("encoder", "rest"), [("clip-1", "weights/words"), ("wav2vec2-1", "weights")])
+def test_runs_that_named_the_precision_take_new_items(tmp_path: Path, precision: str, encoder: str, rest: str) -> None:
+    """Early versions refused new items on a machine that multiplies in another precision than that of the fit."""
+    then = [replace(one, identity=f"{encoder}/{precision}/{rest}") for one in _joint().features]
+    save_features(then, tmp_path)
+    assert {one.identity for one in load_features(tmp_path)} == {f"{encoder}/{rest}"}
+
+
 def test_the_weights_that_count_are_those_on_disk(saved: Path) -> None:
     """The tower that is passed in gives its shape and nothing else."""
     tower = base(n_items=32).tower

@@ -115,9 +115,20 @@ def test_what_explains_nothing_keeps_a_hundredth() -> None:
     assert Explained((0.2, 0.0, -0.3), 0.2).trust().tolist() == pytest.approx([0, math.log(0.01), math.log(0.01)])
 
 
-@pytest.mark.parametrize("each", [(0.3, None), (0.0, -0.1), (0.009, -0.1), (None, None), ()])
-def test_where_shares_are_not_known_or_are_noise_all_are_trusted_alike(each: tuple[float | None, ...]) -> None:
-    assert Explained(each, None).trust().tolist() == [0.0] * len(each)
+@pytest.mark.parametrize("each", [(0.3, None), (0.0, -0.1), (-0.009, -0.1), (None, None), ()])
+@pytest.mark.parametrize("together", [None, 0.3])
+def test_where_shares_are_not_known_all_are_trusted_alike(
+    each: tuple[float | None, ...], together: float | None
+) -> None:
+    assert Explained(each, together).trust().tolist() == [0.0] * len(each)
+
+
+def test_trust_and_guesses_hang_on_what_all_senses_say_together() -> None:
+    noise, little = Explained((0.03, 0.004), 0.005), Explained((0.008, 0.004), 0.02)
+    assert not noise.says_something
+    assert noise.trust().tolist() == [0, 0]
+    assert little.says_something
+    assert little.trust().tolist() == pytest.approx([0, math.log(0.5)])
 
 
 def test_the_gate_heeds_trust_where_nobody_took_the_item_and_nowhere_else() -> None:

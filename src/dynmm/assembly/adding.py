@@ -17,13 +17,13 @@ from dynmm.catalogue.content import MODALITIES, Modality
 from dynmm.catalogue.features import Features
 from dynmm.catalogue.report import MediaReport
 from dynmm.config import Config
-from dynmm.encoders.precomputed import feature_strays
+from dynmm.encoders.precomputed import feature_strays, unread_files
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.settings import EncoderSettings
 from dynmm.encoders.table import AUTO, OFF, PRECOMPUTED, TABLE, parse
 from dynmm.errors import ConfigError, DataError, UnsupportedByData
 from dynmm.fusion.diagnostics import item_gate
-from dynmm.interactions.fields import ITEM
+from dynmm.interactions.fields import FEATURES_DIR, ITEM
 from dynmm.interactions.itemtable import checked_items
 from dynmm.interactions.tables import as_polars
 from dynmm.recommender import Recommender
@@ -99,10 +99,29 @@ def _encoded(
         wanted = ", ".join(_wanted(modality, encoder) for modality, encoder in sorted(read.items()))
         raise DataError(f"nothing that this run reads is known of the new items; give them one of: {wanted}")
     unread = [modality for modality in MODALITIES if modality not in read]
-    report = MediaReport.of(encoded, catalogue, unasked=unread, strays=feature_strays(features))
+    strays = [*_not_read(catalogue, read), *feature_strays(features)]
+    report = MediaReport.of(encoded, catalogue, unasked=unread, strays=strays)
     for line in report.losses():
         logger.warning("%s", line)
-    return encoded, report
+    return system.joint.as_kept(encoded), report
+
+
+def _not_read(catalogue: Catalogue, read: Mapping[Modality, str]) -> list[str]:
+    """What was given of other modalities than the fit's, or by other encoders' files, in sentences."""
+    fitted = ", ".join(f"{modality} by {encoder}" for modality, encoder in read.items())
+    why = f"not read: this run reads what it was fitted on, which is {fitted}"
+    told = (
+        []
+        if catalogue.media is None
+        else [
+            f"{modality}: {count:,} given and {why}"
+            for modality, count in catalogue.media.given.items()
+            if modality not in read
+        ]
+    )
+    return told + [
+        f"{FEATURES_DIR}/{path.name} is {why}" for _, _, path in unread_files(catalogue.features_folder, read)
+    ]
 
 
 def _as_fitted(settings: EncoderSettings, read: Mapping[Modality, str]) -> EncoderSettings:

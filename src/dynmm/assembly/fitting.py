@@ -38,7 +38,7 @@ from dynmm.catalogue.features import Features
 from dynmm.catalogue.report import MediaReport
 from dynmm.config import Config, DataSettings
 from dynmm.encoders.encoding import Progress
-from dynmm.encoders.precomputed import feature_strays
+from dynmm.encoders.precomputed import feature_strays, unread_files
 from dynmm.encoders.running import encode_catalogue
 from dynmm.encoders.table import OFF
 from dynmm.errors import ConfigError, DataError
@@ -53,6 +53,7 @@ from dynmm.fusion.system import fit_joint
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.fields import FEATURES_DIR
 from dynmm.interactions.mediafiles import media_strays
 from dynmm.interactions.splits import Split, make_split
 from dynmm.interactions.splits.cut import cut_last, cut_time
@@ -275,6 +276,11 @@ def _content(features: Sequence[Features], catalogue: Catalogue, config: Config,
     if config.fusion.variant == "off":
         unasked = list(MODALITIES)
     strays = feature_strays(catalogue.features_folder)
+    for modality, name, path in unread_files(
+        catalogue.features_folder, {one.modality: one.encoder for one in features}
+    ):
+        if modality not in unasked:
+            strays.append(f"{FEATURES_DIR}/{path.name} is not read: encoders.{modality}=precomputed:{name} takes it")
     if source.folder is not None:
         strays = [*media_strays(source.folder), *strays]
     return MediaReport.of(features, catalogue, unasked=unasked, strays=strays).as_json()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dynmm.adapter.space import MovedSpace
 from dynmm.evidence.score import EvidenceScore
@@ -64,12 +65,24 @@ class Search:
         self.index: ItemIndex = load_index(folder)
 
     def rank(self, space: VectorSpace, queries: Sequence[Query], k: int) -> Rankings:
-        """The best k items of each query, re-ranked exactly in half precision."""
+        """The best k items of each query, re-ranked exactly in half precision.
+
+        Items that have moved since the fit are scored in float32, where they stand now.
+        """
         users = _plain(space.user_vectors([query.history for query in queries]))
-        limits = Limits(
-            exclude=[query.exclude for query in queries], candidates=[query.candidates for query in queries]
-        )
-        return self.index.search(users, k, limits)
+        moved, places = _moved(space)
+        if not len(moved):
+            return self.index.search(users, k, Limits.of(queries))
+        hidden = np.zeros(self.index.n_items, dtype=bool)
+        hidden[moved] = True
+        found = self.index.search(users, k, Limits.of(queries, hidden))
+        for row, query in enumerate(queries):
+            there = _allowed(query, moved)
+            items = np.concatenate([found.items[row], moved[there]])
+            scores = np.concatenate([found.scores[row], _products(places[there], users[row])])
+            order = np.lexsort((items, -scores))[:k]
+            found.items[row], found.scores[row] = items[order], scores[order]
+        return found
 
     def with_items(self, vectors: torch.Tensor) -> Search:
         """The same with (N, D) more items behind the others, in a folder that lives as long as it."""
@@ -105,32 +118,46 @@ def rank_gathered(
     Where a query names its candidates, all of them are scored.
     """
     found = search.rank(space, queries, max(k, _SHORTLIST))
-    moved = space.hot if isinstance(space, MovedSpace) else np.empty(0, np.int64)
+    moved, places = _moved(space)
     items = np.full((len(queries), k), PADDING, dtype=np.int32)
     scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for row, query in enumerate(queries):
+        user = _plain(space.user_vectors([query.history]))[0]
         if query.candidates is None:
             facts = evidence.neighbours(query, _SHORTLIST)
             own = np.union1d(found.items[row][found.items[row] != PADDING], facts)
             if len(moved):
-                own = np.union1d(own, _nearest(space, query, moved))
+                own = np.union1d(own, _nearest(user, moved, places))
         else:
             own = np.unique(query.candidates)
         own = np.setdiff1d(own, query.exclude).astype(np.int64)
-        users = _plain(space.user_vectors([query.history]))[0]
-        # Summed row by row, so that no score depends on which other items were found.
-        latent = (_plain(space.item_vectors[torch.from_numpy(own)]) * users).sum(axis=1)
-        worth = latent + evidence.on(query, own)
+        worth = _products(_plain(space.item_vectors[torch.from_numpy(own)]), user) + evidence.on(query, own)
         order = np.lexsort((own, -worth))[:k]
         items[row, : len(order)], scores[row, : len(order)] = own[order], worth[order]
     return Rankings(items, scores)
 
 
-def _nearest(space: VectorSpace, query: Query, items: IntArray) -> IntArray:
-    """The best of some items by the latent alone: the index knows them where the fit put them."""
-    user = space.user_vectors([query.history])[0]
-    scores = _plain(space.item_vectors[torch.from_numpy(items)] @ user)
-    return np.asarray(items[np.lexsort((items, -scores))[:_SHORTLIST]])
+def _moved(space: VectorSpace) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """(H,) items that stand elsewhere than the index has them, rising, and (H, D) where they stand now."""
+    items = space.hot if isinstance(space, MovedSpace) else np.empty(0, np.int64)
+    return items, _plain(space.item_vectors[torch.from_numpy(items)])
+
+
+def _allowed(query: Query, items: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(H,) which of some items a query may get."""
+    barred = np.isin(items, query.exclude)
+    return ~barred if query.candidates is None else ~barred & np.isin(items, query.candidates)
+
+
+def _nearest(user: NDArray[np.float32], items: NDArray[np.int64], places: NDArray[np.float32]) -> IntArray:
+    """The best of some items by the latent alone, beside all that the search found."""
+    return np.asarray(items[np.lexsort((items, -_products(places, user)))[:_SHORTLIST]])
+
+
+def _products(places: NDArray[np.float32], user: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(C,) summed row by row, so that no score depends on which other items were found."""
+    summed: NDArray[np.float32] = (places * user).sum(axis=1)
+    return summed
 
 
 def similar_items(space: VectorSpace, joint: Joint | None, search: Search | None, item: int, k: int) -> list[Similar]:

@@ -38,9 +38,9 @@ class Features:
     """One modality of I items as vectors.
 
     encoder: its name in the table of encoders. identity: what the vectors follow from besides the content
-    (weights, version): equal identities give equal vectors. vectors: (I, W) float32, zeros where absent.
-    present: (I,) bool. quality: (I,) float32 in [0, 1], without labels, 0 where absent. left_out: what could not
-    be read. notes: what was read all the same, such as a JPEG that is labelled png.
+    (weights, version): equal identities give equal vectors, but for the precision of products. vectors: (I, W)
+    float32, zeros where absent. present: (I,) bool. quality: (I,) float32 in [0, 1], without labels, 0 where absent.
+    left_out: what could not be read. notes: what was read all the same, such as a JPEG that is labelled png.
     """
 
     modality: Modality

@@ -15,6 +15,7 @@ from dynmm.errors import DataError
 from dynmm.interactions.columns import need_columns
 from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MEDIA_DIR, MODALITY, PATH
 from dynmm.interactions.mediafiles import media_files
+from dynmm.interactions.mediatable import labels
 from dynmm.interactions.tables import parquet_columns, read_parquet
 
 _EXTENSIONS = frozenset(extension for one in FORMATS for extension in one.extensions)
@@ -56,12 +57,10 @@ class FilePlace:
         if columns[PATH] != pl.String:
             raise DataError(f"{table}, column {PATH!r}: {columns[PATH]} is no text; write paths from the folder")
         rows = read_parquet(table, [ITEM, MODALITY, PATH, FORMAT])
-        return cls(table.parent, rows.with_columns(pl.col(ITEM, MODALITY).cast(pl.String)))
+        return cls(table.parent, labels(rows, str(table)).with_columns(rows[PATH]))
 
     def index(self) -> pl.DataFrame:
-        said = (
-            self._rows[FORMAT].cast(pl.String).to_list() if FORMAT in self._rows.columns else [None] * len(self._paths)
-        )
+        said = self._rows[FORMAT].to_list() if FORMAT in self._rows.columns else [""] * len(self._paths)
         looked = [self._look(path) for path in self._paths]
         return pl.DataFrame(
             {
@@ -94,10 +93,10 @@ class FilePlace:
             return None, f"cannot be read ({getattr(error, 'strerror', None) or error}: {path})"
         if not stat.S_ISREG(found.st_mode):
             return None, f"is no plain file ({path})"
-        if _extension(path) not in _EXTENSIONS:
-            return None, f"is called {Path(path).name}, which names no format that is read"
         return found.st_size, None
 
 
 def _extension(path: str) -> str:
-    return Path(path).suffix.lstrip(".").lower()
+    """Of a format that is read, else "": a name by itself does not keep a file from being what it is."""
+    extension = Path(path).suffix.lstrip(".").lower()
+    return extension if extension in _EXTENSIONS else ""

@@ -62,8 +62,9 @@ class MediaEntry:
 class MediaSource:
     """The pictures and sounds of I items. Content is read on demand, never all at once.
 
-    left_out: rows that cannot be read, with the reason. strangers: how many rows of each modality belong to
-    items outside the catalogue. unread: how many rows are of another modality than image and audio, by name.
+    left_out: rows that cannot be read, with the reason. given: how many rows there are of each modality, whatever
+    became of them. strangers: how many of them belong to items outside the catalogue. unread: how many rows are of
+    another modality than image and audio, by name.
     """
 
     def __init__(self, places: Sequence[MediaPlace], ids: Sequence[str]) -> None:
@@ -72,6 +73,7 @@ class MediaSource:
         self._entries: dict[str, list[MediaEntry]] = {IMAGE: [], AUDIO: []}
         self.left_out: list[LeftOut] = []
         self._told: set[tuple[int, int]] = set()
+        self.given: Counter[Modality] = Counter()
         self.strangers: Counter[str] = Counter()
         self.unread: Counter[str] = Counter()
         dense = {item: number for number, item in enumerate(ids)}
@@ -133,7 +135,9 @@ class MediaSource:
             number = dense.get(item)
             if modality not in self._entries:
                 self.unread[str(modality)] += 1
-            elif number is None:
+                continue
+            self.given[modality] += 1
+            if number is None:
                 self.strangers[modality] += 1
             elif refused is not None:
                 self.left_out.append(LeftOut(item, modality, refused))

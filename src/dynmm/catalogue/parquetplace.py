@@ -15,6 +15,7 @@ from dynmm.catalogue.media import REFUSED, SIZE
 from dynmm.errors import DataError, MissingExtraError, first_line
 from dynmm.interactions.columns import need_columns
 from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MODALITY
+from dynmm.interactions.mediatable import labels
 from dynmm.interactions.tables import parquet_columns, read_parquet
 
 #: How long it may take to start and to give one row, in seconds.
@@ -43,10 +44,7 @@ class ParquetPlace:
 
     def index(self) -> pl.DataFrame:
         table = read_parquet(self._path, [ITEM, MODALITY, FORMAT])
-        label = pl.col(FORMAT).cast(pl.String).fill_null("") if FORMAT in table.columns else pl.lit("").alias(FORMAT)
-        return table.select(
-            pl.col(ITEM, MODALITY).cast(pl.String),
-            label,
+        return labels(table, str(self._path)).with_columns(
             pl.lit(None, pl.Int64).alias(SIZE),
             pl.lit(None, pl.String).alias(REFUSED),
         )

@@ -101,7 +101,7 @@ class MediaReport:
 
     notes: what was read all the same, such as a JPEG that is labelled png. nothing: items of which no modality was
     read, the first `_NAMED` of `nothing_in_all`. unread: rows of media of other modalities than image and audio, by
-    name. strays: files and folders beside the tables that nothing reads.
+    name. strays: sentences on what was given beside the tables, or to a run that does not read it.
     """
 
     modalities: tuple[ModalityReport, ...]

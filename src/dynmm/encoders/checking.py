@@ -10,6 +10,7 @@ from dynmm.catalogue.content import Content
 from dynmm.encoders.encoder import Encoded, Encoder
 from dynmm.encoders.table import TABLE
 from dynmm.errors import ConfigError, DynmmError
+from dynmm.memory import memory_named
 
 _MEND = "mend it; dynmm.testing.check_encoder tells what else it must hold to"
 
@@ -17,7 +18,7 @@ _MEND = "mend it; dynmm.testing.check_encoder tells what else it must hold to"
 def encode_checked(encoder: Encoder, name: str, contents: Sequence[Content]) -> Encoded:
     """The vectors of B contents, (B, W), and attributes, (B, A). name: of the encoder, for errors.
 
-    Raises ConfigError where a shape is not what the encoder said, and where one of a person's own fails.
+    Raises ConfigError where a shape is not what the encoder said, and where one of a person's own fails, OutOfMemory.
     """
     made = _encoded(encoder, name, contents)
     if not isinstance(made, Encoded):
@@ -31,13 +32,15 @@ def encode_checked(encoder: Encoder, name: str, contents: Sequence[Content]) -> 
 
 
 def _encoded(encoder: Encoder, name: str, contents: Sequence[Content]) -> Encoded:
-    if name in TABLE:
-        return encoder.encode(contents)
+    batch = f"a batch of {len(contents)} for the encoder {name!r} (encoders.{encoder.modality}_batch)"
     try:
-        return encoder.encode(contents)
+        with memory_named(batch):
+            return encoder.encode(contents)
     except DynmmError:
         raise
     except Exception as error:  # somebody else's code raises anything
+        if name in TABLE:
+            raise
         raise ConfigError(
             f"the encoder {name!r} failed on a batch of {len(contents)} ({type(error).__name__}: {error}); {_MEND}"
         ) from error

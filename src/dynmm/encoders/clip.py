@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 _VERSION = "clip-1"
 _EXTRA = "vision"
 _BOTH_SIDES, _IMAGE_SIDE = "clip", "clip_vision_model"
-#: Pictures that go through the model together.
-BATCH = 32
 #: A picture more than so many times longer than wide is cut to its middle before it is made smaller. CLIP looks
 #: at the middle square alone, and a strip scaled up to its shortest side would fill the memory.
 LONGEST = 4
@@ -69,24 +67,23 @@ class Clip:
         self.attribute_names: tuple[str, ...] = () if self._words is None else self._words.names
         self.width = int(self._model.visual_projection.out_features)
         asked = hashlib.sha256("\n".join(chosen if self._words else ()).encode()).hexdigest()
-        self.identity = f"{_VERSION}/{str(self._precision).removeprefix('torch.')}/{weights_hash(folder)}/{asked}"
+        # Without the precision: it moves the last digits alone, and new items may be encoded on another machine.
+        self.identity = f"{_VERSION}/{weights_hash(folder)}/{asked}"
         check_encoding(self, Picture(np.zeros((24, 32, 3), np.uint8), 32, 24), folder)
 
-    def encode(self, contents: Sequence[Content]) -> Encoded:
-        """contents: B pictures. Returns vectors (B, W) of length one, and attributes (B, A) where there are words."""
-        parts = [self._encode(contents[start : start + BATCH]) for start in range(0, len(contents), BATCH)]
-        vectors = np.concatenate([vectors for vectors, _ in parts])
-        return Encoded(vectors, None if self._words is None else np.concatenate([named for _, named in parts]))
-
     @torch.inference_mode()
-    def _encode(self, contents: Sequence[Content]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode(self, contents: Sequence[Content]) -> Encoded:
+        """contents: B pictures, which go through the model together.
+
+        Returns vectors (B, W) of length one, and attributes (B, A) where there are words.
+        """
         pixels = torch.from_numpy(self.prepared(contents)).to(self._device)
         with autocast(self._device, self._precision):
             seen = self._model.vision_model(pixel_values=pixels).pooler_output
             projected = self._model.visual_projection(seen)
         pictures = torch.nn.functional.normalize(projected.float(), dim=-1)
-        named = pictures[:, :0] if self._words is None else self._words.probabilities(pictures)
-        return pictures.cpu().numpy(), named.cpu().numpy()
+        named = None if self._words is None else self._words.probabilities(pictures).cpu().numpy()
+        return Encoded(pictures.cpu().numpy(), named)
 
     def prepared(self, contents: Sequence[Content]) -> NDArray[np.float32]:
         """What the model sees, (B, 3, height, width): scaled, cut and normalised as the model's folder says."""

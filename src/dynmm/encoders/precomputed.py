@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +32,32 @@ OTHER_WORDS: dict[str, Modality] = {
 
 def feature_files(folder: Path | None, modality: Modality) -> dict[str, Path]:
     """The feature files of a modality in a folder, by name, in the order of their names."""
-    if folder is None or not folder.is_dir():
-        return {}
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.parquet")):
-        kind, _, name = path.stem.partition("-")
-        if (OTHER_WORDS.get(kind) or kind) == modality:
-            found.setdefault(name or kind, path)
+    for kind, name, path in _tables(folder):
+        if kind == modality:
+            found.setdefault(name, path)
     return dict(sorted(found.items()))
+
+
+def unread_files(folder: Path | None, encoders: Mapping[Modality, str]) -> list[tuple[Modality, str, Path]]:
+    """Modality, name and path of each feature file that no modality took.
+
+    encoders: the name of what made the features of each modality, as `Features.encoder`.
+    """
+    return [
+        (modality, name, path)
+        for modality in MODALITIES
+        for kind, name, path in _tables(folder)
+        if kind == modality and encoders.get(modality) != f"precomputed:{name}"
+    ]
+
+
+def _tables(folder: Path | None) -> Iterator[tuple[str, str, Path]]:
+    """Each parquet table in a folder: what stands before the first "-", as a modality where it is one, and behind."""
+    if folder is not None and folder.is_dir():
+        for path in sorted(folder.glob("*.parquet")):
+            kind, _, name = path.stem.partition("-")
+            yield OTHER_WORDS.get(kind, kind), name or kind, path
 
 
 def feature_strays(folder: Path | None) -> list[str]:
@@ -59,19 +77,24 @@ def feature_strays(folder: Path | None) -> list[str]:
     return told
 
 
-def read_precomputed(folder: Path | None, modality: Modality, ids: Sequence[str], name: str | None = None) -> Features:
+def read_precomputed(
+    folder: Path | None, modality: Modality, ids: Sequence[str], name: str | None = None, *, may_lack: bool = False
+) -> Features:
     """One vector for each item that the file has one for.
 
     folder: of feature files. ids: I item ids in dense order. name: of the file behind its modality; without it,
     the first one. Quality is 1 where present: nothing is known of what the vectors were made from. Rows with NaN or
     infinite numbers, of another width than most, or of unknown items are left out, and each is told in `left_out`,
     unknown items in one line. Of an item that stands there twice the first row counts, as `notes` tell. Raises
-    UnsupportedByData without a file, ConfigError for a name that there is not, DataError for a file that is no table
-    of vectors.
+    UnsupportedByData without a file, ConfigError for a name that there is not or that two files give, DataError for a
+    file that is no table of vectors, or that has none of these items. may_lack: in that case all stay without, with
+    vectors of width 0.
     """
     chosen, path = _chosen(folder, modality, name)
     items, columns, left_out, notes = _rows(path, modality, ids)
     width, values, kept, lost = _vectors(columns, path, modality, items)
+    if not width and not may_lack:
+        raise DataError(f"{path}, column {VECTOR!r}: no item of the catalogue has a vector there")
     vectors = np.zeros((len(ids), width), dtype=np.float32)
     present = np.zeros(len(ids), dtype=bool)
     dense = {item: number for number, item in enumerate(ids)}
@@ -110,6 +133,11 @@ def _chosen(folder: Path | None, modality: Modality, name: str | None) -> tuple[
             )
     if name not in files:
         raise ConfigError(f"there are no {modality} features {name!r}; there are: {', '.join(files)}")
+    twins = [path.name for kind, other, path in _tables(folder) if (kind, other) == (modality, name)]
+    if len(twins) > 1:
+        raise ConfigError(
+            f"{folder}: {' and '.join(twins)} are both the {modality} features {name!r}; rename or remove one of them"
+        )
     return name, files[name]
 
 
@@ -144,16 +172,14 @@ def _rows(
 def _vectors(
     column: pl.Series, path: Path, modality: Modality, items: list[str]
 ) -> tuple[int, NDArray[np.float32], NDArray[np.bool_], list[LeftOut]]:
-    """Width, the sound vectors (K, W), which rows they are (R,), and a line for each of the others."""
+    """Width, the sound vectors (K, W), which rows they are (R,), and a line for each of the others. No width: 0."""
     flat = _as_lists(column, path)
     lengths = flat.list.len()
-    given = lengths.drop_nulls()
-    # Of widths equally frequent the larger one, so that empty lists never decide.
-    width = max(Counter(given.to_list()).items(), key=lambda pair: (pair[1], pair[0]))[0] if len(given) else 0
-    if not width:
-        raise DataError(f"{path}, column {VECTOR!r}: no item of the catalogue has a vector there")
-    fitting = (lengths == width).fill_null(False).to_numpy()
-    values = flat.filter(pl.Series(fitting)).explode().to_numpy().reshape(-1, width)
+    # An empty list is no vector, and has no say in the width. Of widths equally frequent the larger one.
+    widths = Counter(lengths.filter(lengths > 0).to_list())
+    width = max(widths.items(), key=lambda pair: (pair[1], pair[0]))[0] if widths else 0
+    fitting = ((lengths == width) & (lengths > 0)).fill_null(False).to_numpy()
+    values = flat.filter(pl.Series(fitting)).explode().to_numpy().reshape(int(fitting.sum()), width)
     finite = np.isfinite(values).all(axis=1)
     blank = finite & ~values.any(axis=1)
     kept = fitting.copy()

@@ -44,7 +44,8 @@ def encode_catalogue(
     batch by batch, so that a run that was ended goes on where it was. device: such as ``cpu`` or ``cuda``. cache:
     root of the caches, None for the user's. on_progress: called with modality, contents done and contents in all.
     decoding: limits of the decoders in place of those of the settings. missing: what becomes of a modality that the
-    settings name an encoder for and that no item has; ``auto`` leaves it out in any case. Raises UnsupportedByData
+    settings name an encoder for and that no item has; ``auto`` leaves it out in any case. Where a feature file has
+    none of the items, ``skip`` gives vectors of width 0. Raises UnsupportedByData
     where that is refused, ConfigError and MissingExtraError where an encoder cannot be had, DataError for feature
     files and media tables that cannot be read, StorageError where the cache cannot be used.
     """
@@ -61,7 +62,8 @@ def encode_catalogue(
         if asked.name == AUTO:
             logger.info("encoders.%s: auto is %s here", modality, choice)
         if choice.name == PRECOMPUTED:
-            found.append(read_precomputed(catalogue.features_folder, modality, catalogue.ids, choice.source))
+            folder, may_lack = catalogue.features_folder, missing == "skip"
+            found.append(read_precomputed(folder, modality, catalogue.ids, choice.source, may_lack=may_lack))
             continue
         encoder = create(modality, choice, device=device, precision=settings.precision, words=settings.words)
         encoding = Encoding(catalogue, encoder, choice.name, settings.batch(modality), on_progress, limits)

@@ -68,6 +68,7 @@ class LiteModel:
 
 def lite_file(place: Path) -> Path:
     """The one `.tflite` file that a path means: itself, or the only one of a folder. Raises ConfigError."""
+    place = place.expanduser()
     if place.is_file():
         return place
     if not place.is_dir():

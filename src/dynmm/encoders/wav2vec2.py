@@ -53,7 +53,8 @@ class Wav2Vec2:
         # Only training hides parts of a sound behind this vector.
         self._model = load_frozen(library.Wav2Vec2Model, folder, self._device, may_lack=("masked_spec_embed",))
         self.width = int(getattr(self._config, "output_hidden_size", 0) or self._config.hidden_size)
-        self.identity = f"{_VERSION}/{str(self._precision).removeprefix('torch.')}/{weights_hash(folder)}"
+        # Without the precision: it moves the last digits alone, and new items may be encoded on another machine.
+        self.identity = f"{_VERSION}/{weights_hash(folder)}"
         check_encoding(self, Sound(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE, 1), folder)
 
     @property

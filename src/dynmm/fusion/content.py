@@ -22,7 +22,14 @@ CF = "cf"
 #: Events from which on an item's collaborative vector counts half.
 HALF_KNOWN = 5.0
 
+#: Less than so much of the vectors' own length is taken for rounding.
 _LEAST_SPREAD = 1e-6
+
+#: Numbers end here: sums of their squares are within float32.
+_LARGEST = 1e15
+
+#: What half precision may take off a vector, in units of the spread.
+_TOLERATED = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +50,8 @@ class Standardiser:
         if not len(there):
             return cls(torch.zeros(features.width), 1.0)
         mean = there.mean(0)
-        spread = float((there - mean).square().sum(1).mean().sqrt())
-        return cls(mean, spread if spread > _LEAST_SPREAD else 1.0)
+        spread, length = (float(one.square().sum(1).mean().sqrt()) for one in (there - mean, there))
+        return cls(mean, spread if spread > _LEAST_SPREAD * length else 1.0)
 
     def __call__(self, features: Features) -> Tensor:
         """(I, W) float32, zeros where absent."""
@@ -100,13 +107,21 @@ def usable(features: Sequence[Features], n_items: int, wanted: Sequence[str]) ->
     return found
 
 
-def halved(features: Features) -> Features:
-    """The same with vectors and attributes that half precision can hold."""
+def halved(features: Features, scale: float | None = None) -> Features:
+    """The same with vectors and attributes that half precision can hold.
+
+    A vector that would lose more than 1 % of the spread by that stays in float32: numbers far from 0 beside their
+    differences, very small ones, and those beyond 65,504. scale: of the fit's standardiser; None finds it here.
+    """
     named = features.attributes
     if named is not None:
         named = replace(named, values=_rounded(named.values))
-    quality = features.quality.astype(np.float32)
-    return replace(features, vectors=_rounded(features.vectors), quality=quality, attributes=named)
+    kept = replace(features, vectors=np.clip(features.vectors, -_LARGEST, _LARGEST), attributes=named)
+    limit = _TOLERATED * (Standardiser.of(kept).scale if scale is None else scale)
+    rounded = _rounded(kept.vectors)
+    lost = np.linalg.norm(kept.vectors - rounded, axis=1) > limit
+    vectors = np.where(lost[:, None], kept.vectors, rounded)
+    return replace(kept, vectors=vectors, quality=features.quality.astype(np.float32))
 
 
 def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,17 +12,20 @@ from dynmm.fusion.joint import Joint
 #: Items among which one modality has to find the other, and how near the top.
 _SAMPLE, _K = 1000, 10
 
+#: Cosines that are nearer to each other than this are equal but for rounding.
+_TIE = 1e-6
+
 
 def diagnose(joint: Joint) -> dict[str, Any]:
     """Numbers for the manifest and the report.
 
     items: how many have each modality. gate: mean weight of each modality over the items that have it.
     retrieval: share of items, of a sample of at most 1,000, whose own vector of the second modality is among
-    the 10 nearest to that of the first. reconstruction: share of each modality's variance that the decoder
-    does not give back from the latent. content_to_cf: share of the variance of the collaborative vectors that
-    the regressor gives back on items held out from it. explains: what each content modality alone, and all together,
-    say of items that they were not fitted to, see `trust.Explained`. guessed: share of the latents of items that nobody
-    took.
+    the 10 nearest to that of the first; of several that are equally near, the expected share. reconstruction: share of
+    each modality's variance that the decoder does not give back from the latent. content_to_cf: share of the variance
+    of the collaborative vectors that the regressor gives back on items held out from it. explains: what each content
+    modality alone, and all together, say of items that they were not fitted to, see `trust.Explained`. guessed: share
+    of the latents of items that nobody took.
     """
     found, explained = joint.parts(), joint.joined.explained
     return {
@@ -62,8 +65,10 @@ def _retrieval(joint: Joint, names: tuple[str, ...], present: Tensor) -> dict[st
             # Evenly spread over the items: the same sample every time.
             some = rows[:: max(1, -(-len(rows) // _SAMPLE))]
             scores = projected[m][some] @ projected[n][some].t()
-            rank = (scores > scores.diagonal()[:, None]).sum(1)
-            share = float((rank < _K).float().mean())
+            beyond = scores - scores.diagonal()[:, None]
+            above, tied = (beyond > _TIE).sum(1), (beyond.abs() <= _TIE).sum(1)
+            # Shuffled, each of those that are tied stands at each of their places as often.
+            share = float(((_K - above) / tied).clamp(0, 1).mean())
             table[f"{one} to {other}"] = {"recall@10": share, "items": len(some), "chance": min(1.0, _K / len(some))}
     return table
 

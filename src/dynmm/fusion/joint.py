@@ -116,10 +116,19 @@ class Joint:
         if len(n_new) != 1:
             raise DataError("the features of new items must be of the same items, in the same order, and at least one")
         by_name = {one.modality: one for one in features}
-        added = [_fitting(like, by_name.get(like.modality), next(iter(n_new))) for like in self.joined.features]
+        added = [
+            _fitting(like, scaler.scale, by_name.get(like.modality), next(iter(n_new)))
+            for like, scaler in zip(self.joined.features, self.joined.standardisers, strict=True)
+        ]
         if self.added:
             added = [old.followed_by(new) for old, new in zip(self.added, added, strict=True)]
         return Joint(self.joined, added, self.device)
+
+    def as_kept(self, features: Sequence[Features]) -> list[Features]:
+        """Features of new items in the precision in which those of the fit lie in the run."""
+        fitted = zip(self.joined.features, self.joined.standardisers, strict=True)
+        scales = {one.modality: scaler.scale for one, scaler in fitted}
+        return [halved(one, scales[one.modality]) if one.modality in scales else one for one in features]
 
     def with_features(self, features: Sequence[Features]) -> Joint:
         """The same items seen otherwise: with a modality dropped or corrupted. Nothing is trained anew.
@@ -187,12 +196,12 @@ class Joint:
         return unit, replace(found, parts=tuple(part.float() for part in found.parts))
 
 
-def _fitting(like: Features, new: Features | None, n_items: int) -> Features:
-    """New items' features as the fit had them, absent where there are none."""
+def _fitting(like: Features, scale: float, new: Features | None, n_items: int) -> Features:
+    """New items' features as the fit had them, absent where there are none. scale: of the fit's standardiser."""
     if new is not None and (new.encoder, new.width) == (like.encoder, like.width) and new.identity == like.identity:
         if like.attributes is not None and new.attributes is None:
             new = replace(new, attributes=_unknown(like.attributes, n_items))
-        return halved(new)
+        return halved(new, scale)
     if new is not None and new.present.any():
         raise DataError(
             f"the {new.modality} features of the new items come from {new.encoder} ({new.identity}, {new.width} wide), "

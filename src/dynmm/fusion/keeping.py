@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,9 @@ from dynmm.training.reports import EpochReport
 _WEIGHTS, _CARD = "weights.safetensors", "joint.json"
 #: Files of the regressions on content, by their names in the card.
 _REGRESSORS = {"regressor": "content-to-cf.safetensors", "guesser": "content-to-latent.safetensors"}
+
+#: What early versions had in the identities of two encoders, and is no part of them.
+_PRECISION = re.compile("^(clip-1|wav2vec2-1)/(?:float32|bfloat16)/")
 
 
 def save_joint(joint: Joint, folder: Path) -> None:
@@ -106,11 +110,14 @@ def _regressor(file: Path, card: Mapping[str, float], device: str | torch.device
 
 
 def save_features(features: Sequence[Features], folder: Path) -> None:
-    """One file for each modality, vectors in half precision, and a card of them all. Raises StorageError."""
+    """One file for each modality, vectors in half precision where that holds them, and a card of them all.
+
+    Raises StorageError.
+    """
     card: list[dict[str, Any]] = []
     for one in features:
         arrays: dict[str, np.ndarray] = {
-            "vectors": one.vectors.astype(np.float16),
+            "vectors": _small(one.vectors),
             "present": one.present.astype(np.uint8),
             "quality": one.quality.astype(np.float32),
         }
@@ -130,6 +137,12 @@ def save_features(features: Sequence[Features], folder: Path) -> None:
     write_json(folder / "features.json", {"features": card})
 
 
+def _small(vectors: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        halves = vectors.astype(np.float16)
+    return halves if np.array_equal(halves, vectors) else vectors.astype(np.float32)
+
+
 def load_features(folder: Path) -> tuple[Features, ...]:
     """Read what `save_features` wrote. Raises OSError, ValueError, KeyError, TypeError or SafetensorError."""
     found = []
@@ -142,7 +155,7 @@ def load_features(folder: Path) -> tuple[Features, ...]:
             Features(
                 line["modality"],
                 line["encoder"],
-                line["identity"],
+                _PRECISION.sub(r"\1/", line["identity"]),
                 arrays["vectors"].astype(np.float32),
                 arrays["present"].astype(bool),
                 arrays["quality"],

@@ -46,9 +46,9 @@ class Explained:
 
     def trust(self) -> Tensor:
         """(M,) what is added to the gate's scores of an item without a collaborative vector: the log of what each
-        modality explains, less that of the best. Zeros where not all are known, or none says more than chance."""
+        modality explains, less that of the best. Zeros where not all are known, or content says nothing."""
         known = [one for one in self.each if one is not None]
-        if len(known) < len(self.each) or max(known, default=0.0) < _NOISE:
+        if not self.says_something or len(known) < len(self.each) or max(known, default=0.0) <= 0:
             return torch.zeros(len(self.each))
         shares = torch.tensor(known)
         return (shares / shares.max()).clamp(min=_LEAST).log()

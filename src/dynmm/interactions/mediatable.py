@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from dynmm.errors import DataError
-from dynmm.interactions.columns import need_columns, typed
+from dynmm.interactions.columns import need_columns
 from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MODALITY
 
 
@@ -17,7 +17,7 @@ def coverage(tables: list[tuple[pl.DataFrame, str]]) -> pl.DataFrame | None:
     pairs = []
     for table, where in tables:
         need_columns(table.columns, (ITEM, MODALITY), where)
-        pairs.append(table.select(_text(table, name, where) for name in (ITEM, MODALITY)))
+        pairs.append(labels(table, where).select(ITEM, MODALITY))
     return pl.concat(pairs).unique().sort(ITEM, MODALITY) if pairs else None
 
 
@@ -34,10 +34,23 @@ def media_rows(table: pl.DataFrame, where: str) -> pl.DataFrame | None:
             f"{where}, column {BYTES!r}: {table[BYTES].dtype} is no binary column; "
             "put the content of each file into its row, as bytes"
         )
-    label = pl.col(FORMAT).cast(pl.String).fill_null("") if FORMAT in table.columns else pl.lit("").alias(FORMAT)
-    named = [_text(table, name, where) for name in (ITEM, MODALITY)]
-    return table.select(*named, label, pl.col(BYTES).cast(pl.Binary))
+    return labels(table, where).with_columns(table[BYTES].cast(pl.Binary))
 
 
-def _text(table: pl.DataFrame, name: str, where: str) -> pl.Series:
-    return typed(table[name], name, pl.String(), where)
+def labels(table: pl.DataFrame, where: str) -> pl.DataFrame:
+    """item_id, modality and format ("" where none is said) of a table of media, as text. Raises DataError."""
+    said = [_text(table[name], where) for name in (ITEM, MODALITY, FORMAT) if name in table.columns]
+    found = pl.DataFrame(said)
+    return found.with_columns(pl.col(FORMAT).fill_null("") if FORMAT in table.columns else pl.lit("").alias(FORMAT))
+
+
+def _text(column: pl.Series, where: str) -> pl.Series:
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        raise DataError(f"{where}, column {column.name!r}: {column.dtype} is no text; write it as strings")
+    # Bytes that are text come from writers of parquet that do not say so.
+    text = column.cast(pl.String, strict=False)
+    broken = text.is_null() & column.is_not_null()
+    if broken.any():
+        row = broken.arg_max() or 0
+        raise DataError(f"{where}, row {row}, column {column.name!r}: {column[row]!r} is no text; write it as strings")
+    return text
