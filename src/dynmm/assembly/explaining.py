@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from dynmm.assembly.books import Books
+from dynmm.assembly.viewing import audience_of
 from dynmm.assembly.whole import Whole, whole_of
 from dynmm.assembly.without import Without, check_nameable, note_idle, without_of
 from dynmm.config import Config
@@ -74,15 +75,13 @@ class Explainer:
         below = self._below(query, without)
         (scores,), reason = self._final(query, below, without)
         rest = _less(query, without.sources)
-        as_of = self.store.offset
-        if self.rationale.view == "public":
-            as_of = self.store.released(self.store.items.decode(item), self.rationale.release_every)
+        audience = audience_of(self.store.items.decode(item), self.store, self.rationale)
         latent = float(latent_scores(self.whole.space, [rest])[0, item])
         names = Names(self.store.items.ids, user)
         total, remainder, raises = 0.0, 0.0, 0.0
         told: tuple[Evidence, ...] = ()
         if self.whole.evidence is not None:
-            found = gather(self.whole.evidence, rest, item, names, self.store, self.settings, without.facts, as_of)
+            found = gather(self.whole.evidence, rest, item, names, self.store, self.settings, audience, without.facts)
             total, told, remainder, raises = found.total, found.evidence, found.rest, found.rest_raises
         own = float(scores[item])
         ahead = int(((scores > own) | ((scores == own) & (torch.arange(len(scores)) < item))).sum())
@@ -97,7 +96,7 @@ class Explainer:
             contributions=contributions,
             evidence=told,
             rest=remainder,
-            as_of_offset=as_of,
+            as_of_offset=audience.reads(self.store),
             rest_raises=raises,
             degraded=reason,
         )

@@ -50,6 +50,9 @@ logger = logging.getLogger(__name__)
 #: Of what re-rankers learn from; of how they are trained.
 CODE_VERSION, _TRAINING_VERSION = 3, 5
 
+#: Of the words that a language model learns where no explanations came with the data.
+_WORDS_VERSION = 2
+
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
@@ -171,7 +174,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
                 "language.wording teaches by words, and an encoder makes none: take a causal language.model, or set it "
                 "to 0"
             )
-        reads += explanations_sha256(asked.train)
+        reads += explanations_sha256(asked.train) or f"/words {_WORDS_VERSION}"
     entry = how.cache.key(
         "rerank",
         data=asked.key,

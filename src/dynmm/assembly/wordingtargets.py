@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from dynmm.assembly.questioning import BeforeCut
+from dynmm.assembly.viewing import audience_of
 from dynmm.config import Config
 from dynmm.evidence.gathering import Names, gather
 from dynmm.evidence.ledger import Ledger
@@ -57,12 +58,10 @@ def _written(
     """What may be said of one answer by the facts before the cut, in plain words; None where nothing may be."""
     user, item = int(before.asked.users[case]), int(before.asked.targets(case)[0])
     outside, name = train.items.decode(item), train.users.decode(user)
-    as_of = store.offset
-    if config.rationale.view == "public":
-        as_of = store.released(outside, config.rationale.release_every)
-    found = gather(
-        score, before.asked.query(case), item, Names(train.items.ids, name), store, config.evidence, (), as_of
-    )
+    audience = audience_of(outside, store, config.rationale)
+    as_of = audience.reads(store)
+    query, names = before.asked.query(case), Names(train.items.ids, name)
+    found = gather(score, query, item, names, store, config.evidence, audience)
     parts = {"latent": 0.0, "evidence": found.total}
     explained = Explained(outside, found.total, 1, parts, found.evidence, found.rest, as_of, found.rest_raises)
     told = write(explained, store, train.info, config.rationale, name)

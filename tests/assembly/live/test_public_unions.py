@@ -54,6 +54,23 @@ def test_one_person_changes_no_public_union_between_releases(run: Path) -> None:
     assert changed, "the operator reads what is new"
 
 
+def test_a_public_union_follows_from_the_history_alone(run: Path) -> None:
+    """It names whom nobody stood behind as it names whom one person did, in the order in which they were taken."""
+    lone = set()
+    with Recommender.from_pretrained(run) as recommender:
+        store = store_of(recommender)
+        for user in USERS:
+            history = list(dict.fromkeys(reversed(recommender.history(user))))
+            for one in recommender.recommend(user, 30, explain=True, view="public"):
+                assert one.explained is not None
+                facts = [store.fact(FactId("together", one.item, (it,)), store.offset, user) for it in history]
+                behind = {it: fact["users"] if fact else 0 for it, fact in zip(history, facts, strict=True)}
+                for union in _unions(one.explained):
+                    assert _sources([union]) == [it for it in history if behind[it] < 5][:20]
+                    lone |= {behind[it] for it in _sources([union])}
+    assert {0, 1} <= lone
+
+
 def _sources(unions: list[str]) -> list[str]:
     return [source for union in unions for source in FactId.parse(union).sources]
 
