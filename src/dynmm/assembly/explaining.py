@@ -280,11 +280,13 @@ def verified(
     without: Sequence[str] = (),
     exclude: Sequence[str] = (),
     exclude_history: bool = True,
+    offset: int | None = None,
 ) -> Verification:
     """Every claim of a RATIONALE recomputed from the log, and held to the score where that can be had.
 
     without: what the rationale was written without. exclude, exclude_history: what was no candidate then, which leaves
-    others to a re-ranker. Raises DataError where it cannot be read, UnknownIdError, and UnsupportedByData for a fact
+    others to a re-ranker. offset: events in the log then; None where that is not known, for a public rationale is as
+    of its item's release. Raises DataError where it cannot be read, UnknownIdError, and UnsupportedByData for a fact
     that its view may not name.
     """
     settings, store = Config.of(recommender.facts["config"]).rationale, store_of(recommender)
@@ -292,19 +294,21 @@ def verified(
     score = None
     # For a session, whose history is not kept, and where the log has gone on since, there is no score: it is of now.
     known = told.user in recommender.users and told.item in recommender.items
-    if told.user is not None and known and told.as_of_offset == store.offset:
+    if told.user is not None and known and store.offset in (told.as_of_offset, offset):
         query = recommender.query_of(told.user, exclude, exclude_history)
         score = _score_behind(recommender, told, gone, query)
+        # A public rationale of an earlier release may have been written then, unless it is said that it was not.
+        if score.as_of_offset != told.as_of_offset and offset != store.offset:
+            score = None
     return verify(rationale, store, recommender.known.info, settings, score)
 
 
-def _score_behind(recommender: Recommender, told: Rationale, gone: Without, query: Query) -> Explained | None:
-    """The score that a rationale of now speaks of, computed anew; None where it is not of a release of now."""
+def _score_behind(recommender: Recommender, told: Rationale, gone: Without, query: Query) -> Explained:
+    """The score that a rationale of now speaks of, computed anew."""
     explainer = explainer_of(recommender, told.view)
     explainer.check(gone.facts, query, told.user)
     ids, item = [fact.text for fact in gone.facts], recommender.items.encode(told.item)
-    explained = explainer.explain_without(query, item, ids, gone.sources, told.user)
-    return explained if explained.as_of_offset == told.as_of_offset else None
+    return explainer.explain_without(query, item, ids, gone.sources, told.user)
 
 
 def _told_to(recommender: Recommender, view: str | None) -> RationaleSettings:

@@ -114,6 +114,9 @@ def verify(
         problems += [Problem(place, *one) for one in found]
     expected = [new or claim for (_, new), claim in zip(recomputed, rationale.claims, strict=True)]
     problems += _twice_cited(rationale)
+    if explained is not None and explained.as_of_offset != rationale.as_of_offset:
+        problems.append(Problem(None, "as_of_offset", explained.as_of_offset, rationale.as_of_offset))
+        explained = None
     if explained is not None:
         problems += _of_the_score(rationale, explained, against)
     problems += _of_the_whole(expected, against, explained)
