@@ -188,15 +188,18 @@ class Recommender:
         without: Iterable[str | int] = (),
         exclude: Iterable[str | int] = (),
         exclude_history: bool = True,
+        offset: int | None = None,
     ) -> Verification:
         """Recompute every claim of a rationale from the log, and where nothing was learned since, from the score.
 
-        without, exclude, exclude_history: as `recommend` had them. Raises DataError where it cannot be read.
+        without, exclude, exclude_history: as `recommend` had them. offset: what `Recommender.offset` was then. A public
+        rationale does not say so itself, for it is as of its item's release; without it, its score is held to nothing
+        once the run has learned. Raises DataError where it cannot be read.
         """
         from dynmm.assembly import verified
 
         told = rationale.as_json() if isinstance(rationale, Rationale) else rationale
-        return verified(self, told, _names(without), _names(exclude), exclude_history)
+        return verified(self, told, _names(without), _names(exclude), exclude_history, offset)
 
     def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
         """The best k items for each user, as one batch."""

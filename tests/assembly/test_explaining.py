@@ -20,6 +20,7 @@ from dynmm.assembly.whole import whole_of
 from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
 from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.pairs import PairStatistics
+from dynmm.evidence.parts import Part
 from dynmm.factids import FactId
 from dynmm.rationale.settings import RationaleSettings
 from dynmm.rationale.writing import write
@@ -49,6 +50,12 @@ def _query(recommender: Recommender, user: str) -> Query:
     return Query(history, recommender.now, exclude=np.unique(history.items))
 
 
+def _parts(recommender: Recommender, user: str, item: int) -> list[Part]:
+    evidence = whole_of(recommender).evidence
+    assert evidence is not None
+    return evidence.parts(_query(recommender, user), item)
+
+
 def test_the_parts_sum_to_the_score_that_ranks(told: Recommender) -> None:
     for user in USERS:
         for place, one in enumerate(told.recommend(user, 5, explain=True), start=1):
@@ -59,9 +66,7 @@ def test_the_parts_sum_to_the_score_that_ranks(told: Recommender) -> None:
             facts = sum(fact.contribution for fact in one.explained.evidence)
             assert facts + one.explained.rest == pytest.approx(one.explained.contributions["evidence"], abs=1e-9)
             assert all(fact.contribution > 0 for fact in one.explained.evidence)
-            evidence = whole_of(told).evidence
-            assert evidence is not None
-            parts = [part.amount for part in evidence.parts(_query(told, user), told.items.encode(one.item))]
+            parts = [part.amount for part in _parts(told, user, told.items.encode(one.item))]
             raises = sum(amount for amount in parts if amount > 0)
             assert facts + (one.explained.rest_raises or 0.0) == pytest.approx(raises, abs=1e-6)
 
@@ -96,6 +101,31 @@ def test_a_rationale_of_now_is_held_to_its_score(told: Recommender) -> None:
     for less in told.recommend("u0", 3, explain=True, without=[newest]):
         assert less.rationale is not None
         assert told.verify(less.rationale, without=[newest]).holds
+
+
+@pytest.mark.parametrize("view", ["public", "operator"])
+def test_what_may_not_be_told_takes_no_place_of_what_may(told: Recommender, view: str) -> None:
+    explainer, info = explainer_of(told, view), told.known.info
+    settings = explainer.rationale.model_copy(update={"k": 12, "alike": (1.0, 1.0, 1.0)})
+    wide, narrow = (
+        replace(explainer, rationale=settings, settings=explainer.settings.model_copy(update={"told": most}))
+        for most in (500, 1)
+    )
+    short = 0
+    for user in USERS:
+        for item in range(30):
+            every, few = (one.explain(_query(told, user), item, user) for one in (wide, narrow))
+            could, says = (write(one, explainer.store, info, settings, user) for one in (every, few))
+            assert says.abstains == could.abstains
+            assert sum(fact.contribution for fact in few.evidence) + few.rest == pytest.approx(
+                few.contributions["evidence"], abs=1e-9
+            )
+            assert len(few.evidence) <= (1 if view == "public" else 2)
+            if view == "operator":
+                assert few.evidence[:1] == every.evidence[:1], "the operator reads the strongest of all"
+            strongest = max((part.amount for part in _parts(told, user, item)), default=0.0)
+            short += bool(few.evidence) and few.evidence[-1].contribution < strongest - 1e-9
+    assert short
 
 
 def test_what_a_fact_adds_is_what_goes_with_it(told: Recommender) -> None:

@@ -130,7 +130,9 @@ def test_explain_prints_what_it_says_as_json(run: Path, operator: Json) -> None:
     assert (coarse["what_if"]["score"], coarse["what_if"]["rank"]) == (None, told["what_if"]["rank"])
     assert f"It adds {coarse['what_if']['adds']['word']} of what raises the score." in dynmm(*call).stdout
     assert asked(*call[:6])["what_if"] is None
-    nothing = dynmm(*call[:6], "--without", "together:i25>i26").stdout
+    others = [one for item in operator["items"][1:] for one in item["evidence"] if one["kind"] == "together"]
+    other = next(one["id"] for one in others if one["facts"]["users"] >= 5)
+    nothing = dynmm(*call[:6], "--without", other).stdout
     assert "It adds nothing to the evidence.\n  Without it the rank would stay 1." in nothing
 
 
@@ -210,7 +212,18 @@ def test_reasons_given_before_and_after_more_events_recompute(
         result = dynmm("verify", tmp_path / "later", "-", given=json.dumps(told))
         assert result.exit_code == 0, result.stdout
         item = told["items"][0]["item"]
-        assert asked("explain", *call[1:4], "--item", item)["as_of_offset"] == EVENTS + 30
+        explained = asked("explain", *call[1:4], "--item", item, "--view", view)
+        assert explained["as_of_offset"] == EVENTS + 30
+        assert dynmm("verify", tmp_path / "later", "-", given=json.dumps(explained)).exit_code == 0
+        reason = next(one["rationale"] for one in told["items"] if one["rationale"]["claims"])
+        honest = json.dumps(reason)
+        reason["told"] = 0.1 if reason["told"] > 0.2 else 0.9
+        late = ("--offset", str(EVENTS + 30))
+        for options, given in (((), told), (late, reason)):
+            shown = dynmm("verify", tmp_path / "later", "-", "--json", *options, given=json.dumps(given)).stdout
+            problems = [each["field"] for one in json.loads(shown)["rationales"] for each in one["problems"]]
+            assert problems == ["told"]
+        assert dynmm("verify", tmp_path / "later", "-", *late, given=honest).exit_code == 0
     assert dynmm("verify", tmp_path / "later", "-", given=json.dumps(public)).exit_code == 0
 
 

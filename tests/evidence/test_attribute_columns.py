@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from dynmm.evidence.attributes import AttributeTable
+from dynmm.evidence.attributes import WORDS, AttributeTable
 from dynmm.factids import FactId
+from dynmm.interactions.itemtable import unspoken_columns
 
 
 def _table(**columns: pl.Series) -> AttributeTable:
@@ -45,6 +46,18 @@ def test_a_column_beside_its_plural_is_one_attribute(many: str, one: str, first:
     assert dict(zip(table.values, table.shared.tolist(), strict=True)) == {(one, "Drama"): 4, (one, "War"): 4}
     places = [together.values.index(value) for value in table.values]
     assert np.array_equal(table.entries.toarray(), together.entries.toarray()[:, places])
+
+
+@pytest.mark.parametrize("name", ["", "  ", "title word", "Title Word"])
+def test_a_column_that_no_fact_can_name_is_no_attribute(name: str) -> None:
+    pairs = pl.Series(["a", "a", "b", "b", "c", "c", "d", "d"])
+    titles = pl.Series([f"a{n} {one}" for n, one in enumerate(["zebra", "zebra", *"pqrstu"])])
+    table = _table(title=titles, **{name: pairs, "maker": pairs})
+    assert table.names == ("maker", WORDS)
+    assert [value for column, value in table.values if column == WORDS] == ["zebra"]
+    assert all(FactId.attribute(*value, "i1", "i0").text for value in table.values)
+    (said,) = unspoken_columns(pl.DataFrame({"item_id": ["i0"], name: ["a"], "maker": ["a"]}))
+    assert "is no attribute" in said
 
 
 def test_a_column_without_its_plural_is_as_it_was() -> None:

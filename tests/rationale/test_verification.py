@@ -178,9 +178,10 @@ def test_a_public_claim_is_held_to_its_bucket_and_to_k() -> None:
     assert not any("4" in one.text for one in found.problems)
 
 
-def test_a_lower_k_and_the_other_view_are_named() -> None:
+def test_another_k_and_the_other_view_are_named() -> None:
     store = Told({"followed:a>i": FOLLOWED, "alike:image:a>i": LOOKS})
-    assert [one.field for one in problems_of(store, {("k",): 3}, PUBLIC).problems] == ["k"]
+    for k, settings in ((3, PUBLIC), (3, OPERATOR), (20, OPERATOR)):
+        assert [one.field for one in problems_of(store, {("k",): k}, settings).problems] == ["k"]
     assert "facts.users" in [one.field for one in problems_of(store, {("view",): "public"}, OPERATOR).problems]
     assert "facts.users" in [one.field for one in problems_of(store, {("view",): "operator"}, PUBLIC).problems]
 

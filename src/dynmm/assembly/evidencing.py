@@ -30,6 +30,7 @@ from dynmm.evidence.weights import Weights, choose_strength, learn_weights
 from dynmm.fusion.joint import Joint
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.itemtable import unspoken_columns
 from dynmm.protocols import VectorSpace
 from dynmm.stages import StageCache, data_fingerprint
 from dynmm.storage import named_disk_errors, write_json
@@ -106,6 +107,8 @@ def inputs_key(before: Dataset, space: VectorSpace) -> str:
     digest = hashlib.sha256(data_fingerprint(before).encode())
     digest.update(np.ascontiguousarray(space.item_vectors.cpu().numpy()).tobytes())
     digest.update(json.dumps(before.item_table.hash_rows(0).to_list()).encode())
+    # Columns that were attributes once: what was learned with them fits no more.
+    digest.update("".join(unspoken_columns(before.item_table)).encode())
     return digest.hexdigest()
 
 

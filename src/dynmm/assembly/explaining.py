@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from dynmm.assembly.books import Books
+from dynmm.assembly.viewing import audience_of
 from dynmm.assembly.whole import Whole, whole_of
-from dynmm.assembly.without import Without, check_nameable, note_idle, without_of
+from dynmm.assembly.without import Asker, Without, check_nameable, note_idle, without_of
 from dynmm.config import Config
 from dynmm.errors import UnsupportedByData
-from dynmm.evidence.gathering import Names, gather, hidden
+from dynmm.evidence.gathering import Gathered, Names, gather, hidden
 from dynmm.evidence.reading import Hidden
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.evidence.store import EvidenceStore
@@ -30,7 +31,7 @@ from dynmm.rationale.writing import write
 from dynmm.recommender import Recommender
 from dynmm.system import Query, Rankings
 from dynmm.topk import best, mask
-from dynmm.types import Evidence, Explained, Explanation, Rationale, Recommendation, UserHistory, WhatIf
+from dynmm.types import Explained, Explanation, Rationale, Recommendation, UserHistory, WhatIf
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,33 +75,44 @@ class Explainer:
         below = self._below(query, without)
         (scores,), reason = self._final(query, below, without)
         rest = _less(query, without.sources)
-        as_of = self.store.offset
-        if self.rationale.view == "public":
-            as_of = self.store.released(self.store.items.decode(item), self.rationale.release_every)
         latent = float(latent_scores(self.whole.space, [rest])[0, item])
-        names = Names(self.store.items.ids, user)
-        total, remainder, raises = 0.0, 0.0, 0.0
-        told: tuple[Evidence, ...] = ()
-        if self.whole.evidence is not None:
-            found = gather(self.whole.evidence, rest, item, names, self.store, self.settings, without.facts, as_of)
-            total, told, remainder, raises = found.total, found.evidence, found.rest, found.rest_raises
+        found, as_of = self._gathered(rest, item, user, without)
         own = float(scores[item])
         ahead = int(((scores > own) | ((scores == own) & (torch.arange(len(scores)) < item))).sum())
-        contributions = {"latent": latent, "evidence": total}
+        contributions = {"latent": latent, "evidence": found.total}
         if self.whole.reranking is not None:
             # What is no candidate is not looked at.
             contributions["rerank"] = own - float(below[0, item]) if np.isfinite(own) else 0.0
         return Explained(
-            item=names.item[item],
+            item=self.store.items.decode(item),
             score=sum(contributions.values()),
             rank=ahead + 1 if np.isfinite(own) else 0,
             contributions=contributions,
-            evidence=told,
-            rest=remainder,
+            evidence=found.evidence,
+            rest=found.rest,
             as_of_offset=as_of,
-            rest_raises=raises,
+            rest_raises=found.rest_raises,
             degraded=reason,
         )
+
+    def check(self, facts: Iterable[FactId], query: Query, user: str | None) -> None:
+        """Refuse facts that the view may not name to this user. Raises as `check_nameable`."""
+        had = frozenset(map(self.store.items.decode, query.history.items.tolist()))
+
+        def unions(item: str) -> frozenset[str]:
+            told = self._gathered(query, self.store.items.encode(item), user, Without())[0].evidence
+            return frozenset(one.id for one in told if one.kind == "union")
+
+        check_nameable(facts, self.store, self.rationale, Asker(user, had, unions))
+
+    def _gathered(self, rest: Query, item: int, user: str | None, without: Without) -> tuple[Gathered, int]:
+        """The evidence for one dense item, and the offset as of which its facts are told."""
+        audience = audience_of(self.store.items.decode(item), self.store, self.rationale)
+        as_of, names = audience.reads(self.store), Names(self.store.items.ids, user)
+        if self.whole.evidence is None:
+            return Gathered((), 0.0, 0.0, 0.0), as_of
+        score, facts = self.whole.evidence, without.facts
+        return gather(score, rest, item, names, self.store, self.settings, audience, facts), as_of
 
     def _below(self, query: Query, without: Without) -> torch.Tensor:
         """(1, I) latent and evidence, -inf where an item is no candidate."""
@@ -198,7 +210,7 @@ def explained_items(
     """
     explainer = explainer_of(recommender, view)
     gone = without_of(recommender, without)
-    check_nameable(gone.facts, explainer.store, explainer.rationale, user)
+    explainer.check(gone.facts, query, user)
     ids = [fact.text for fact in gone.facts]
     found = []
     for one in items:
@@ -219,7 +231,7 @@ def explanation_of(
     explainer = explainer_of(recommender, view)
     gone = without_of(recommender, without)
     note_idle(gone, recommender, query, item)
-    check_nameable(gone.facts, explainer.store, explainer.rationale, user)
+    explainer.check(gone.facts, query, user)
     explained = explainer.explain(query, item, user)
     told = _told(recommender, explainer, explained, user)
     if not gone:
@@ -258,7 +270,7 @@ def ranked_without(
     if not gone.facts:
         return whole_of(recommender).rank([_less(query, gone.sources)], k)
     explainer = explainer_of(recommender, view)
-    check_nameable(gone.facts, explainer.store, explainer.rationale, user)
+    explainer.check(gone.facts, query, user)
     return explainer.rank_without(query, k, gone)
 
 
@@ -268,11 +280,13 @@ def verified(
     without: Sequence[str] = (),
     exclude: Sequence[str] = (),
     exclude_history: bool = True,
+    offset: int | None = None,
 ) -> Verification:
     """Every claim of a RATIONALE recomputed from the log, and held to the score where that can be had.
 
     without: what the rationale was written without. exclude, exclude_history: what was no candidate then, which leaves
-    others to a re-ranker. Raises DataError where it cannot be read, UnknownIdError, and UnsupportedByData for a fact
+    others to a re-ranker. offset: events in the log then; None where that is not known, for a public rationale is as
+    of its item's release. Raises DataError where it cannot be read, UnknownIdError, and UnsupportedByData for a fact
     that its view may not name.
     """
     settings, store = Config.of(recommender.facts["config"]).rationale, store_of(recommender)
@@ -280,19 +294,21 @@ def verified(
     score = None
     # For a session, whose history is not kept, and where the log has gone on since, there is no score: it is of now.
     known = told.user in recommender.users and told.item in recommender.items
-    if told.user is not None and known and told.as_of_offset == store.offset:
+    if told.user is not None and known and store.offset in (told.as_of_offset, offset):
         query = recommender.query_of(told.user, exclude, exclude_history)
         score = _score_behind(recommender, told, gone, query)
+        # A public rationale of an earlier release may have been written then, unless it is said that it was not.
+        if score.as_of_offset != told.as_of_offset and offset != store.offset:
+            score = None
     return verify(rationale, store, recommender.known.info, settings, score)
 
 
-def _score_behind(recommender: Recommender, told: Rationale, gone: Without, query: Query) -> Explained | None:
-    """The score that a rationale of now speaks of, computed anew; None where it is not of a release of now."""
+def _score_behind(recommender: Recommender, told: Rationale, gone: Without, query: Query) -> Explained:
+    """The score that a rationale of now speaks of, computed anew."""
     explainer = explainer_of(recommender, told.view)
-    check_nameable(gone.facts, explainer.store, explainer.rationale, told.user)
+    explainer.check(gone.facts, query, told.user)
     ids, item = [fact.text for fact in gone.facts], recommender.items.encode(told.item)
-    explained = explainer.explain_without(query, item, ids, gone.sources, told.user)
-    return explained if explained.as_of_offset == told.as_of_offset else None
+    return explainer.explain_without(query, item, ids, gone.sources, told.user)
 
 
 def _told_to(recommender: Recommender, view: str | None) -> RationaleSettings:

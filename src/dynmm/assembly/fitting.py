@@ -54,6 +54,7 @@ from dynmm.interactions.cases import Cases
 from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import FEATURES_DIR
+from dynmm.interactions.itemtable import unspoken_columns
 from dynmm.interactions.mediafiles import media_strays
 from dynmm.interactions.splits import Split, make_split
 from dynmm.interactions.splits.cut import cut_last, cut_time
@@ -339,7 +340,7 @@ def _facts(parts: Split, used: Config, seed: int, selected: Whole, final: Whole)
     return {
         "data": {"name": parts.source.info.name, "sha256": data_sha256(parts.source), "counts": parts.counts},
         "split": {"name": parts.name, "variant": parts.variant, "description": parts.description},
-        "notes": [*parts.notes, *_order_note(parts.source), *lost],
+        "notes": [*parts.notes, *_order_note(parts.source), *unspoken_columns(parts.source.item_table), *lost],
         "left_out": dict(parts.source.left_out),
         "joint": None if final.joint is None else diagnose(final.joint),
         "evidence": facts_of(final.evidence),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
@@ -66,25 +66,47 @@ def note_idle(gone: Without, recommender: Recommender, query: Query, item: int |
         )
 
 
-def check_nameable(facts: Iterable[FactId], store: FactStore, settings: RationaleSettings, user: str | None) -> None:
-    """Refuse to leave out facts that the view may not tell: what follows would tell of them.
+@dataclass(frozen=True, eq=False)
+class Asker:
+    """Who names facts. user: None for nobody known. had: outside ids of their history. unions: the ids of those that
+    their evidence for an item tells."""
 
-    settings: of the view. user: who asks. Raises UnsupportedByData, in the same words whether there is no such fact or
-    too few people stand behind it; and for the operator UnknownIdError for a trend of another moment than now, which
-    is no part of the score.
+    user: str | None
+    had: frozenset[str]
+    unions: Callable[[str], frozenset[str]]
+
+
+def check_nameable(facts: Iterable[FactId], store: FactStore, settings: RationaleSettings, asker: Asker) -> None:
+    """Refuse to leave out facts that the view may not tell, or not to the one who asks: what follows would tell of
+    them, and so would it whether they are refused.
+
+    settings: of the view. Raises UnsupportedByData, in the same words whether there is no such fact, too few people
+    stand behind it, or it is another's; and for the operator UnknownIdError for a trend of another moment than now,
+    which is no part of the score.
     """
     if settings.view == "operator":
         _check_moments(facts, store)
         return
     for fact in facts:
-        as_of = store.released(fact.item, settings.release_every)
-        stored = store.fact(fact, as_of, user)
-        of_now = fact.kind != "trend" or fact.moment == store.moment(as_of)
-        if stored is None or not of_now or not may_be_told(fact, stored, settings, store.n_items):
+        if not _nameable(fact, store, settings, asker):
             raise UnsupportedByData(
-                f"{fact.text!r} cannot be named in the public view, which leaves out only facts that it may tell: name "
-                "one that a rationale cites, a whole item of the history, or ask in the operator's view"
+                f"{fact.text!r} cannot be named in the public view, which leaves out only facts that it may tell of "
+                "your own history: name one that a rationale cites, a whole item of the history, or ask in the "
+                "operator's view"
             )
+
+
+def _nameable(fact: FactId, store: FactStore, settings: RationaleSettings, asker: Asker) -> bool:
+    if not asker.had.issuperset(fact.sources):
+        return False
+    if fact.kind == "union":
+        # Of a union made up by the asker the answer would be yes from k people on: two that differ by an item whom a
+        # single person took tell what else that person took.
+        return fact.text in asker.unions(fact.item)
+    as_of = store.released(fact.item, settings.release_every)
+    stored = store.fact(fact, as_of, asker.user)
+    of_now = fact.kind != "trend" or fact.moment == store.moment(as_of)
+    return stored is not None and of_now and may_be_told(fact, stored, settings, store.n_items)
 
 
 def _check_moments(facts: Iterable[FactId], store: FactStore) -> None:

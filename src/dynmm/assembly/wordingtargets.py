@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from dynmm.assembly.questioning import BeforeCut
+from dynmm.assembly.viewing import audience_of
 from dynmm.config import Config
 from dynmm.evidence.gathering import Names, gather
 from dynmm.evidence.ledger import Ledger
@@ -21,6 +22,9 @@ from dynmm.rationale.verification import verify
 from dynmm.rationale.writing import write
 from dynmm.types import Explained
 
+#: Of the words that are made of facts where no explanations came with the data.
+_VERSION = 2
+
 
 def explanations_of(train: Dataset) -> Path | None:
     """The file of explanations that came with a data set, None where there is none."""
@@ -33,7 +37,7 @@ def words_key(train: Dataset, config: Config) -> str:
     path = explanations_of(train)
     if path is not None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    told = [config.rationale.model_dump(mode="json"), train.info.noun, train.info.verb]
+    told = [_VERSION, config.rationale.model_dump(mode="json"), train.info.noun, train.info.verb]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
@@ -60,12 +64,10 @@ def _written(
     """What may be said of one answer by the facts before the cut, in plain words; None where nothing may be."""
     user, item = int(before.asked.users[case]), int(before.asked.targets(case)[0])
     outside, name = train.items.decode(item), train.users.decode(user)
-    as_of = store.offset
-    if config.rationale.view == "public":
-        as_of = store.released(outside, config.rationale.release_every)
-    found = gather(
-        score, before.asked.query(case), item, Names(train.items.ids, name), store, config.evidence, (), as_of
-    )
+    audience = audience_of(outside, store, config.rationale)
+    as_of = audience.reads(store)
+    query, names = before.asked.query(case), Names(train.items.ids, name)
+    found = gather(score, query, item, names, store, config.evidence, audience)
     parts = {"latent": 0.0, "evidence": found.total}
     explained = Explained(outside, found.total, 1, parts, found.evidence, found.rest, as_of, found.rest_raises)
     told = write(explained, store, train.info, config.rationale, name)

@@ -39,11 +39,22 @@ _MEND = "give what `dynmm recommend --explain --json` or `dynmm explain --json` 
     metavar="ITEM",
     help="What was excluded where a single rationale was written; what recommend printed says so itself. Repeatable.",
 )
+@click.option(
+    "--offset",
+    type=click.IntRange(min=0),
+    help="Events in the log when a single rationale was written; what recommend and explain printed says so itself.",
+)
 @device_option
 @json_option
 @command
 def verify(
-    run: Path, file: Path, without: tuple[str, ...], exclude: tuple[str, ...], device: str, as_json: bool
+    run: Path,
+    file: Path,
+    without: tuple[str, ...],
+    exclude: tuple[str, ...],
+    offset: int | None,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Recompute every claim of RATIONALE.json from the log of RUN; `-` reads it from stdin.
 
@@ -60,13 +71,14 @@ def verify(
     value = _read(file)
     rationales = list(_rationales(value))
     gone, hidden = [*without, *_left_out(value, "without")], [*exclude, *_left_out(value, "exclude")]
+    offset = _written_at(value) if offset is None else offset
     if not rationales:
         raise RationaleUnreadable(f"{file}: no rationale in it; {_MEND}")
     recommender = Recommender.from_pretrained(run, device=device)
     found: list[tuple[Mapping[str, Any], Verification]] = []
     for where, rationale in rationales:
         try:
-            found.append((rationale, recommender.verify(rationale, without=gone, exclude=hidden)))
+            found.append((rationale, recommender.verify(rationale, without=gone, exclude=hidden, offset=offset)))
         except RationaleUnreadable as error:
             raise RationaleUnreadable(f"{file}: {where}{error}") from None
     holds = all(one.holds for _, one in found)
@@ -128,6 +140,15 @@ def _left_out(value: Any, what: str) -> list[str]:
     told = value.get(what, []) if isinstance(value, dict) and "items" in value else []
     if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
         raise RationaleUnreadable(f"{what} is no list of names; {_MEND}")
+    return told
+
+
+def _written_at(value: Any) -> int | None:
+    """The offset of now that `recommend` and `explain` print beside rationales, which are as of their own. Raises
+    RationaleUnreadable."""
+    told = value.get("as_of_offset") if isinstance(value, dict) and ("items" in value or "rationale" in value) else None
+    if told is not None and (not isinstance(told, int) or isinstance(told, bool)):
+        raise RationaleUnreadable(f"as_of_offset is no whole number; {_MEND}")
     return told
 
 

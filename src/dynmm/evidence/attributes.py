@@ -16,10 +16,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from dynmm.factids import value_text
-from dynmm.interactions.fields import CATEGORIES, DESCRIPTION, ITEM, TITLE
+from dynmm.interactions.fields import CATEGORIES, DESCRIPTION, ITEM, TITLE, TITLE_WORD
+from dynmm.interactions.itemtable import names_attribute
 
 #: The column under which words of the title stand.
-WORDS = "title word"
+WORDS = TITLE_WORD
 
 #: The singular under which values of a list stand.
 _SINGULAR = {CATEGORIES: "category", "tags": "tag", "genres": "genre"}
@@ -127,9 +128,12 @@ class AttributeTable:
 
 
 def _columns(items: pl.DataFrame) -> Iterable[tuple[str, Iterable[Sequence[object]]]]:
-    """Name and values of each item, attribute by attribute. A column beside its plural is one attribute with it."""
+    """Name and values of each item, attribute by attribute. A column beside its plural is one attribute with it; one
+    without a name is none, nor is one that takes the name of words of titles."""
     columns: dict[str, list[str]] = {}
     for name, kind in items.schema.items():
+        if not names_attribute(name):
+            continue
         if isinstance(kind, pl.List) and kind.inner == pl.String and name not in _NOT:
             columns.setdefault(_SINGULAR.get(name, name), []).append(name)
         elif not (name in _NOT or kind.is_nested() or kind.is_float() or kind.is_temporal() or kind in _BARE):

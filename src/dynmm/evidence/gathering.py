@@ -1,15 +1,17 @@
 """From parts of a score to facts that can be told: the evidence of one item for one user.
 
 Facts about people are told one by one where enough people stand behind each; those of the other history items are
-told together, as a union: so many distinct people took at least one of them and the item. As of an earlier moment a
-union is made of those whom few stood behind then: what it names must not tell of anyone since.
+told together, as a union: so many distinct people took at least one of them and the item. The operator's union names
+those that add most. The public's names the newest of the history whose own pair few people stood behind at the release,
+nobody among them: whether any one person stands behind a pair must not be read from what is named.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,13 +37,27 @@ class Names:
 
 
 @dataclass(frozen=True, eq=False)
+class Audience:
+    """Who is told. tells: whether they may be told a fact, given what is stored of it. released: for the public the
+    offset of the item's release, as of which facts are looked up; None for the operator, who reads those of now."""
+
+    tells: Callable[[FactId, Mapping[str, Any]], bool]
+    released: int | None = None
+
+    def reads(self, store: FactStore) -> int:
+        """The offset as of which facts are looked up."""
+        return store.offset if self.released is None else self.released
+
+
+@dataclass(frozen=True, eq=False)
 class _Uniting:
     """What a union is made of. below: a pair of fewer people is told in it. apart: dense sources that are not, for
-    what the union would tell of them is left out. then: people of each pair as of an earlier moment, None for now."""
+    what the union would tell of them is left out. then: for the public, people of the pair with each item of the
+    history at the release, newest item first; None for the operator."""
 
     below: int
-    apart: frozenset[int] = frozenset()
-    then: Mapping[int, int] | None = None
+    apart: frozenset[int]
+    then: Mapping[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -62,39 +78,64 @@ def gather(
     names: Names,
     store: FactStore,
     settings: EvidenceSettings,
+    audience: Audience,
     without: Iterable[FactId] = (),
-    as_of: int | None = None,
 ) -> Gathered:
     """The evidence for one dense item.
 
-    without: facts that do not count. as_of: the offset as of which facts are looked up, None for now; what they add
-    to the score is of now. A trend counts up to the store's moment at that offset. Facts that the store does not bear
-    out, and those that lower the score, are in the rest.
+    without: facts that do not count. What facts add to the score is of now, whoever is told. A trend counts up to the
+    store's moment at the offset as of which facts are looked up. Facts that the store does not bear out, and those that
+    lower the score, are in the rest.
     """
     gone = [fact for fact in without if fact.item == names.item[item]]
     dense = {names.item[one]: one for one in (*np.unique(query.history.items).tolist(), item)} if gone else {}
     parts = [part for part in score.parts(query, item) if not any(_means(fact, part, score, dense) for fact in gone)]
     total = float(sum(part.amount for part in parts))
-    offset = store.offset if as_of is None else as_of
-    sources = {part.source for part in parts if part.kind in ("followed", "together")}
-    together = {source: FactId("together", names.item[item], (names.item[source],)) for source in sources}
-    uniting = _Uniting(settings.group_below, frozenset(one for one, fact in together.items() if fact in gone))
-    if offset < store.offset:
-        then = {one: store.fact(fact, offset, names.user) for one, fact in together.items()}
-        uniting = replace(uniting, then={one: fact["users"] if fact else 0 for one, fact in then.items()})
-    named = _named(score, parts, item, names, uniting, store.moment(offset))
-    found = sorted(named, key=lambda one: (-one[1], one[0].text))
-    told = settings.told
-    evidence: list[Evidence] = []
-    for fact, amount in found:
-        if len(evidence) == told:
-            break
-        stored = store.fact(fact, offset, names.user)
-        if stored is not None:
-            evidence.append(Evidence(fact.text, fact.kind, fact.item, fact.sources, dict(stored), amount))
+    recent = query.history.items[-score.terms.pairs.settings.window :][::-1].tolist()
+    pairs = {one: FactId("together", names.item[item], (names.item[one],)) for one in recent}
+    rules = _Uniting(settings.group_below, _apart(pairs, gone), _then(pairs, names, store, audience))
+    named = _named(score, parts, item, names, rules, store.moment(audience.reads(store)))
+    evidence = _told(sorted(named, key=lambda one: (-one[1], one[0].text)), names, store, settings.told, audience)
     known = sum(one.contribution for one in evidence)
     raises = sum(part.amount for part in parts if part.amount > 0)
-    return Gathered(tuple(evidence), total, float(total - known), max(0.0, float(raises - known)))
+    return Gathered(evidence, total, float(total - known), max(0.0, float(raises - known)))
+
+
+def _apart(pairs: Mapping[int, FactId], gone: Iterable[FactId]) -> frozenset[int]:
+    """Items of the history whose people are left out, each by itself or within a union. pairs: by dense source."""
+    out = {source for fact in gone if fact.kind in ("together", "union") for source in fact.sources}
+    return frozenset(one for one, fact in pairs.items() if fact.sources[0] in out)
+
+
+def _then(pairs: Mapping[int, FactId], names: Names, store: FactStore, audience: Audience) -> dict[int, int] | None:
+    """People of each pair as the public reads them, in the order given; None for the operator."""
+    if audience.released is None:
+        return None
+    stored = {one: store.fact(fact, audience.released, names.user) for one, fact in pairs.items()}
+    return {one: fact["users"] if fact else 0 for one, fact in stored.items()}
+
+
+def _told(
+    found: Sequence[tuple[FactId, float]], names: Names, store: FactStore, most: int, audience: Audience
+) -> tuple[Evidence, ...]:
+    """The strongest facts that may be told, so many at most. The operator reads the strongest of all beside them.
+
+    found: strongest first.
+    """
+    as_of = audience.reads(store)
+    told: list[Evidence] = []
+    places = most
+    for fact, amount in found:
+        if not places:
+            break
+        stored = store.fact(fact, as_of, names.user)
+        if stored is None:
+            continue
+        may = audience.tells(fact, stored)
+        places -= may
+        if may or (audience.released is None and len(told) < most):
+            told.append(Evidence(fact.text, fact.kind, fact.item, fact.sources, dict(stored), amount))
+    return tuple(told)
 
 
 def hidden(score: EvidenceScore, query: Query, facts: Iterable[FactId], dense: Mapping[str, int]) -> Hidden:
@@ -161,33 +202,18 @@ def _people(
 ) -> list[tuple[FactId, float]]:
     if not people:
         return []
-    own, sources = names.item[item], list(people)
-    behind = rules.then
+    own, behind = names.item[item], rules.then
     if behind is None:
-        counts = score.terms.pairs.between(np.asarray(sources), np.asarray([item])).users[:, 0]
-        behind = dict(zip(sources, counts.tolist(), strict=True))
-    found: list[tuple[FactId, float]] = []
-    united: dict[int, float] = {}
-    for source in sources:
-        # An item that was taken before is no reason for itself, which within a union would stand for all of it.
-        if behind[source] < rules.below and source != item and source not in rules.apart:
-            united[source] = sum(people[source].values())
-            continue
-        found += [(FactId(kind, own, (names.item[source],)), amount) for kind, amount in people[source].items()]
-    strongest = _strongest(united, rules.then)
-    if len(strongest) == 1:
-        lone = strongest[0]
-        found += [(FactId(kind, own, (names.item[lone],)), amount) for kind, amount in people[lone].items()]
-    elif strongest:
-        ids = tuple(names.item[source] for source in strongest)
-        found.append((FactId("union", own, ids), sum(united[source] for source in strongest)))
+        counts = score.terms.pairs.between(np.asarray(list(people)), np.asarray([item])).users[:, 0]
+        behind = dict(zip(people, counts.tolist(), strict=True))
+    # An item that was taken before is no reason for itself, which within a union would stand for all of it.
+    few = [one for one in behind if behind[one] < rules.below and one != item and one not in rules.apart]
+    adds = {source: sum(people.get(source, {}).values()) for source in few}
+    if rules.then is None:
+        few = sorted((one for one in few if adds[one] > 0), key=lambda source: (-adds[source], source))
+    named = few[:_UNITED]
+    alone = [source for source in people if source not in adds or named == [source]]
+    found = [(FactId(kind, own, (names.item[one],)), amount) for one in alone for kind, amount in people[one].items()]
+    if len(named) > 1:
+        found.append((FactId("union", own, tuple(names.item[one] for one in named)), sum(adds[one] for one in named)))
     return [(fact, amount) for fact, amount in found if amount > 0]
-
-
-def _strongest(united: Mapping[int, float], then: Mapping[int, int] | None) -> list[int]:
-    """The sources that a union names. As of an earlier moment, whom anybody stood behind then, by how many: what they
-    add is of now, and would tell who came since."""
-    raising = [source for source, amount in united.items() if amount > 0]
-    if then is None:
-        return sorted(raising, key=lambda source: (-united[source], source))[:_UNITED]
-    return sorted((one for one in raising if then[one]), key=lambda source: (-then[source], source))[:_UNITED]

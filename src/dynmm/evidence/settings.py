@@ -48,7 +48,9 @@ class EvidenceSettings(Settings):
     cut_share: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="For a stream: share of the training events, the last by time, that teach the weights."
     )
-    told: int = Field(8, ge=1, description="Facts that are named beside an item; the rest is one number.")
+    told: int = Field(
+        8, ge=1, description="Facts that are named beside an item and may be told; the rest is one number."
+    )
     group_below: int = Field(
         5, ge=1, description="Facts of fewer people are told together, as a union over the history."
     )

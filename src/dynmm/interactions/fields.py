@@ -23,6 +23,9 @@ BRAND = "brand"
 CATEGORIES = "categories"
 YEAR = "year"
 
+#: The attribute under which words of titles stand.
+TITLE_WORD = "title word"
+
 MODALITY = "modality"
 VECTOR = "vector"
 FORMAT = "format"

@@ -6,7 +6,7 @@ import polars as pl
 
 from dynmm.errors import DataError
 from dynmm.interactions.columns import item_columns
-from dynmm.interactions.fields import ITEM, ITEM_SCHEMA
+from dynmm.interactions.fields import ITEM, ITEM_SCHEMA, TITLE_WORD
 
 
 def checked_items(frame: pl.DataFrame, where: str, *, skip_bad: bool) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -47,3 +47,19 @@ def stacked(known: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """Rows of an item table under others. A further column of the new ones that has another type there is left out."""
     odd = [name for name, kind in new.schema.items() if known.schema.get(name, kind) != kind]
     return pl.concat([known, new.drop(odd)], how="diagonal")
+
+
+def names_attribute(column: str) -> bool:
+    """Whether facts can speak of a column by its name: it has one, which is not that of words of titles."""
+    return column.strip().lower() not in ("", TITLE_WORD)
+
+
+def unspoken_columns(items: pl.DataFrame) -> list[str]:
+    """A sentence for each column of an item table that is no attribute because of its name."""
+    return [
+        f"the item table's column {name!r} is no attribute, for words of titles go by that name; rename it"
+        if name.strip()
+        else "the item table has a column without a name, which is no attribute; give it one, or take it out"
+        for name in items.columns
+        if not names_attribute(name)
+    ]

@@ -86,9 +86,10 @@ def verify(
     """Recompute a rationale's claims as of its offset, and its sentences from its claims.
 
     data: the JSON object. settings: those under which rationales are written here; view and k are the rationale's
-    own, and a public k must not be lower than theirs. explained: the same score computed anew, where that can be
-    had: then the claims must be the strongest that may be made of it, strongest first. Without it, `told` and the
-    remark that the facts are a small part are only held to what they may be.
+    own; a public k must not be lower than theirs, and the operator's, which bounds nothing, is theirs. explained: the
+    same score computed anew, where that can be had: then the claims must be the strongest that may be made of it,
+    strongest first. Without it, `told` and the remark that the facts are a small part are only held to what they may
+    be.
     What is expected stands in the view of the rationale. Whether a user took an item shows, too: answer the user
     themselves or the operator, and nobody else. Raises RationaleUnreadable.
     """
@@ -113,6 +114,9 @@ def verify(
         problems += [Problem(place, *one) for one in found]
     expected = [new or claim for (_, new), claim in zip(recomputed, rationale.claims, strict=True)]
     problems += _twice_cited(rationale)
+    if explained is not None and explained.as_of_offset != rationale.as_of_offset:
+        problems.append(Problem(None, "as_of_offset", explained.as_of_offset, rationale.as_of_offset))
+        explained = None
     if explained is not None:
         problems += _of_the_score(rationale, explained, against)
     problems += _of_the_whole(expected, against, explained)
@@ -122,13 +126,15 @@ def verify(
 _Differences = list[tuple[str, Any, Any]]
 
 
-def _of_the_frame(against: _Against, least_k: int) -> Iterator[Problem]:
+def _of_the_frame(against: _Against, configured_k: int) -> Iterator[Problem]:
     """What concerns the rationale as such: the offset, k, the user and the item."""
     rationale, store = against.rationale, against.store
     if rationale.as_of_offset > store.offset:
         yield Problem(None, "as_of_offset", f"at most {store.offset}, the events in the log", rationale.as_of_offset)
-    if rationale.view == "public" and rationale.k < least_k:
-        yield Problem(None, "k", f"at least {least_k}", rationale.k)
+    if rationale.view == "public" and rationale.k < configured_k:
+        yield Problem(None, "k", f"at least {configured_k}", rationale.k)
+    elif rationale.view == "operator" and rationale.k != configured_k:
+        yield Problem(None, "k", configured_k, rationale.k)
     if store.about(rationale.item) is None:
         yield Problem(None, "item", "an item of the catalogue", rationale.item)
     if rationale.user is not None and store.has(rationale.user, rationale.item, rationale.as_of_offset) is None:

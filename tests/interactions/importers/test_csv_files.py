@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynmm.errors import DataError, EmptyDataError
+from dynmm.interactions.importers import import_folder
 from dynmm.interactions.importers.csv_files import import_csv
 from dynmm.interactions.importers.times import resolve_unit
 
@@ -220,3 +221,12 @@ def test_one_column_is_not_both_users_and_items(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", "user,item\na,1\n")
     with pytest.raises(DataError, match="column 'item' cannot hold both"):
         import_csv(path, user="item")
+
+
+def test_a_column_that_can_be_no_attribute_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = write(tmp_path / "log.csv", "user_id,item_id\nu,i\nu,j\n")
+    items = write(tmp_path / "items.csv", ",item_id,title\n0,i,One\n1,j,Two\n")
+    import_folder("csv", log, tmp_path / "data", items=items)
+    assert [one.getMessage() for one in caplog.records] == [
+        "the item table has a column without a name, which is no attribute; give it one, or take it out"
+    ]

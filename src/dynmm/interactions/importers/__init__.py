@@ -16,6 +16,7 @@ from dynmm.errors import ConfigError, DataError, EmptyDataError
 from dynmm.interactions.dataset import DatasetInfo
 from dynmm.interactions.fields import ITEM, KIND, TAGS_FILE, TIME, USER, USERS_FILE
 from dynmm.interactions.importers.imported import Imported, Importer, merge_counts
+from dynmm.interactions.itemtable import unspoken_columns
 
 __all__ = [
     "IMPORTERS",
@@ -112,6 +113,8 @@ def import_folder(
     check_target(folder, overwrite, Path(source))
     progress(f"reading {source}")
     imported = import_source(kind, source, skip_bad=skip_bad, **options)
+    for unspoken in () if imported.items is None else unspoken_columns(imported.items):
+        _LOG.warning("%s", unspoken)
     was = imported.info
     info = replace(was, name=name or was.name, noun=noun or was.noun, verb=verb or was.verb)
     extra = {USERS_FILE: imported.users, TAGS_FILE: imported.tags}
