@@ -21,7 +21,8 @@ from tests.assembly.walks import NAMES, serve, walk_config, walks, world
 from tests.language.tiny import tiny_folder
 
 from dynmm import Recommender
-from dynmm.assembly import FitOptions, controls, forgetting
+from dynmm.assembly import FitOptions, controls
+from dynmm.assembly.live import follow
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
 from dynmm.errors import MissingExtraError, ModelError, UnsupportedByData
@@ -256,13 +257,12 @@ def test_nobody_who_asks_while_they_are_deleted_is_remembered(
     recommender.recommend(NAMES[2], 5)
     heads, asked = weakref.ref(vars(reranking)["_heads"]), recommender.reranked["asked"]
     del reranking
-    learned = forgetting.follow
 
-    def follow(rebuilt: Recommender) -> None:
+    def watched(rebuilt: Recommender) -> None:
         meanwhile(lambda: recommender.recommend(NAMES[1], 5))
-        learned(rebuilt)
+        follow(rebuilt)
 
-    monkeypatch.setattr(forgetting, "follow", follow)
+    monkeypatch.setattr("dynmm.assembly.forgetting.follow", watched)
     recommender.forget(NAMES[1])
     assert not any(kept_of(recommender))
     gc.collect()

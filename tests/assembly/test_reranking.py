@@ -16,11 +16,12 @@ from tests.language.tiny import tiny_folder
 from tests.language.vllm_stand_in import serving
 
 from dynmm import Dataset, Recommender
-from dynmm.assembly import FitOptions, controls, evidencing, explainer_of, reranking, rungs
+from dynmm.assembly import FitOptions, controls, explainer_of, reranking, rungs
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import whole_of
 from dynmm.assembly.wordingtargets import wanted_texts
 from dynmm.errors import ConfigError, ModelError, TamperedArtefact
+from dynmm.evidence.weights import learn_weights
 from dynmm.interactions.splits.cut import cut_last
 from dynmm.language.causal import CausalModel
 from dynmm.language.loading import open_model
@@ -313,24 +314,23 @@ def test_other_words_are_learned_anew(
 
 
 def test_other_answers_teach_anew(options: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same events before the cut, and another newest event of half the users."""
+    """The same events before the cut, and another answer of half the users; their last event is validation's."""
     brief = {name: {**BRIEF[name], "epochs": 1} for name in ("backbone", "fusion")}
     rows = walks(USERS)
     moved = [
-        (user, f"i{(int(item[1:]) + 7) % ITEMS:02d}" if n % 16 == 15 else item, time)
+        (user, f"i{(int(item[1:]) + 7) % ITEMS:02d}" if n % 16 == 14 else item, time)
         for n, (user, item, time) in enumerate(rows)
     ]
     frame = pl.DataFrame(moved, schema=["user_id", "item_id", "timestamp"], orient="row")
     other = Dataset.from_frames(frame, world().item_table, info=world().info)
     weighed: list[int] = []
-    learn_weights = evidencing.learn_weights
 
     def watched(terms: Any, scores: Any, asked: Any, *rest: Any) -> Any:
         weighed.append(len(asked))
         return learn_weights(terms, scores, asked, *rest)
 
     Recommender.fit(world(), walk_config(rerank="mlp", **brief), split="none", seed=1, options=options)
-    monkeypatch.setattr(evidencing, "learn_weights", watched)
+    monkeypatch.setattr("dynmm.assembly.evidencing.learn_weights", watched)
     monkeypatch.setattr(reranking, "_trained", begins)
     Recommender.fit(world(), walk_config(rerank="mlp", **brief), split="none", seed=1, options=options)
     assert not weighed

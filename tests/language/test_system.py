@@ -14,6 +14,7 @@ from dynmm.config import Config
 from dynmm.errors import ConfigError
 from dynmm.language.slates import Shelf, Slates
 from dynmm.language.system import BATCH_ROWS, Reranking
+from dynmm.testing.state import state_hash
 
 SHELF = slate_samples.shelf()
 
@@ -61,6 +62,14 @@ def test_else_every_question_is_read_by_itself(kind: str, wait: float | None) ->
     counted = Counted()
     Reranking(kind, counted, 0.5, 5, batch_wait_ms=wait).terms(slate_samples.slates(3), SHELF)
     assert counted.rows == [1, 1, 1]
+
+
+def test_being_asked_is_no_change_of_state() -> None:
+    reranking = Reranking("language", Counted().__call__, 0.5, 5)
+    before = state_hash(reranking)
+    reranking.terms(slate_samples.slates(2), SHELF)
+    assert reranking.served.read()["asked"] == 2
+    assert state_hash(reranking) == before
 
 
 def test_beside_a_server_it_is_refused() -> None:

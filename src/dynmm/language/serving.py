@@ -9,7 +9,7 @@ import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -47,6 +47,9 @@ class Refined:
 
 class Served:
     """How many questions were asked, and how many were not re-ranked, by reason. Safe to use from any thread."""
+
+    #: No part of a state: how often it was asked changes nothing of what is answered.
+    only_remembers: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
