@@ -110,10 +110,7 @@ class Recommender:
         return load(source, device=device, as_of=as_of)
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Save as a run, `model/` and the private `state/`, as of its `as_of`. The folder is whole or unchanged.
-
-        overwrite: even in the place of a run that has learned events, which are gone then.
-        """
+        """Save as a run, as of its `as_of`, whole or not at all. overwrite: even over one that has learned."""
         from dynmm.assembly import save
 
         save(self, Path(folder), overwrite=overwrite)
