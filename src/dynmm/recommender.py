@@ -156,9 +156,8 @@ class Recommender:
     ) -> Explanation:
         """Why an item stands where it stands for a user: the parts of its score, its facts, and sentences.
 
-        without: items of the history or ids of facts; what would be without them is recomputed in full. view:
-        ``public`` or ``operator``, by default as configured. Raises UnknownIdError, and UnsupportedByData for a fact
-        that the view may not name, or for a published model.
+        without: items of the history or ids of facts; what would be without them is recomputed in full. view: as
+        `recommend` has it. Raises UnknownIdError, and UnsupportedByData where `recommend` with reasons does.
         """
         from dynmm.assembly import explanation_of, need_log
 
@@ -189,9 +188,8 @@ class Recommender:
     ) -> Verification:
         """Recompute every claim of a rationale from the log, and where nothing was learned since, from the score.
 
-        without, exclude, exclude_history: as `recommend` had them. offset: what `Recommender.offset` was then. A public
-        rationale does not say so itself, for it is as of its item's release; without it, its score is held to nothing
-        once the run has learned. Raises DataError where it cannot be read.
+        without, exclude, exclude_history: as `recommend` had them. offset: what `Recommender.offset` was then, which a
+        public rationale does not say itself. Raises DataError where it cannot be read.
         """
         from dynmm.assembly import verified
 

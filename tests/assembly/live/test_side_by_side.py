@@ -235,8 +235,8 @@ def test_a_deletion_while_a_copy_is_saved_is_noticed(run: Path, monkeypatch: pyt
     early = Recommender.from_pretrained(run)
     learn_all(run, [{**one, "user_id": "late"} for one in events_of(9)[5:]])
 
-    def late(*told: Any) -> int:
-        copied = copy_records(*told)
+    def late(*told: Any, **options: Any) -> int:
+        copied = copy_records(*told, **options)
         monkeypatch.undo()
         with Recommender.from_pretrained(run) as other:
             other.forget(user)
