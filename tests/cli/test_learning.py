@@ -179,7 +179,8 @@ def test_where_no_item_can_be_added_learn_says_so(run: Path, tmp_path: Path) -> 
 
 def test_fit_keeps_a_run_that_has_learned_unless_told_otherwise(run: Path, fitted: Path, events: Path) -> None:
     assert _dynmm("learn", run, events).exit_code == 0
-    call = ("fit", fitted.parent, "--out", run, *(part for one in _QUICK for part in ("--set", one)))
+    settings = [part for one in _QUICK for part in ("--set", one)]
+    call: tuple[str | Path, ...] = ("fit", fitted.parent, "--out", run, *settings)
     refused = _dynmm(*call)
     assert refused.exit_code == 2
     assert "has learned 20 events since its fit" in refused.stderr
