@@ -188,9 +188,8 @@ class Recommender:
     ) -> Verification:
         """Recompute every claim of a rationale from the log, and where nothing was learned since, from the score.
 
-        without, exclude, exclude_history: as `recommend` had them. offset: what `Recommender.offset` was then, which a
-        public rationale does not say itself. Raises DataError where it cannot be read.
-        """
+        without, exclude, exclude_history: as `recommend` had them. offset: `Recommender.offset` of then, which a public
+        rationale does not say itself. Raises DataError where it cannot be read."""
         from dynmm.assembly import verified
 
         told = rationale.as_json() if isinstance(rationale, Rationale) else rationale
