@@ -23,7 +23,7 @@ def _write(folder: Path, rows: list[tuple[Any, Any]], name: str = "image-made", 
     path = folder / f"{name}.parquet"
     vectors = [None if row is None else [None if one is None else float(one) for one in row] for _, row in rows]
     columns = {
-        "item_id": [item for item, _ in rows],
+        "item_id": pl.Series([item for item, _ in rows], dtype=None if rows else pl.String),
         "vector": pl.Series(vectors, dtype=pl.List(pl.Float64)).cast(kind or pl.List(pl.Float32)),
     }
     pl.DataFrame(columns).write_parquet(path)

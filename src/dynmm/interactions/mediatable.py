@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from dynmm.errors import DataError
+from dynmm.errors import DataError, first_line
 from dynmm.interactions.columns import need_columns
 from dynmm.interactions.fields import BYTES, FORMAT, ITEM, MODALITY
 
@@ -47,10 +47,10 @@ def labels(table: pl.DataFrame, where: str) -> pl.DataFrame:
 def _text(column: pl.Series, where: str) -> pl.Series:
     if column.dtype.is_nested() or column.dtype == pl.Object:
         raise DataError(f"{where}, column {column.name!r}: {column.dtype} is no text; write it as strings")
-    # Bytes that are text come from writers of parquet that do not say so.
-    text = column.cast(pl.String, strict=False)
-    broken = text.is_null() & column.is_not_null()
-    if broken.any():
-        row = broken.arg_max() or 0
-        raise DataError(f"{where}, row {row}, column {column.name!r}: {column[row]!r} is no text; write it as strings")
-    return text
+    try:
+        # Bytes that are text come from writers of parquet that do not say so.
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"{where}, column {column.name!r}: {column.dtype} is no text ({first_line(error)}); write it as strings"
+        ) from error
