@@ -81,7 +81,7 @@ def test_codes_rank_as_exact_search_does_to_half_precision(exact: Recommender, c
 class _Latent:
     """A search that finds the first items alone, over vectors that set none above another."""
 
-    item_vectors = torch.zeros(30, 4)
+    width, item_vectors = 4, torch.zeros(30, 4)
 
     def user_vectors(self, histories: Sequence[UserHistory]) -> torch.Tensor:
         return torch.zeros(len(histories), 4)

@@ -126,8 +126,8 @@ def test_the_command_answers_mistakes_with_one_line(folder: Path) -> None:
             "column 'item_id' is missing (columns: id, vector)",
         ),
         ("features/text-mine.parquet", {"item_id": [b"\xff"], "vector": [[1.0]]}, "write ids as strings or integers"),
-        ("media.parquet", {"item_id": [b"\xff"], "modality": ["image"]}, "write ids as strings or integers"),
-        ("media.parquet", {"item_id": ["x"], "modality": [7]}, "column 'modality': 7 is Int64, text are due"),
+        ("media.parquet", {"item_id": [b"\xff"], "modality": ["image"]}, "is no text"),
+        ("media.parquet", {"item_id": ["x"], "modality": [["image"]]}, "column 'modality'"),
     ],
 )
 def test_a_table_beside_the_events_that_cannot_be_read_is_named(

@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from dynmm.adapter.model import ITEM, USER, Shape, shift
 from dynmm.adapter.settings import AdapterSettings
 from dynmm.adapter.summaries import ItemSummaries, UserSummaries
+from dynmm.making_once import made_once
 from dynmm.protocols import VectorSpace
 from dynmm.topk import SAME_KERNEL_ROWS
 from dynmm.types import UserHistory
@@ -28,7 +29,7 @@ _BLOCK = 1_024
 class MovedSpace:
     """A `VectorSpace` over another. It stays as it is but for `now`, so that others may rank by it at any moment.
 
-    Cost follows what is hot, but for one copy of the vectors in each that is made.
+    Cost follows what is hot: the whole table is copied only where somebody asks for it.
     """
 
     def __init__(
@@ -47,18 +48,23 @@ class MovedSpace:
         self.weights: Tensor | None = None
         #: Moment of the newest event, ms UTC; None where there is no time.
         self.now: int | None = None
-        self._vectors: Tensor | None = None
+        #: (H,) items that stand elsewhere than the base has them, rising, and (H, D) where.
         self.hot: NDArray[np.int64] = np.empty(0, np.int64)
+        self._places = torch.empty(0, base.width)
 
     @property
     def width(self) -> int:
         """D."""
         return self.base.width
 
-    @property
+    @made_once
     def item_vectors(self) -> Tensor:
-        """(I, D) float32."""
-        return self.base.item_vectors if self._vectors is None else self._vectors
+        """(I, D) float32. See `vectors_at` for a few of them."""
+        vectors = self.base.item_vectors
+        if len(self.hot):
+            vectors = vectors.clone()
+            vectors[torch.from_numpy(self.hot)] = self._places.to(vectors.device)
+        return vectors
 
     def user_vectors(self, histories: Sequence[UserHistory]) -> Tensor:
         """(B, D) float32, each from its own history alone."""
@@ -79,15 +85,13 @@ class MovedSpace:
 
     def moved(self) -> Tensor:
         """(H, D) where the hot items stand."""
-        return self.item_vectors[torch.from_numpy(self.hot)].cpu()
+        return self._places
 
     def serving(self, weights: Tensor | None, hot: NDArray[np.int64], moved: Tensor) -> MovedSpace:
         """One that serves these weights, with the hot items where they stood. moved: (H, D)."""
         twin = copy.copy(self)
-        twin.weights, twin.hot, twin._vectors = weights, hot, None
-        if weights is not None:
-            twin._vectors = self.base.item_vectors.clone()
-            twin._vectors[torch.from_numpy(hot)] = moved.to(twin._vectors.device)
+        vars(twin).pop("item_vectors", None)
+        twin.weights, twin.hot, twin._places = weights, hot, moved.cpu()
         return twin
 
     def refreshed(self, weights: Tensor | None, summaries: ItemSummaries) -> MovedSpace:
@@ -106,3 +110,20 @@ class MovedSpace:
                 moved = shift(self._shape, weights, ITEM, pad(self.collaborative[rows], room), pad(features, room))
                 places.append(base[rows].cpu() + active[:, None] * moved[: len(items)])
         return self.serving(weights, hot, torch.cat(places))
+
+
+def at_rest(space: VectorSpace) -> VectorSpace:
+    """The stage whose items stand where the fit put them."""
+    return space.base if isinstance(space, MovedSpace) else space
+
+
+def vectors_at(space: VectorSpace, items: Tensor) -> Tensor:
+    """(..., D) where some items stand, without a copy of the whole table. items: (...) dense, on any device."""
+    table = at_rest(space).item_vectors
+    found = table[items.to(table.device)]
+    if isinstance(space, MovedSpace) and len(space.hot):
+        hot, asked = torch.from_numpy(space.hot), items.cpu().flatten()
+        place = torch.searchsorted(hot, asked).clamp(max=len(hot) - 1)
+        moved = hot[place] == asked
+        found.view(-1, space.width)[moved.to(table.device)] = space.moved()[place[moved]].to(table.device)
+    return found

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dynmm.adapter.space import at_rest
 from dynmm.assembly.searching import Search, rank_within
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.system import latent_of
@@ -31,7 +32,7 @@ class Asked:
 
     def best(self, space: VectorSpace, k: int) -> IntArray:
         """The best k items by these vectors and by facts, best first; fewer where there are fewer."""
-        n_items = len(space.item_vectors)
+        n_items = len(at_rest(space).item_vectors)
         k = min(k, n_items)
         if self._search is not None or self._evidence is None:
             found = rank_within(space, self._search, self._evidence, [self.query], k).items[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 from dynmm.artefact import CANDIDATES, MANIFEST, MODEL, MOVING, STATE, seal
 from dynmm.assembly.evidencing import save_evidence
-from dynmm.assembly.live import LOG_FILE
+from dynmm.assembly.live import LOG_FILE, Live
 from dynmm.assembly.logkeeping import write_log
 from dynmm.assembly.rerankkeeping import RERANK_DIR, save_reranked
 from dynmm.assembly.voicing import VOICE_DIR, save_voice
@@ -23,7 +23,6 @@ from dynmm.interactions.splits import Split
 from dynmm.recommender import Recommender
 from dynmm.runfiles import write_catalogue, write_events
 from dynmm.storage import named_disk_errors, new_folder, write_bytes, write_json
-from dynmm.stream.protocol import EventLog
 from dynmm.stream.sqlite_log import SqliteLog
 from dynmm.stream.writer_lock import WriterLock, lock_of
 
@@ -55,8 +54,8 @@ def check_target(folder: Path, *, overwrite: bool = False) -> None:
         _check_unlearned(folder)
 
 
-def _check_unlearned(folder: Path, own: EventLog | None = None) -> None:
-    """Raises DataError where a run there has learned events that `own` does not hold: they lie nowhere else."""
+def _check_unlearned(folder: Path, own: Live | None = None) -> None:
+    """Raises DataError where a run there has learned events that `own` would not write: they lie nowhere else."""
     path = folder / STATE / LOG_FILE
     if not path.is_file():
         return
@@ -64,7 +63,9 @@ def _check_unlearned(folder: Path, own: EventLog | None = None) -> None:
     try:
         with contextlib.closing(SqliteLog(path, read_only=True)) as there:
             learned, head = there.offset, there.head
-            kept = not learned or (own is not None and own.holds(learned, head))
+            # A run as of an earlier moment has read a part of its log, and writes no more.
+            reaches = own is not None and (not own.fixed or learned <= own.offset)
+            kept = not learned or (own is not None and reaches and own.log.holds(learned, head))
     except DynmmError as error:
         raise DataError(f"{folder} has a log of learned events that cannot be read ({error}); {how}") from error
     if not kept:
@@ -122,7 +123,7 @@ def save(recommender: Recommender, folder: Path, *, overwrite: bool = False) -> 
             )
         with _unwritten(folder):
             if not overwrite:
-                _check_unlearned(folder, None if recommender.live is None else recommender.live.log)
+                _check_unlearned(folder, recommender.live)
             with new_folder(folder) as beside:
                 write_model(recommender, beside / MODEL)
                 if recommender.split is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dynmm.adapter.space import MovedSpace
+from dynmm.adapter.space import MovedSpace, vectors_at
 from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.system import rank_with_facts
 from dynmm.fusion.joint import Joint
@@ -131,7 +131,7 @@ def rank_gathered(
         else:
             own = np.unique(query.candidates)
         own = np.setdiff1d(own, query.exclude).astype(np.int64)
-        worth = _products(_plain(space.item_vectors[torch.from_numpy(own)]), user) + evidence.on(query, own)
+        worth = _products(_plain(vectors_at(space, torch.from_numpy(own))), user) + evidence.on(query, own)
         order = np.lexsort((own, -worth))[:k]
         items[row, : len(order)], scores[row, : len(order)] = own[order], worth[order]
     return Rankings(items, scores)
@@ -139,8 +139,9 @@ def rank_gathered(
 
 def _moved(space: VectorSpace) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """(H,) items that stand elsewhere than the index has them, rising, and (H, D) where they stand now."""
-    items = space.hot if isinstance(space, MovedSpace) else np.empty(0, np.int64)
-    return items, _plain(space.item_vectors[torch.from_numpy(items)])
+    if not isinstance(space, MovedSpace):
+        return np.empty(0, np.int64), np.empty((0, space.width), np.float32)
+    return space.hot, _plain(space.moved())
 
 
 def _allowed(query: Query, items: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -162,9 +163,9 @@ def _products(places: NDArray[np.float32], user: NDArray[np.float32]) -> NDArray
 
 def similar_items(space: VectorSpace, joint: Joint | None, search: Search | None, item: int, k: int) -> list[Similar]:
     """The k items most like one, with the parts of the cosine by modality. See `retrieval.similar`."""
-    vectors = _plain(space.item_vectors)
-    index: ItemIndex = ExactIndex(vectors) if search is None else search.index
+    index: ItemIndex = ExactIndex(_plain(space.item_vectors)) if search is None else search.index
     if joint is None:
+        vectors = _plain(space.item_vectors)
         makings = Makings(("cf",), [vectors], np.ones((len(vectors), 1), np.float32), np.ones((len(vectors), 1), bool))
         return similar(item, k, index, makings)
     found = joint.parts()

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from dynmm.adapter.space import vectors_at
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.parts import Part
 from dynmm.evidence.reading import FactReader
@@ -105,7 +106,7 @@ class SlateMaker:
 
     def _latent(self, histories: Sequence[UserHistory], items: torch.Tensor) -> torch.Tensor:
         users = self.space.user_vectors(histories).cpu()
-        vectors = self.space.item_vectors[items.clamp(min=0).to(self.space.item_vectors.device)].cpu()
+        vectors = vectors_at(self.space, items.clamp(min=0)).cpu()
         return (vectors * users[:, None]).sum(-1).masked_fill(items == NOBODY, 0.0)
 
 

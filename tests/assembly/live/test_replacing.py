@@ -39,7 +39,10 @@ def test_neither_is_the_log_that_came_without_its_lock(run: Path, twin: Path) ->
 def test_a_run_with_all_that_lies_there_may_take_its_place(run: Path, twin: Path) -> None:
     state = learn_all(run, events_of(20))
     Recommender.from_pretrained(run).save_pretrained(run)
-    Recommender.from_pretrained(run, as_of=Recommender.from_pretrained(run).offset - 5).save_pretrained(run)
+    now = Recommender.from_pretrained(run).offset
+    Recommender.from_pretrained(run, as_of=now).save_pretrained(run)
+    with pytest.raises(DataError, match="has learned 20 events"):
+        Recommender.from_pretrained(run, as_of=now - 5).save_pretrained(run)
     assert state_of(run) == state
     learn_all(twin, events_of(10))
     with Recommender.from_pretrained(run) as further:
