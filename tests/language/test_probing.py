@@ -112,7 +112,8 @@ def test_one_that_looks_back_so_many_tokens_is_refused(tmp_path: Path, window: i
 def test_a_window_that_hides_nothing_is_no_reason(tmp_path: Path) -> None:
     """Mistral heeds the mask that it is given; and no prompt reaches beyond a window as long as the context."""
     sizes = {"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
-    open_model(_saved("Mistral", tmp_path / "mistral", sliding_window=40, **sizes), precision="float32")
+    heeds = open_model(_saved("Mistral", tmp_path / "mistral", sliding_window=40, **sizes), precision="float32")
+    assert type(heeds.library).__name__ == "MistralForCausalLM"
     kinds: dict[str, Any] = {"attention_types": [[["global", "local"], 1]], "num_layers": 2, "num_heads": 4}
     whole = _saved("GPTNeo", tmp_path / "neo", window_size=CONTEXT, max_position_embeddings=CONTEXT, **kinds)
-    open_model(whole, precision="float32")
+    assert type(open_model(whole, precision="float32").library).__name__ == "GPTNeoForCausalLM"

@@ -172,9 +172,10 @@ class UserSummaries:
         age, contexts = np.zeros(len(histories)), np.zeros((len(histories), self._latents.shape[1]))
         least = 1.0 / self._half_lives[-1]
         for row, (history, moment) in enumerate(zip(histories, moments, strict=True)):
-            masses[:, row] = self._masses(history, moment)
+            days = _days(history, moment)
+            masses[:, row] = self._masses(history, days)
             contexts[row] = context_of(history, self._latents)
-            if len(days := _days(history, moment)):
+            if len(days):
                 rates = masses[:, row] / self._half_lives
                 trend[row] = np.log((rates[0] + least) / (rates[-1] + least))
                 age[row] = days[0]
@@ -184,12 +185,11 @@ class UserSummaries:
     def activity(self, histories: Sequence[UserHistory], moments: Sequence[int | None]) -> NDArray[np.float32]:
         """(B,) m in [0, 1]: 0 without a history, half at ``active`` decayed events."""
         both = zip(histories, moments, strict=True)
-        mass = np.asarray([self._masses(history, moment)[1] for history, moment in both])
+        mass = np.asarray([self._masses(history, _days(history, moment))[1] for history, moment in both])
         return (mass / (mass + self._active)).astype(np.float32)
 
-    def _masses(self, history: UserHistory, moment: int | None) -> FloatArray:
-        """(spans,) decayed events."""
-        days = _days(history, moment)
+    def _masses(self, history: UserHistory, days: FloatArray) -> FloatArray:
+        """(spans,) decayed events. days: see `_days`."""
         if not len(days):
             return np.full(len(SPANS), float(len(history)))
         found: FloatArray = np.exp2(-days[-_COUNTED:, None] / self._half_lives).sum(0)

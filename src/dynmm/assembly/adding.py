@@ -110,18 +110,10 @@ def _not_read(catalogue: Catalogue, read: Mapping[Modality, str]) -> list[str]:
     """What was given of other modalities than the fit's, or by other encoders' files, in sentences."""
     fitted = ", ".join(f"{modality} by {encoder}" for modality, encoder in read.items())
     why = f"not read: this run reads what it was fitted on, which is {fitted}"
-    told = (
-        []
-        if catalogue.media is None
-        else [
-            f"{modality}: {count:,} given and {why}"
-            for modality, count in catalogue.media.given.items()
-            if modality not in read
-        ]
-    )
-    return told + [
-        f"{FEATURES_DIR}/{path.name} is {why}" for _, _, path in unread_files(catalogue.features_folder, read)
-    ]
+    given = {} if catalogue.media is None else catalogue.media.given
+    media = [f"{modality}: {count:,} given and {why}" for modality, count in given.items() if modality not in read]
+    files = unread_files(catalogue.features_folder, read)
+    return media + [f"{FEATURES_DIR}/{path.name} is {why}" for _, _, path in files]
 
 
 def _as_fitted(settings: EncoderSettings, read: Mapping[Modality, str]) -> EncoderSettings:

@@ -166,13 +166,20 @@ def _waited(number: int) -> dict[str, object]:
     return {"event_id": f"x{number}", "user_id": f"u{number}", "item_id": "fresh", "timestamp": START + 200 * DAY}
 
 
-def test_an_offset_among_events_that_had_waited_is_that_offset(run: Path) -> None:
+def _with_waited(run: Path, *others: str) -> int:
+    """Three events wait for an item that comes, and these others, behind five more; returns where the fit ended."""
     with Recommender.from_pretrained(run) as recommender:
         first = recommender.offset
         recommender.learn([_waited(number) for number in range(3)])
         recommender.learn(events_of(5))
-        recommender.add_items([{"item_id": "fresh", "title": "Film 7"}])
+        for number, item in enumerate(("fresh", *others), start=7):
+            recommender.add_items([{"item_id": item, "title": f"Film {number}"}])
         recommender.learn(events_of(10)[5:])
+    return first
+
+
+def test_an_offset_among_events_that_had_waited_is_that_offset(run: Path) -> None:
+    first = _with_waited(run)
     for count, held in ((4, 3), (5, 3), (6, 2), (7, 1), (8, 0), (9, 0)):
         then = Recommender.from_pretrained(run, as_of=first + count)
         assert (then.offset, then.held) == (first + count, held)
@@ -203,13 +210,7 @@ def test_a_copy_of_the_run_as_it_was_ends_there_and_goes_on_from_there(run: Path
 
 
 def test_a_copy_of_the_run_as_it_was_has_the_items_that_had_come(run: Path) -> None:
-    with Recommender.from_pretrained(run) as recommender:
-        first = recommender.offset
-        recommender.learn([_waited(number) for number in range(3)])
-        recommender.learn(events_of(5))
-        recommender.add_items([{"item_id": "fresh", "title": "Film 7"}])
-        recommender.add_items([{"item_id": "later", "title": "Film 8"}])
-        recommender.learn(events_of(10)[5:])
+    first = _with_waited(run, "later")
     for count, held, fresh in ((4, 3, False), (8, 0, True), (10, 0, True)):
         then = Recommender.from_pretrained(run, as_of=first + count)
         then.save_pretrained(run.parent / "copy")
