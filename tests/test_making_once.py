@@ -9,7 +9,6 @@ import pytest
 from tests.language import slate_samples
 from tests.language.reading import ranker
 
-from dynmm.assembly.books import Books
 from dynmm.assembly.voicing import Voice
 from dynmm.language.serving import Refiner
 from dynmm.language.system import Reranking
@@ -87,8 +86,6 @@ def test_first_questions_at_once_share_a_count_and_a_memory(monkeypatch: pytest.
     assert len(reranking._heads) == 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [(Reranking, "refiner"), (Reranking, "_heads"), (Voice, "writer"), (Books, "ledger")]
-)
+@pytest.mark.parametrize(("kind", "name"), [(Reranking, "refiner"), (Reranking, "_heads"), (Voice, "writer")])
 def test_what_counts_or_grows_is_made_once(kind: type, name: str) -> None:
     assert isinstance(vars(kind)[name], made_once)

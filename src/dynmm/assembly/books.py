@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,50 +10,53 @@ import numpy as np
 from dynmm.evidence.ledger import Ledger
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
-from dynmm.making_once import made_once
 from dynmm.types import Events
 
 
 class Books:
-    """Raw events beside the aggregated statistics. Made when the first claim is."""
+    """Raw events beside the aggregated statistics. Safe to read in several threads while one writes."""
 
     def __init__(self, counted: Dataset) -> None:
         """counted: the events that the statistics of the fit count."""
         self.counted = counted
         self._since: list[Events] = []
+        self._ledger: Ledger | None = None
+        # Whoever makes the ledger, or joins the batches, must miss none that comes meanwhile.
+        self._lock = threading.Lock()
 
     def append(self, events: Events) -> None:
         """Write down events that have just been counted."""
-        self._since.append(events)
-        if "ledger" in self.__dict__:
-            self.ledger.append(events)
+        with self._lock:
+            self._since.append(events)
+            if self._ledger is not None:
+                self._ledger.append(events)
 
     def since(self) -> Events:
         """All events that were written down since the fit, in their order."""
-        if not self._since:
-            times = None if self.counted.events.timestamps is None else np.empty(0, np.int64)
-            return Events(np.empty(0, np.int32), np.empty(0, np.int32), times)
-        if len(self._since) > 1:
-            self._since = [joined(self._since)]
-        return self._since[0]
+        with self._lock:
+            if not self._since:
+                times = None if self.counted.events.timestamps is None else np.empty(0, np.int64)
+                return Events(np.empty(0, np.int32), np.empty(0, np.int32), times)
+            if len(self._since) > 1:
+                self._since = [joined(self._since)]
+            return self._since[0]
 
-    @made_once
+    @property
     def ledger(self) -> Ledger:
-        """All of them, in the order of the log."""
-        made = Ledger.of(self.counted)
-        for events in self._since:
-            made.append(events)
-        return made
+        """All of them, in the order of the log. Made when the first claim is checked."""
+        with self._lock:
+            if self._ledger is None:
+                made = Ledger.of(self.counted)
+                for events in self._since:
+                    made.append(events)
+                self._ledger = made
+            return self._ledger
 
     def taken(self, user: int, as_of: int) -> frozenset[int]:
         """Items that a dense user took after the fit, up to an offset of the log."""
-        found: set[int] = set()
-        start = len(self.counted.events)
-        for events in self._since:
-            own = events.take(slice(0, max(0, as_of - start)))
-            found.update(own.items[own.users == user].tolist())
-            start += len(events)
-        return frozenset(found)
+        left = max(0, as_of - len(self.counted.events))
+        own = self.since().take(slice(0, left))
+        return frozenset(own.items[own.users == user].tolist())
 
 
 def joined(parts: Sequence[Events]) -> Events:

@@ -55,7 +55,7 @@ def check_target(folder: Path, *, overwrite: bool = False) -> None:
 
 
 def _check_unlearned(folder: Path, own: Live | None = None) -> None:
-    """Raises DataError where a run there has learned events that `own` would not write: they lie nowhere else."""
+    """Raises DataError where a run there has events or items that `own` would not write: they lie nowhere else."""
     path = folder / STATE / LOG_FILE
     if not path.is_file():
         return
@@ -65,11 +65,12 @@ def _check_unlearned(folder: Path, own: Live | None = None) -> None:
             learned, head = there.offset, there.head
             # A run as of an earlier moment has read a part of its log, and writes no more.
             reaches = own is not None and (not own.fixed or learned <= own.offset)
-            kept = not learned or (own is not None and reaches and own.log.holds(learned, head))
+            got = f"learned {learned:,} events" if learned else "got items" if there.marks else None
+            kept = got is None or (own is not None and reaches and own.log.holds(learned, head))
     except DynmmError as error:
         raise DataError(f"{folder} has a log of learned events that cannot be read ({error}); {how}") from error
     if not kept:
-        raise DataError(f"{folder} has learned {learned:,} events since its fit, which would be gone with it; {how}")
+        raise DataError(f"{folder} has {got} since its fit, which would be gone with it; {how}")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dynmm.fusion.content import Content
+from dynmm.fusion.ridge import Regression
 
 #: Candidate penalties, relative to the mean diagonal of the covariance; the held-out error chooses.
 _PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -54,33 +55,10 @@ def fit_regressor(content: Content, vectors: Tensor, draws: torch.Generator) -> 
     order = torch.randperm(len(rows), generator=draws).to(rows.device)
     held = order[: max(1, round(_HELD_OUT * len(rows)))]
     rest = order[len(held) :]
-    errors = [
-        float((_solve(features[rest], wanted[rest], penalty).guess(features[held]) - wanted[held]).square().sum())
-        for penalty in _PENALTIES
-    ]
+    tried = Regression(features[rest], wanted[rest])
+    errors = [float((tried.at(penalty).guess(features[held]) - wanted[held]).square().sum()) for penalty in _PENALTIES]
     at = min(range(len(errors)), key=errors.__getitem__)
     spread = float((wanted[held] - wanted[rest].mean(0)).square().sum())
-    final = _solve(features, wanted, _PENALTIES[at])
+    final = Regression(features, wanted).at(_PENALTIES[at])
     explained = 1 - errors[at] / spread if spread > 0 else 0.0
     return ContentRegressor(final.weight, final.bias, _PENALTIES[at], explained)
-
-
-@dataclass(frozen=True, eq=False)
-class _Ridge:
-    weight: Tensor
-    bias: Tensor
-
-    def guess(self, features: Tensor) -> Tensor:
-        return features @ self.weight + self.bias
-
-
-def _solve(features: Tensor, wanted: Tensor, penalty: float) -> _Ridge:
-    x, y = features.double(), wanted.double()
-    mean, aim = x.mean(0), y.mean(0)
-    x = x - mean
-    covariance = x.t() @ x
-    ridge = penalty * covariance.diagonal().mean().clamp(min=1e-12)
-    covariance.diagonal().add_(ridge)
-    weight = torch.linalg.solve(covariance, x.t() @ (y - aim))
-    # As it is read from disk, so that the same products give the same bits.
-    return _Ridge(weight.float().contiguous(), (aim - mean @ weight).float())

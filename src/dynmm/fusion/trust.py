@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dynmm.fusion.content import Content
+from dynmm.fusion.ridge import Regression
 
 #: Ridge penalties, relative to the mean diagonal of the covariance. The best of each modality counts.
 _PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -82,19 +83,13 @@ def _on(features: Tensor, vectors: Tensor, known: Tensor, draws: torch.Generator
 
 def _explained(x: Tensor, y: Tensor) -> float:
     """x: (R, W). y: (R, D). Both float32, in shuffled order."""
-    lost, spread = torch.zeros(len(_PENALTIES), dtype=torch.float64), 0.0
+    lost, spread = [0.0] * len(_PENALTIES), 0.0
     for fold in range(_FOLDS):
         held = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         held[fold::_FOLDS] = True
-        mean, aim = x[~held].mean(0), y[~held].mean(0)
-        seen, wanted = x[~held] - mean, y[~held] - aim
-        asked, truth = x[held] - mean, y[held] - aim
-        spread += float(truth.square().sum())
-        covariance, aims = seen.t() @ seen, seen.t() @ wanted
-        scale = covariance.diagonal().mean().clamp(min=1e-12)
+        seen, wanted, asked, truth = x[~held], y[~held], x[held], y[held]
+        spread += float((truth - wanted.mean(0)).square().sum())
+        tried = Regression(seen, wanted)
         for at, penalty in enumerate(_PENALTIES):
-            damped = covariance.clone()
-            damped.diagonal().add_(penalty * scale)
-            factor = torch.linalg.cholesky(damped)
-            lost[at] += float((asked @ torch.cholesky_solve(aims, factor) - truth).square().sum())
-    return 1 - float(lost.min()) / spread if spread > 0 else 0.0
+            lost[at] += float((tried.at(penalty).guess(asked) - truth).square().sum())
+    return 1 - min(lost) / spread if spread > 0 else 0.0

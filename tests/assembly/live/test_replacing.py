@@ -28,6 +28,17 @@ def test_what_a_run_learned_is_not_replaced_silently(run: Path, twin: Path) -> N
     assert Recommender.from_pretrained(run).counted == 0
 
 
+def test_neither_are_items_that_came(run: Path, twin: Path) -> None:
+    with Recommender.from_pretrained(run) as recommender:
+        recommender.add_items([{"item_id": "new", "title": "New"}])
+    with pytest.raises(DataError, match=r"has got items since its fit.*--overwrite"):
+        check_target(run)
+    with pytest.raises(DataError, match="has got items"):
+        Recommender.from_pretrained(twin).save_pretrained(run)
+    Recommender.from_pretrained(run).save_pretrained(run)
+    assert "new" in Recommender.from_pretrained(run).items
+
+
 def test_neither_is_the_log_that_came_without_its_lock(run: Path, twin: Path) -> None:
     learn_all(run, events_of(20))
     (lock,) = (run / "state").glob("*.lock")
