@@ -86,6 +86,11 @@ class Joined:
         return partly_guessed(found, content, self.guesser, self.guessed)
 
 
+def epochs_after(backbone: int) -> int:
+    """By default, after so many planned epochs of the backbone: it begins at its weights, so half the way is enough."""
+    return max(3, (backbone + 1) // 2)
+
+
 def following(settings: FusionSettings, recipe: Recipe) -> FusionSettings:
     """The same settings with every "auto" decided: as the backbone was trained."""
     decided = settings.model_dump()
@@ -94,8 +99,7 @@ def following(settings: FusionSettings, recipe: Recipe) -> FusionSettings:
     if decided["weight_decay"] == "auto":
         decided["weight_decay"] = recipe.weight_decay
     if decided["epochs"] == "auto":
-        # It begins at the backbone's weights, so half the way is enough.
-        decided["epochs"] = max(3, (recipe.epochs + 1) // 2)
+        decided["epochs"] = epochs_after(recipe.epochs)
     if decided["patience"] == "auto":
         decided["patience"] = max(4, -(-3 * decided["epochs"] // 10))
     return FusionSettings.model_validate(decided)
