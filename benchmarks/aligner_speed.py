@@ -53,7 +53,7 @@ def measured(data: Dataset, overrides: list[str], device: str) -> dict[str, Any]
     alone = ["evidence.variant=off", "rerank=none", "backbone.epochs=1", f"fusion.epochs={epochs_after(default)}"]
     computed: list[float] = []
 
-    def told(report: EpochReport) -> None:
+    def told(_: EpochReport) -> None:
         computed.append(time.process_time())
 
     with tempfile.TemporaryDirectory() as cache:

@@ -239,6 +239,15 @@ def test_a_cold_run_is_measured_against_content_among_all_items_and_among_cold_o
     assert "only such new items to choose from" in page
 
 
+def test_what_a_cold_run_loses_is_asked_among_cold_items_too(options: FitOptions) -> None:
+    run = _run(options, "cold", cold_hidden_share=0.3)
+    result = robustness(run, asked_conditions(["text"], []))
+    (few,) = result["beside"]
+    assert (result["protocol"], few["protocol"]) == ("cold", "cold-only")
+    assert few["systems"]["full"]["hit@10"]["mean"] >= result["systems"]["full"]["hit@10"]["mean"]
+    assert [one["name"] for one in few["conditions"]] == [one["name"] for one in result["conditions"]]
+
+
 def test_what_a_run_loses_without_its_texts_and_with_wrong_ones(options: FitOptions) -> None:
     run = _run(options, "full", k_core=0)
     result = robustness(run, asked_conditions(["text"], ["text=1"]))

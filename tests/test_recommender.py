@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,19 @@ def saved(fitted: Recommender, tmp_path_factory: pytest.TempPathFactory) -> Path
 def run(saved: Path, tmp_path: Path) -> Path:
     """A copy that a test may spoil. Copying the folder is moving it."""
     return Path(shutil.copytree(saved, tmp_path / "moved"))
+
+
+def test_a_fit_in_python_tells_what_was_not_read(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("PIL")
+    data = circle_data()
+    rows = [{"item_id": one, "modality": "image", "format": "png", "bytes": b"none"} for one in ("i1", "strange")]
+    with_media = replace(data, media_rows=pl.DataFrame(rows))
+    recommender = Recommender.fit(with_media, QUICK, split="full", seed=3, options=FitOptions(cache=cache))
+    said = [one.getMessage() for one in caplog.records if one.name == "dynmm.assembly.contentreport"]
+    assert said[0].startswith("image: i1 is left out: begins with b'none'")
+    assert said[1].startswith("image: 1 of items outside the catalogue, such as 'strange'")
+    (told,) = [one for one in recommender.facts["content"]["modalities"] if one["modality"] == "image"]
+    assert told["left_out"][0]["item"] == "i1"
 
 
 def _next(recommender: Recommender, user: str) -> str:

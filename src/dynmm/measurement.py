@@ -139,15 +139,19 @@ def robustness(
     """What a run loses under each condition of its features, as the JSON of `dynmm evaluate --drop`.
 
     asked: `full` among them. seed: of the items that are hit and of the noise. candidates: as of `evaluate`.
-    Nothing is trained anew. Raises UnsupportedByData for a run without a joint stage, ProtocolMismatch as
+    Nothing is trained anew. Of a `cold` run the same among cold items alone stands under "beside". Raises
+    UnsupportedByData for a run without a joint stage, ProtocolMismatch as
     `evaluate` does.
     """
     split = _split_of(recommender)
-    exam, *_ = _exams(split, protocol, candidates)
+    exams = _exams(split, protocol, candidates)
     questions = Questions()
-    systems = {one: _under(recommender, one, seed, told, questions) for one in asked}
-    outcome = run_robustness(exam, systems, data_sha256=_sha256(recommender))
-    return _described(outcome.to_json(), recommender, split, questions)
+    found = []
+    # Cold items are asked about among all items, where they may never be seen, and among themselves.
+    for exam in exams if split.name == "cold" else exams[:1]:
+        systems = {one: _under(recommender, one, seed, told, questions) for one in asked}
+        found.append(run_robustness(exam, systems, data_sha256=_sha256(recommender)).to_json())
+    return _described(found[0] | ({"beside": found[1:]} if found[1:] else {}), recommender, split, questions)
 
 
 def _under(

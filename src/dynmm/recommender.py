@@ -91,11 +91,11 @@ class Recommender:
 
         config: overrides of the defaults, e.g. ``{"backbone": {"epochs": 5}}``. split: ``none`` uses all
         events, for deployment; the others hold a test part out; None takes `split.name` of the config. options:
-        device, cache and progress.
+        device, cache and progress. Content that was given and not read is logged; `facts["content"]` has all of it.
         """
-        from dynmm.assembly import FitOptions, fit
+        from dynmm.assembly import FitOptions, fit, with_losses_told
 
-        return fit(data, config, split=split, seed=seed, options=options or FitOptions()).recommender
+        return with_losses_told(fit(data, config, split=split, seed=seed, options=options or FitOptions()).recommender)
 
     @classmethod
     def from_pretrained(cls, source: str | Path, *, device: str = "auto", as_of: int | None = None) -> Recommender:

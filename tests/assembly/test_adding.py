@@ -265,6 +265,13 @@ def test_media_in_memory_are_looked_at(titled: Path) -> None:
     assert like["i4"].attributes
 
 
+def test_the_folder_of_feature_files_has_to_be_one(run: Recommender, tmp_path: Path) -> None:
+    for wrong in (tmp_path / "nowhere", tmp_path / "file"):
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(DataError, match=r"is no folder; features takes"):
+            run.add_items([{"item_id": "n7", "title": "Seven"}], features=wrong)
+
+
 @pytest.mark.slow
 def test_new_items_may_lack_what_others_have(titled: Path, tmp_path: Path) -> None:
     """A title now, a picture later: each is encoded as at the fit, and what is missing is missing."""
@@ -292,8 +299,8 @@ def test_a_picture_that_cannot_be_read_costs_its_item_the_picture(
     refused = "begins with b'no pictu', which is none of jpeg, png, webp"
     losses = [
         f"image: odd is left out: {refused}",
-        "image: 1 rows belong to items outside the catalogue",
-        "nothing but interactions is known of bare",
+        "image: 1 of items outside the catalogue, such as 'zzz'; a row names its item, and a file is called after it",
+        "no content is known of bare",
     ]
     assert report.losses() == losses
     assert [record.getMessage() for record in caplog.records if record.name == "dynmm.assembly.adding"] == losses

@@ -111,9 +111,9 @@ def test_the_report_names_each_item_that_lost_something() -> None:
     losses = [
         "image: c is left out: has no bytes",
         "image: a has it, and lost one of several: is cut short or damaged",
-        "image: 1 rows belong to items outside the catalogue",
+        "image: 1 of items outside the catalogue, such as 'z'; a row names its item, and a file is called after it",
         "media: 1 rows of modality 'video' are not read; pictures are 'image' and sounds 'audio'",
-        "nothing but interactions is known of c",
+        "no content is known of c",
     ]
     assert report.losses() == losses
     assert report.lines() == [
@@ -140,7 +140,7 @@ def test_items_of_which_nothing_was_given_are_named() -> None:
     assert report.lines() == [
         "text: 1 items by any, 8 without",
         "text: nothing was given of i1, i2, i3, i4, i5 and 3 more",
-        "nothing but interactions is known of i1, i2, i3, i4, i5 and 3 more",
+        "no content is known of i1, i2, i3, i4, i5 and 3 more",
     ]
 
 
@@ -155,7 +155,7 @@ def test_where_everything_was_refused_the_report_says_so() -> None:
         "image: 0 items, 2 without",
         "audio: 0 items, 2 without",
         "image: a is left out: has no bytes",
-        "audio: 1 rows belong to items outside the catalogue",
+        "audio: 1 of items outside the catalogue, such as 'z'; a row names its item, and a file is called after it",
     ]
     assert MediaReport.of([], catalogue, unasked=["image", "audio"]).lines() == []
 

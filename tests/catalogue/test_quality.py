@@ -114,6 +114,13 @@ def test_repeating_a_word_says_nothing_more() -> None:
     assert text_quality("a small wooden chair for the kitchen") > 0.5
 
 
+def test_scripts_without_spaces_are_counted_by_their_signs() -> None:
+    chinese, thai = "一把给厨房用的小木椅子", "เก้าอี้ไม้ตัวเล็ก"
+    assert text_quality(chinese) == pytest.approx(11 / 16)
+    assert text_quality(thai) > 0.5
+    assert text_quality(chinese + "一把") == text_quality(chinese)
+
+
 @given(
     st.one_of(
         st.text(max_size=100),

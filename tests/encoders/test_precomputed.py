@@ -14,6 +14,7 @@ from dynmm.catalogue.content import Modality
 from dynmm.catalogue.features import LeftOut
 from dynmm.encoders.precomputed import feature_files, feature_strays, read_precomputed, unread_files
 from dynmm.errors import ConfigError, DataError, UnsupportedByData
+from dynmm.fusion.content import Standardiser
 from dynmm.interactions.dataset import Dataset
 
 IDS = ("a", "b", "c", "d", "e", "f", "g")
@@ -73,6 +74,18 @@ def test_bad_rows_are_left_out_by_name(tmp_path: Path) -> None:
         LeftOut("g", "image", "has NaN or infinite numbers in image-made.parquet"),
     }
     assert list(features.notes) == [LeftOut("a", "image", "stands 3 times in image-made.parquet; the first row counts")]
+
+
+def test_a_vector_out_of_all_proportion_does_not_flatten_the_others(tmp_path: Path) -> None:
+    rows = [(item, [1.0 + place, 2.0]) for place, item in enumerate(IDS)]
+    rows[2] = (IDS[2], [1e30, 0.0])
+    _write(tmp_path, rows)
+    features = read_precomputed(tmp_path, "image", IDS)
+    assert features.present.tolist() == [place != 2 for place in range(len(IDS))]
+    told = LeftOut(IDS[2], "image", "is over 1,000 times as long as most in image-made.parquet")
+    assert list(features.left_out) == [told]
+    apart = Standardiser.of(features)(features)
+    assert float((apart[0] - apart[1]).norm()) > 0.1
 
 
 def test_files_that_are_no_features_are_told(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.encoders.made import real_folder
+from tests.encoders.tiny_models import save_clip
 
 from dynmm.catalogue.texts import texts_of
 from dynmm.encoders import text
@@ -101,6 +102,13 @@ def test_weights_that_are_broken_are_named(folder: Path, tmp_path: Path) -> None
     (copy / "model.safetensors").write_bytes(b"not these")
     with pytest.raises(ConfigError, match="is not a model that sentence-transformers reads"):
         SentenceEncoder(copy).encode(["a text"])
+
+
+@pytest.mark.slow
+def test_a_model_that_reads_short_texts_alone_is_refused(tmp_path: Path) -> None:
+    """As the text side of CLIP, which takes an ordinary text and fails at a long one."""
+    with pytest.raises(ConfigError, match="is not a model that sentence-transformers reads"):
+        SentenceEncoder(save_clip(tmp_path / "clip")).encode(["a text"])
 
 
 def test_without_the_library_the_install_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -147,6 +149,13 @@ def test_the_size_in_which_a_picture_is_stored_hardly_matters() -> None:
     blocks = small.repeat(4, axis=0).repeat(4, axis=1)
     twice = blocks.repeat(2, axis=0).repeat(2, axis=1)
     assert np.allclose(_VISUAL.encode([picture(blocks)]).vectors, _VISUAL.encode([picture(twice)]).vectors, atol=1e-5)
+
+
+def test_a_turned_photograph_has_the_shape_that_is_seen() -> None:
+    upright = picture(_ramp(200, 100))
+    turned = replace(upright, width=upright.height, height=upright.width)  # as a camera stores it
+    one, other = _VISUAL.encode([upright, turned]).vectors
+    assert np.array_equal(one, other)
 
 
 def test_a_thumbnail_is_the_mean_of_blocks() -> None:

@@ -43,6 +43,12 @@ def test_texts_without_words_go_by_their_signs() -> None:
     assert smile @ rocket == pytest.approx(0)
 
 
+def test_texts_of_scripts_without_spaces_share_their_signs() -> None:
+    chair, stool, price = HashedWords().encode(["厨房用的木椅子", "厨房用的木凳子", "价格便宜"]).vectors
+    assert chair @ stool > 0.5
+    assert abs(chair @ price) < 0.3
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.text(min_size=1, max_size=60))
 def test_any_text_has_a_vector_of_length_one_or_none(text: str) -> None:

@@ -32,7 +32,7 @@ def test_counts_of_a_hand_made_data_set() -> None:
             "categories": [["c"], [], None, None],
         }
     )
-    media = pl.DataFrame({"item_id": ["x", "x", "z"], "modality": ["image", "audio", "image"]})
+    media = pl.DataFrame({"item_id": ["x", "x", "z"], "modality": ["image", "audio", "image"], "bytes": [b"1"] * 3})
     facts = inspect(Dataset.from_frames(frame, items, media))
     assert (facts.users, facts.items, facts.items_with_events, facts.events) == (2, 4, 2, 4)
     assert facts.density == pytest.approx(3 / 8)

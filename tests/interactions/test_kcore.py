@@ -57,7 +57,7 @@ def test_it_is_the_fixed_point_of_the_definition(random_data: Callable[..., Data
 def test_what_falls_out_leaves_every_table_and_is_counted() -> None:
     rows = [("a", "x", "train"), ("a", "y", "val"), ("b", "x", "train"), ("b", "y", "test"), ("c", "z", "train")]
     frame = pl.DataFrame(rows, schema=["user_id", "item_id", "split"], orient="row")
-    media = pl.DataFrame({"item_id": ["x", "z"], "modality": ["image", "image"]})
+    media = pl.DataFrame({"item_id": ["x", "z"], "modality": ["image", "image"], "bytes": [b"1", b"2"]})
     data = Dataset.from_frames(frame, pl.DataFrame({"item_id": ["never"], "title": ["N"]}), media)
     core, report = k_core(data, 2)
     assert core.users.ids == ("a", "b")

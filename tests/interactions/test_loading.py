@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynmm.errors import StorageError, UnsupportedByData
+from dynmm.errors import DataError, StorageError, UnsupportedByData
 from dynmm.interactions.dataset import Dataset, DatasetInfo
 from dynmm.interactions.loading import data_sha256, load_dataset, write_folder
 
@@ -161,6 +161,12 @@ def test_media_are_kept_as_coverage() -> None:
     data = Dataset.from_frames(frame([("a", "x")]), media=media)
     assert data.media is not None
     assert data.media.rows() == [("x", "image")]
+
+
+def test_a_table_of_media_in_memory_holds_their_content() -> None:
+    media = pl.DataFrame({"item_id": ["x"], "modality": ["image"], "path": ["x.png"]})
+    with pytest.raises(DataError, match=r"'bytes' is missing.*listed by their path.*Dataset\.load"):
+        Dataset.from_frames(frame([("a", "x")]), media=media)
 
 
 def test_a_folder_survives_the_round_trip(tmp_path: Path, random_frame: Callable[..., pl.DataFrame]) -> None:

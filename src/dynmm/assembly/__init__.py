@@ -1,6 +1,7 @@
 """Configuration in, concrete parts out; runs saved and loaded. The only package that knows concrete classes."""
 
 from dynmm.assembly.adding import add_items, gate_of, similar_to, takes_items
+from dynmm.assembly.contentreport import with_losses_told
 from dynmm.assembly.explaining import (
     Explainer,
     explained_items,
@@ -86,5 +87,6 @@ __all__ = [
     "whole_of",
     "with_adapter",
     "with_features",
+    "with_losses_told",
     "writing_of",
 ]

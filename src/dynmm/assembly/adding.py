@@ -83,6 +83,10 @@ def _encoded(
             "this run knows items by their interactions alone, so there is nothing to tell it of an item that nobody "
             "has taken; fit again on data with texts, pictures or sounds (fusion.variant must not be off)"
         )
+    if features is not None and not features.is_dir():
+        raise DataError(
+            f"{features} is no folder; features takes the folder that the feature files of new items lie in"
+        )
     read = {one.modality: one.encoder for one in system.joint.joined.features}
     settings = _as_fitted(Config.of(recommender.facts["config"]).encoders, read)
     catalogue = Catalogue.from_frames(items, media, features)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dynmm.assembly.books import Books
+from dynmm.assembly.contentreport import content_report
 from dynmm.assembly.evidencing import (
     cut_key,
     facts_of,
@@ -33,14 +34,10 @@ from dynmm.assembly.whyrerank import check_rerank, rerank_facts
 from dynmm.backbone.settings import DataShape, resolve
 from dynmm.backbone.system import Backbone, fit_backbone
 from dynmm.catalogue.catalogue import Catalogue
-from dynmm.catalogue.content import MODALITIES
 from dynmm.catalogue.features import Features
-from dynmm.catalogue.report import MediaReport
 from dynmm.config import Config, DataSettings
 from dynmm.encoders.encoding import Progress
-from dynmm.encoders.precomputed import feature_strays, unread_files
 from dynmm.encoders.running import encode_catalogue
-from dynmm.encoders.table import OFF
 from dynmm.errors import ConfigError, DataError
 from dynmm.evaluation import protocols
 from dynmm.evidence.score import EvidenceScore
@@ -53,9 +50,7 @@ from dynmm.fusion.system import fit_joint
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.dataset import Dataset
-from dynmm.interactions.fields import FEATURES_DIR
 from dynmm.interactions.itemtable import unspoken_columns
-from dynmm.interactions.mediafiles import media_strays
 from dynmm.interactions.splits import Split, make_split
 from dynmm.interactions.splits.cut import cut_last, cut_time
 from dynmm.language.corpus import catalogue_corpus
@@ -129,7 +124,7 @@ def fit(
     if selected.joint is not None:
         used = used.model_copy(update={"fusion": selected.joint.joined.settings})
     facts = _facts(parts, used, seed, selected, final)
-    facts["content"] = _content(features, catalogue, chosen, parts.source)
+    facts["content"] = content_report(features, catalogue, chosen, parts.source)
     curves = _curves(selected)
     refits = _curves(final) if final is not selected else {}
     recommender = Recommender(final, known_events(parts), facts, parts)
@@ -269,22 +264,6 @@ class _Stages:
 
 def again(config: Config, seed: int, options: FitOptions, dataset: Dataset) -> Whole:
     return _Stages(config, _features(Catalogue.of(dataset), config, options), seed, options).fit(dataset)
-
-
-def _content(features: Sequence[Features], catalogue: Catalogue, config: Config, source: Dataset) -> dict[str, Any]:
-    """What became of all that the data has of its items, for the manifest."""
-    unasked = [one for one in MODALITIES if one not in config.fusion.modalities or config.encoders.named(one) == OFF]
-    if config.fusion.variant == "off":
-        unasked = list(MODALITIES)
-    strays = feature_strays(catalogue.features_folder)
-    for modality, name, path in unread_files(
-        catalogue.features_folder, {one.modality: one.encoder for one in features}
-    ):
-        if modality not in unasked:
-            strays.append(f"{FEATURES_DIR}/{path.name} is not read: encoders.{modality}=precomputed:{name} takes it")
-    if source.folder is not None:
-        strays = [*media_strays(source.folder), *strays]
-    return MediaReport.of(features, catalogue, unasked=unasked, strays=strays).as_json()
 
 
 def _features(catalogue: Catalogue, config: Config, options: FitOptions) -> list[Features]:

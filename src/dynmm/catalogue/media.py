@@ -10,13 +10,16 @@ from typing import Protocol
 
 import polars as pl
 
-from dynmm.catalogue.content import AUDIO, IMAGE, Modality
+from dynmm.catalogue.content import AUDIO, IMAGE, MODALITIES, Modality
 from dynmm.catalogue.features import LeftOut
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import FORMAT, ITEM, MEDIA_FILE, MODALITY
 
 SIZE = "size"
 REFUSED = "refused"
+
+#: Items outside the catalogue that are named for each modality.
+_NAMED = 5
 
 #: What a place says of its rows. format: "" where none is said. size: in bytes, null where only reading tells.
 #: refused: why a row cannot be read, null where it can.
@@ -63,7 +66,8 @@ class MediaSource:
     """The pictures and sounds of I items. Content is read on demand, never all at once.
 
     left_out: rows that cannot be read, with the reason. given: how many rows there are of each modality, whatever
-    became of them. strangers: how many of them belong to items outside the catalogue. unread: how many rows are of
+    became of them. strangers: how many of them belong to items outside the catalogue, and strange: the first ids of
+    these, each once. unread: how many rows are of
     another modality than image and audio, by name.
     """
 
@@ -75,6 +79,7 @@ class MediaSource:
         self._told: set[tuple[int, int]] = set()
         self.given: Counter[Modality] = Counter()
         self.strangers: Counter[str] = Counter()
+        self.strange: dict[str, list[str]] = {modality: [] for modality in MODALITIES}
         self.unread: Counter[str] = Counter()
         dense = {item: number for number, item in enumerate(ids)}
         orders: Counter[tuple[int, str]] = Counter()
@@ -139,6 +144,8 @@ class MediaSource:
             self.given[modality] += 1
             if number is None:
                 self.strangers[modality] += 1
+                if len(self.strange[modality]) < _NAMED and item not in self.strange[modality]:
+                    self.strange[modality].append(item)
             elif refused is not None:
                 self.left_out.append(LeftOut(item, modality, refused))
             else:

@@ -63,8 +63,8 @@ class ParquetPlace:
             if left:
                 end = next(end for end in ends if end > left[0])
                 reason = OSError(
-                    f"its row group of {self._path.name} takes more than {self._memory_mb:,} MB to unpack; "
-                    "write the table with fewer rows in a group"
+                    f"its row group of {self._path.name} takes more than {self._memory_mb:,} MB to unpack, or ends its "
+                    "reader in another way; write the table with fewer rows in a group"
                 )
                 yield from ((row, reason) for row in left if row < end)
                 left = [row for row in left if row >= end]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from dynmm.catalogue.content import Content, Picture, Sound
+from dynmm.catalogue.texts import spaced
 from dynmm.types import FloatArray
 
 #: A text of as many distinct words is worth half.
@@ -42,8 +43,9 @@ def quality(content: Content) -> float:
 
 
 def text_quality(text: str) -> float:
-    """n / (n + 5), where n is the number of distinct words with a letter in them."""
-    words = {word for word in text.lower().split() if any(sign.isalpha() for sign in word)}
+    """n / (n + 5), where n is the number of distinct words with a letter in them; a sign of a script without
+    spaces is a word."""
+    words = {word for word in spaced(text.lower()).split() if any(sign.isalpha() for sign in word)}
     return len(words) / (len(words) + _HALF_WORDS)
 
 

@@ -34,7 +34,7 @@ class ModalityReport:
     items: that have it; without: that have not. quality: quantiles over the items that have it. left_out: items that
     stay without it though something was given, and why. lost: items that have it and lost one of their frames or
     tracks, and why. absent: items for which nothing was given, the first `_NAMED` of `absent_in_all`. strangers:
-    pictures or sounds of items outside the catalogue.
+    pictures or sounds of items outside the catalogue; strange: the first ids of these, each once.
     """
 
     modality: str
@@ -47,6 +47,7 @@ class ModalityReport:
     absent: tuple[str, ...] = ()
     absent_in_all: int = 0
     strangers: int = 0
+    strange: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, features: Features, catalogue: Catalogue | None = None) -> ModalityReport:
@@ -71,6 +72,7 @@ class ModalityReport:
             absent=tuple(absent[:_NAMED]),
             absent_in_all=len(absent),
             strangers=_strangers(catalogue, features.modality),
+            strange=_strange(catalogue, features.modality),
         )
 
     @classmethod
@@ -88,6 +90,7 @@ class ModalityReport:
             absent=tuple(absent[:_NAMED]),
             absent_in_all=len(absent),
             strangers=_strangers(catalogue, modality),
+            strange=_strange(catalogue, modality),
         )
 
     def reasons(self) -> dict[str, int]:
@@ -152,8 +155,28 @@ class MediaReport:
         return list(lines_of(self.as_json(), most))
 
     def losses(self) -> list[str]:
-        """Those of `lines` that tell of something that was given and not read, or of items without anything."""
-        return list(_losses(self.as_json(), None))
+        """See `losses_of`."""
+        return list(losses_of(self.as_json()))
+
+
+def losses_of(told: Mapping[str, Any], most: int | None = None) -> Iterator[str]:
+    """Those of `lines_of` that tell of something that was given and not read, or of items without any content."""
+    for one in told["modalities"]:
+        name = one["modality"]
+        yield from _some(name, [f"{line['item']} is left out: {line['reason']}" for line in one["left_out"]], most)
+        lost = [f"{line['item']} has it, and lost one of several: {line['reason']}" for line in one["lost"]]
+        yield from _some(name, lost, most)
+        if one["strangers"]:
+            some = ", ".join(repr(item) for item in one["strange"])
+            yield (
+                f"{name}: {one['strangers']:,} of items outside the catalogue, such as {some}; "
+                "a row names its item, and a file is called after it"
+            )
+    for name, count in told["unread"].items():
+        yield f"media: {count:,} rows of modality {name!r} are not read; pictures are 'image' and sounds 'audio'"
+    yield from told["strays"]
+    if told["nothing"]:
+        yield f"no content is known of {_named(told['nothing'], told['nothing_in_all'])}"
 
 
 def lines_of(told: Mapping[str, Any], most: int | None = None) -> Iterator[str]:
@@ -164,23 +187,8 @@ def lines_of(told: Mapping[str, Any], most: int | None = None) -> Iterator[str]:
         yield f"{name}: {one['items']:,} items{by}, {one['without']:,} without"
         if one["absent"] and one["items"]:
             yield f"{name}: nothing was given of {_named(one['absent'], one['absent_in_all'])}"
-    yield from _losses(told, most)
+    yield from losses_of(told, most)
     yield from _some("", [f"{line['modality']}: {line['item']} {line['reason']}" for line in told["notes"]], most)
-
-
-def _losses(told: Mapping[str, Any], most: int | None) -> Iterator[str]:
-    for one in told["modalities"]:
-        name = one["modality"]
-        yield from _some(name, [f"{line['item']} is left out: {line['reason']}" for line in one["left_out"]], most)
-        lost = [f"{line['item']} has it, and lost one of several: {line['reason']}" for line in one["lost"]]
-        yield from _some(name, lost, most)
-        if one["strangers"]:
-            yield f"{name}: {one['strangers']:,} rows belong to items outside the catalogue"
-    for name, count in told["unread"].items():
-        yield f"media: {count:,} rows of modality {name!r} are not read; pictures are 'image' and sounds 'audio'"
-    yield from told["strays"]
-    if told["nothing"]:
-        yield f"nothing but interactions is known of {_named(told['nothing'], told['nothing_in_all'])}"
 
 
 def _some(name: str, lines: Sequence[str], most: int | None) -> Iterator[str]:
@@ -205,6 +213,10 @@ def _refused(catalogue: Catalogue | None, modality: Modality) -> list[LeftOut]:
 
 def _strangers(catalogue: Catalogue | None, modality: Modality) -> int:
     return 0 if catalogue is None or catalogue.media is None else catalogue.media.strangers[modality]
+
+
+def _strange(catalogue: Catalogue | None, modality: Modality) -> tuple[str, ...]:
+    return () if catalogue is None or catalogue.media is None else tuple(catalogue.media.strange[modality])
 
 
 def _given(catalogue: Catalogue, modality: Modality) -> bool:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 
 from dynmm.interactions.fields import BRAND, CATEGORIES, DESCRIPTION, TITLE
 
 #: Sentence encoders read a few hundred words; a longer description only costs time and memory.
 MAX_CHARACTERS = 2_000
+
+
+#: Signs of scripts that put no space between words: Thai, Lao, Burmese, Khmer, kana, and Chinese characters.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+
+
+def spaced(text: str) -> str:
+    """The same with each sign of a script without spaces standing alone, as the nearest thing to a word."""
+    return _UNSPACED.sub(r" \g<0> ", text)
 
 
 def texts_of(table: pl.DataFrame) -> list[str | None]:

@@ -148,9 +148,10 @@ def _print_losses(result: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    click.echo(f"{result['protocol']}: {result['users']:,} users, {result['cases']:,} cases")
-    click.echo(robustness_table(result).to_text())
-    if result["against_missing"]:
-        click.echo(missing_table(result).to_text())
-    for text in result["notes"]:
-        click.echo(f"- {text}")
+    for part in (result, *result.get("beside", ())):
+        click.echo(f"{part['protocol']}: {part['users']:,} users, {part['cases']:,} cases")
+        click.echo(robustness_table(part).to_text())
+        if part["against_missing"]:
+            click.echo(missing_table(part).to_text())
+        for text in part["notes"]:
+            click.echo(f"- {text}")

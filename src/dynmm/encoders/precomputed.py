@@ -30,6 +30,10 @@ OTHER_WORDS: dict[str, Modality] = {
 }
 
 
+#: A vector this many times as long as the median one is taken for a mistake.
+_FAR = 1_000
+
+
 def feature_files(folder: Path | None, modality: Modality) -> dict[str, Path]:
     """The feature files of a modality in a folder, by name, in the order of their names."""
     found: dict[str, Path] = {}
@@ -84,11 +88,11 @@ def read_precomputed(
 
     folder: of feature files. ids: I item ids in dense order. name: of the file behind its modality; without it,
     the first one. Quality is 1 where present: nothing is known of what the vectors were made from. Rows with NaN or
-    infinite numbers, of another width than most, or of unknown items are left out, and each is told in `left_out`,
-    unknown items in one line. Of an item that stands there twice the first row counts, as `notes` tell. Raises
-    UnsupportedByData without a file, ConfigError for a name that there is not or that two files give, DataError for a
-    file that is no table of vectors, or that has none of these items. may_lack: in that case all stay without, with
-    vectors of width 0.
+    infinite numbers, of another width than most, over 1,000 times as long as most, or of unknown items are left out,
+    and each is told in `left_out`, unknown items in one line. Of an item that stands there twice the first row counts,
+    as `notes` tell. Raises UnsupportedByData without a file, ConfigError for a name that there is not or that two files
+    give, DataError for a file that is no table of vectors, or that has none of these items. may_lack: in that case all
+    stay without, with vectors of width 0.
     """
     chosen, path = _chosen(folder, modality, name)
     items, columns, left_out, notes = _rows(path, modality, ids)
@@ -182,16 +186,26 @@ def _vectors(
     values = flat.filter(pl.Series(fitting)).explode().to_numpy().reshape(int(fitting.sum()), width)
     finite = np.isfinite(values).all(axis=1)
     blank = finite & ~values.any(axis=1)
+    sound = finite & ~blank
+    lengths_of = np.linalg.norm(values.astype(np.float64), axis=1)
+    usual = float(np.median(lengths_of[sound])) if sound.any() else 0.0
+    # One of these would set the scale of all, and leave the others no difference that half precision can hold.
+    far = sound & (lengths_of > _FAR * usual)
+    sound &= ~far
     kept = fitting.copy()
-    kept[fitting] = finite & ~blank
+    kept[fitting] = sound
     reasons = np.full(len(items), "", dtype=object)
     reasons[~fitting] = [
         f"has no vector in {path.name}" if not size else f"has {size} numbers in {path.name}, where others have {width}"
         for size in lengths.filter(pl.Series(~fitting)).to_list()
     ]
-    reasons[fitting] = np.where(blank, f"has only zeros in {path.name}", f"has NaN or infinite numbers in {path.name}")
+    reasons[fitting] = np.select(
+        [far, blank],
+        [f"is over {_FAR:,} times as long as most in {path.name}", f"has only zeros in {path.name}"],
+        f"has NaN or infinite numbers in {path.name}",
+    )
     lost = [LeftOut(items[row], modality, str(reasons[row])) for row in np.flatnonzero(~kept).tolist()]
-    return width, values[finite & ~blank], kept, lost
+    return width, values[sound], kept, lost
 
 
 def _as_lists(column: pl.Series, path: Path) -> pl.Series:

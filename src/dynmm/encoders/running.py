@@ -85,7 +85,8 @@ def _say_missing(modality: Modality, choice: Choice, missing: Missing) -> None:
     told = f"encoders.{modality} is {choice}, but the data has no {what}"
     if missing == "refuse":
         raise UnsupportedByData(f"{told}; add it, or set encoders.{modality} to auto or off")
-    logger.warning("%s; the items stay without", told)
+    # Of new items a text is often all there is; that no file was given for vectors that the fit had is a slip.
+    logger.log(logging.WARNING if choice.name == PRECOMPUTED else logging.INFO, "%s; the items stay without", told)
 
 
 def _made_by(

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from dynmm.catalogue.content import TEXT, Content, Modality
+from dynmm.catalogue.texts import MAX_CHARACTERS
 from dynmm.encoders.encoder import Encoded
 from dynmm.encoders.pretrained import weights_folder, weights_hash
 from dynmm.encoders.transformer import refused
@@ -111,8 +112,8 @@ def _load(folder: Path, device: str) -> Any:
             model_kwargs={"use_safetensors": True},
         )
         model.eval().requires_grad_(False)
-        # Much of what is wrong with its files shows when it first computes.
-        model.encode(["an ordinary text"], show_progress_bar=False)
+        # Much of what is wrong with its files shows when it first computes, some of it at the longest text.
+        model.encode(["an ordinary text", "word " * (MAX_CHARACTERS // 5)], show_progress_bar=False)
     return model
 
 

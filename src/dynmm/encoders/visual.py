@@ -66,7 +66,7 @@ class Visual:
 
     modality: Modality = IMAGE
     attribute_names: tuple[str, ...] = tuple(word.name for word in WORDS)
-    identity = "visual-1"
+    identity = "visual-2"
     width = 107
 
     def encode(self, contents: Sequence[Content]) -> Encoded:
@@ -102,7 +102,7 @@ def describe(picture: Picture) -> tuple[NDArray[np.float32], Mapping[str, float]
         _entropy(luma),
         measures["mirror"],
         _correlation(luma, luma[::-1]),
-        float(np.clip(np.log2(picture.width / picture.height), -2, 2)) / 2,
+        float(np.clip(np.log2(picture.pixels.shape[1] / picture.pixels.shape[0]), -2, 2)) / 2,
     ]
     light = _shares(luma, _LIGHT_BINS)
     return np.concatenate(

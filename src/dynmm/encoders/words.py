@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.catalogue.content import TEXT, Content, Modality
+from dynmm.catalogue.texts import spaced
 from dynmm.encoders.encoder import Encoded
 from dynmm.errors import ConfigError
 
-_VERSION = "hashed-words-1"
+_VERSION = "hashed-words-2"
 _WORD = re.compile(r"\w+")
 
 
@@ -57,5 +58,5 @@ class HashedWords:
 
 def _terms(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", text).casefold()
-    words = _WORD.findall(plain) or plain.split()
+    words = _WORD.findall(spaced(plain)) or plain.split()
     return [*words, *(f"{first} {second}" for first, second in itertools.pairwise(words))]

@@ -119,9 +119,15 @@ def exams(split: Split, protocol: str, *, drawn: Candidates | None = None, candi
             raise ProtocolMismatch(
                 f"protocol {protocol!r} cannot be asked of split 'stream'; `dynmm stream` measures such a run"
             )
+        if split.test is None:
+            raise ProtocolMismatch(
+                f"this run was fitted with split {split.name!r}, which holds no test part out, so there is nothing to "
+                "measure; fit again with --split full, or another that holds one out"
+            )
+        needed = f"--split {SPLIT_OF[protocol]}" if protocol in SPLIT_OF else f"a protocol of {', '.join(SPLIT_OF)}"
         raise ProtocolMismatch(
-            f"protocol {protocol!r} cannot be asked of split {split.name!r}; it supports "
-            f"{' and '.join(fits) or 'no test'}. Fit again with the split that the protocol needs"
+            f"protocol {protocol!r} cannot be asked of split {split.name!r}, which supports {' and '.join(fits)}; "
+            f"ask that, or fit again with {needed}"
         )
     train, test = split.train, split.test
     if protocol == "cold":

@@ -21,14 +21,17 @@ def coverage(tables: list[tuple[pl.DataFrame, str]]) -> pl.DataFrame | None:
     return pl.concat(pairs).unique().sort(ITEM, MODALITY) if pairs else None
 
 
-def media_rows(table: pl.DataFrame, where: str) -> pl.DataFrame | None:
-    """item_id, modality, format ("" where none is said) and bytes of a table in memory; None without bytes.
+def media_rows(table: pl.DataFrame, where: str) -> pl.DataFrame:
+    """item_id, modality, format ("" where none is said) and bytes of a table in memory.
 
     Raises DataError.
     """
     need_columns(table.columns, (ITEM, MODALITY), where)
     if BYTES not in table.columns:
-        return None
+        raise DataError(
+            f"{where}: column {BYTES!r} is missing (columns: {', '.join(table.columns)}); a table in memory holds the "
+            "content of each file. Files that are listed by their path are read from a folder, with Dataset.load"
+        )
     if table[BYTES].dtype not in (pl.Binary, pl.Null):
         raise DataError(
             f"{where}, column {BYTES!r}: {table[BYTES].dtype} is no binary column; "
