@@ -84,7 +84,9 @@ def _measure(fits: list[Fitted], part: str, names: list[str] | None, seeds: list
         system = baselines.create(name)
         system.fit(split.train)
         systems[name] = [system]
-    result = protocols.run(protocols.full(split.train, cases), systems).to_json()
+    result = protocols.run(
+        protocols.full(split.train, cases), systems, data_sha256=fits[0].recommender.facts["data"]["sha256"]
+    ).to_json()
     print(f"\n{split.source.info.name}, {part}, full ranking, seeds {seeds}")
     print(ladder(result).to_text())
     facts = [one.recommender.facts for one in fits]

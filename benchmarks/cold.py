@@ -90,7 +90,7 @@ def _measure(fits: Sequence[Recommender], part: str, seeds: list[int]) -> dict[s
         system = baselines.create(name, features=features)
         system.fit(split.train)
         systems[name] = [system]
-    outcome = run_all(exams(split, "cold"), systems)
+    outcome = run_all(exams(split, "cold"), systems, data_sha256=fits[0].facts["data"]["sha256"])
     print(f"\n{split.source.info.name}, {part}, cold ({split.variant}), seeds {seeds}")
     chance = {}
     for one in (outcome, *outcome.beside):

@@ -73,7 +73,11 @@ def _measure(data: Dataset, config: Config, seeds: list[int], part: str, device:
         fits = [_fit(data, less, split_name, seed, device) for seed in seeds]
         systems[name] = [rungs(one)["dynmm/joint"] for one in fits]
     systems["dynmm/shuffled"] = [_shuffled(one, seed) for one, seed in zip(whole, seeds, strict=True)]
-    outcome = protocols.run(protocols.full(split.train, cases, protocol=split.name), systems)
+    outcome = protocols.run(
+        protocols.full(split.train, cases, protocol=split.name),
+        systems,
+        data_sha256=whole[0].facts["data"]["sha256"],
+    )
     print(f"\n{split.source.info.name}, {part}, {split.name} ({split.variant}), seeds {seeds}")
     print(ladder(outcome.to_json()).to_text())
     return outcome.to_json() | {

@@ -118,7 +118,11 @@ def _measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     cases = last.split.validation if given.part == "validation" else last.split.test
     assert cases is not None
     drawn = np.sort(generator(0, "users of the benchmark").permutation(len(cases))[: given.users])
-    outcome = protocols.run(protocols.full(last.split.train, cases.take(drawn)), systems)
+    outcome = protocols.run(
+        protocols.full(last.split.train, cases.take(drawn)),
+        systems,
+        data_sha256=last.recommender.facts["data"]["sha256"],
+    )
     found = outcome.to_json()
     print(f"\n{folder.name}, {given.part}, {len(drawn):,} users, seeds {given.seeds}")
     for row, cell in found["systems"].items():

@@ -71,7 +71,9 @@ def _measure(fits: Sequence[Recommender], part: str, seeds: list[int], rates: li
     assert cases is not None
     exam = protocols.full(split.train, cases, protocol=split.name)
     asked = conditions([one.modality for one in known_features(fits[0])], rates=rates)
-    found = run_robustness(exam, {one: _under(one, fits, seeds) for one in asked}).to_json()
+    found = run_robustness(
+        exam, {one: _under(one, fits, seeds) for one in asked}, data_sha256=fits[0].facts["data"]["sha256"]
+    ).to_json()
     print(f"\n{split.source.info.name}, {part}, full ranking, seeds {seeds}")
     print(robustness_table(found).to_text())
     if found["against_missing"]:

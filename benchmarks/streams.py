@@ -98,7 +98,9 @@ def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None,
             bar.total, bar.n = total, done
             bar.refresh()
 
-        outcome = run_stream(stream, lineup, data_sha256="", retention=split.validation, progress=told)
+        outcome = run_stream(
+            stream, lineup, data_sha256=runs[0].facts["data"]["sha256"], retention=split.validation, progress=told
+        )
     result = outcome.to_json()
     del result["windows"]  # thousands of them; the blocks hold the curves
     result["over_best"] = _over_best(outcome.replays, stream, names)

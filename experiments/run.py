@@ -26,6 +26,7 @@ from dynmm.evaluation.comparisons import compare
 from dynmm.evaluation.ladder import Table
 from dynmm.evaluation.results import Evaluation
 from dynmm.evaluation.scores import Users, json_ready
+from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.splits import make_split
 from dynmm.storage import write_json
 from dynmm.system import System
@@ -48,7 +49,7 @@ def main() -> None:
     cases = split.validation if given.part == "validation" else split.test
     assert cases is not None, "a full split holds out both parts"
     systems = {row["row"]: _systems(data, row, given.seeds, given.device) for row in rows}
-    outcome = protocols.run(protocols.full(split.train, cases), systems)
+    outcome = protocols.run(protocols.full(split.train, cases), systems, data_sha256=data_sha256(data))
     print(f"{data.info.name}, {given.part}, full ranking, seeds {given.seeds}")
     print(_table(outcome).to_text())
     if given.out is not None:
