@@ -20,7 +20,7 @@ import torch
 from dynmm import Dataset
 from dynmm.assembly import FitOptions, as_fitted, fit, known_features, of_kind, with_features
 from dynmm.catalogue.corruption import Condition
-from dynmm.config import Config
+from dynmm.config import Config, read_config
 from dynmm.evaluation import protocols
 from dynmm.evaluation.comparisons import compare
 from dynmm.evaluation.ladder import Table
@@ -39,11 +39,20 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder, or name of one under DYNMM_DATA")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--part", choices=["validation", "test"], default="validation")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one override under all rows, which may change it; repeatable",
+    )
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     files = sorted(given.rows.glob("*.json")) if given.rows.is_dir() else [given.rows]
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    under = read_config(None, given.set).model_dump(mode="json", exclude_unset=True)
+    rows = [row | {"config": _merged(under, row["config"])} for row in rows]
     data = Dataset.load(data_folder(given.data) or given.data)
     split = make_split(data, Config.of({"split": {"name": "full"}}).split, 0)
     cases = split.validation if given.part == "validation" else split.test
@@ -73,6 +82,12 @@ def _systems(data: Dataset, row: Mapping[str, Any], seeds: Sequence[int], device
             condition = Condition(asked["kind"], tuple(asked["modalities"]), asked.get("rate", 1.0))
             whole = with_features(recommender, condition.applied(known_features(recommender), seed))
         yield whole if kind in ("auto", "none") else of_kind(whole, kind)
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, section by section; what stands over wins."""
+    both = {key: _merged(under[key], over[key]) for key in under.keys() & over.keys() if isinstance(over[key], dict)}
+    return {**under, **over, **both}
 
 
 def _losses(outcome: Evaluation) -> list[dict[str, Any]]:
