@@ -196,6 +196,21 @@ def test_what_was_printed_recomputes(run: Path, view: str, public: Json, operato
     assert dynmm("verify", run, "-", given=json.dumps(explained)).exit_code == 0
 
 
+def test_what_stands_beside_a_rationale_is_its_own(run: Path, public: Json) -> None:
+    for change, words in (
+        ({"user": "u5"}, 'rationale, user beside it: expected "u3", found "u5"'),
+        ({"item": "i29"}, "item beside it: expected"),
+        ({"title": "Titanic"}, "title beside it: expected"),
+    ):
+        told = copy.deepcopy(public)
+        (told if "user" in change else told["items"][0]).update(change)
+        result = dynmm("verify", run, "-", given=json.dumps(told))
+        assert (result.exit_code, words in result.stdout) == (1, True)
+    told = copy.deepcopy(public)
+    told["items"][1]["rationale"] = None
+    assert "items[1] has no rationale, and others have one" in refused("verify", run, "-", given=json.dumps(told))
+
+
 @pytest.mark.parametrize("view", ["public", "operator"])
 def test_reasons_given_before_and_after_more_events_recompute(
     run: Path, view: str, public: Json, tmp_path: Path

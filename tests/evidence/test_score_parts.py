@@ -10,6 +10,8 @@ from tests.worlds import DAY, START
 
 from dynmm import Dataset, DatasetInfo
 from dynmm.catalogue.features import Attributes, Features
+from dynmm.config import Config
+from dynmm.errors import ConfigError
 from dynmm.evidence.attributes import WORDS, AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
@@ -46,6 +48,44 @@ def _data(seed: int = 0) -> Dataset:
         }
     )
     return Dataset.from_frames(frame, table, info=DatasetInfo("walks", time_resolution="second"))
+
+
+def test_without_an_order_no_history_item_counts_before_another() -> None:
+    rows = [(f"u{user}", f"i{(user * 7 + place * 3) % ITEMS:02d}") for user in range(60) for place in range(9)]
+    data = Dataset.from_frames(pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row"))
+    assert not data.has_order
+    terms = _terms(data)
+    weights = np.linspace(0.1, 1.0, len(terms.columns))
+    items = data.history(3).items
+    one, other = (Query(UserHistory(order, None)) for order in (items, items[::-1].copy()))
+    assert np.allclose(terms.total([one], weights), terms.total([other], weights), rtol=1e-5)
+    assert np.allclose(
+        terms.total_on(one, np.arange(9), weights), terms.total_on(other, np.arange(9), weights), rtol=1e-5
+    )
+    told, again = (
+        {(part.kind, part.source, part.name): part.amount for part in terms.parts(asked, 5, weights)}
+        for asked in (one, other)
+    )
+    assert told == pytest.approx(again)
+    assert told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"recencies": [-1.0]},
+        {"recencies": [1.5]},
+        {"recencies": [0.5, 0.5]},
+        {"strengths": []},
+        {"strengths": [-1.0]},
+        {"strengths": [float("nan")]},
+        {"trend_days": [0]},
+        {"trend_days": [7, 7]},
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, list[float]]) -> None:
+    with pytest.raises(ConfigError, match=f"evidence.{next(iter(wrong))}"):
+        Config.of({"evidence": wrong})
 
 
 def _text(n_items: int = ITEMS) -> Features:

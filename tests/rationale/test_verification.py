@@ -301,7 +301,7 @@ def test_what_is_no_reason_is_none_however_true() -> None:
     common = {"attribute:categories=Drama:a>i": {**DRAMA, "items": 60}}
     own = {"together:i>i": TOGETHER}
     for facts, settings, expected in (
-        (common, PUBLIC, "a value that is seen, not false, of 2 to 40 items"),
+        (common, PUBLIC, "a value that says something, not false, of 2 to 40 items"),
         (own, PUBLIC, "a fact that starts from another item"),
         (own, OPERATOR, "a fact that starts from another item"),
     ):

@@ -20,6 +20,7 @@ from tests.rationale.made import (
     explained,
 )
 
+from dynmm.factids import FactId
 from dynmm.interactions.dataset import DatasetInfo
 from dynmm.rationale.clauses import claim_texts
 from dynmm.rationale.settings import RationaleSettings
@@ -43,13 +44,14 @@ KINDS: list[tuple[dict[str, dict[str, Any]], str, str]] = [
     ),
     (
         {"together:a>i": TOGETHER},
-        "Because you watched “Gravity”: 500 of the 1,204 people who watched “Gravity” also watched this.",
+        "Because you watched “Gravity”: 500 of the 1,204 people who watched “Gravity” also watched this "
+        "within 50 films of it.",
         "Because you watched “Gravity”: more than 200 people who watched “Gravity” also watched this.",
     ),
     (
         {"followed:a>i": {**FOLLOWED, "users": 90}, "together:a>i": TOGETHER},
-        "Because you watched “Gravity”: 500 of the 1,204 people who watched “Gravity” also watched this, 90 of them "
-        "within their next three films.",
+        "Because you watched “Gravity”: 500 of the 1,204 people who watched “Gravity” also watched this "
+        "within 50 films of it, 90 of them within their next three films.",
         "Because you watched “Gravity”: more than 200 people who watched “Gravity” also watched this, more than 50 of "
         "them within their next three films.",
     ),
@@ -61,14 +63,14 @@ KINDS: list[tuple[dict[str, dict[str, Any]], str, str]] = [
     (
         {"union:a,b>i": UNION},
         "Because you watched “Gravity” and “Interstellar”: 31 people who watched at least one of “Gravity” and "
-        "“Interstellar” also watched this.",
+        "“Interstellar” also watched this within 50 films of it.",
         "Because you watched “Gravity” and “Interstellar”: more than 20 people who watched at least one of “Gravity” "
         "and “Interstellar” also watched this.",
     ),
     (
         {"union:a,b,c,d>i": {**UNION, "users": 7}},
         "Because of what you watched: 7 people who watched at least one of “Gravity”, "
-        "“Interstellar”, “Moon” and 1 more of your films also watched this.",
+        "“Interstellar”, “Moon” and 1 more of your films also watched this within 50 films of it.",
         "Because of what you watched: at least 5 people who watched at least one of "
         "“Gravity”, “Interstellar”, “Moon” and 1 more of your films also watched this.",
     ),
@@ -89,12 +91,12 @@ KINDS: list[tuple[dict[str, dict[str, Any]], str, str]] = [
     ),
     (
         {"trend:7@1500>i": TREND},
-        "40 people watched this in the last 7 days, which is rank 3 among all films.",
+        "40 people watched this in the 7 days up to 1970-01-01, which is rank 3 among all films.",
         "More than 20 people watched this in the 7 days up to 1970-01-01.",
     ),
     (
         {"trend:1@1500>i": {"users": 5, "days": 1, "rank": 1}},
-        "5 people watched this in the last day, which is rank 1 among all films.",
+        "5 people watched this in the day up to 1970-01-01, which is rank 1 among all films.",
         "At least 5 people watched this in the day up to 1970-01-01.",
     ),
 ]
@@ -136,6 +138,25 @@ def test_each_kind_in_both_views(facts: dict[str, dict[str, Any]], operator: str
 def test_attributes_read_by_their_column(fact: str, stored: dict[str, Any], clause: str) -> None:
     for settings in (OPERATOR, PUBLIC):
         assert clause in said({fact: stored}, settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("title word", "of"), ("title word", "The"), ("title word", "für"), ("category", "(no genres listed)")],
+)
+def test_what_titles_share_without_having_anything_in_common_is_no_reason(name: str, value: str) -> None:
+    fact = FactId.attribute(name, value, "a", "i").text
+    stored = {"name": name, "value": value, "items": 9}
+    told = said({fact: stored}, PUBLIC)
+    assert (told == ABSTENTION) == (value != "für")
+    tagged = FactId.attribute("tag", "of", "a", "i").text
+    assert "are both tagged" in said({tagged: {**stored, "name": "tag", "value": "of"}}, PUBLIC)
+
+
+def test_a_number_that_both_have_is_no_count() -> None:
+    stored = {"name": "shelf_no", "value": 1, "items": 9}
+    told = said({"attribute:shelf_no=1:a>i": stored}, PUBLIC)
+    assert told == "Because you watched “Gravity”: “Gravity” and this have the same shelf no, 1."
 
 
 def test_sources_and_values_of_one_attribute_are_told_in_one_claim() -> None:
@@ -212,16 +233,16 @@ def test_what_is_true_of_both_is_had_and_what_is_false_is_not_said() -> None:
     stored = {"name": "in_stock", "value": True, "items": 60}
     true = {"attribute:in_stock=true:a>i": stored}
     for settings in (OPERATOR, PUBLIC):
-        assert said(true, settings) == "Because you watched “Gravity”: “Gravity” and this both have “in stock”."
+        assert said(true, settings) == "Because you watched “Gravity”: “Gravity” and this are both marked “in stock”."
         for value, name in ((False, "false"), (0, "0"), (1, "1")):
             store = Told({f"attribute:in_stock={name}:a>i": {**stored, "value": value}})
             told = write(explained(store), store, FILMS, settings)
             assert told.abstains == (value is False)
             assert "both have" not in told.text
     assert claim_texts("attribute", {**stored, "titles": ["A", "B"], "values": [True]}, Words.of(FILMS)) == (
-        "“A”, “B” and this all have “in stock”",
-        "this has “in stock”, as “A” and “B” have",
-        "like “A” and “B”, this has “in stock”",
+        "“A”, “B” and this are all marked “in stock”",
+        "this is marked “in stock”, as “A” and “B” are",
+        "like “A” and “B”, this is marked “in stock”",
     )
 
 

@@ -37,7 +37,7 @@ from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query
 
 WEIGHTS_FILE = "weights.json"
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 def items_of(dataset: Dataset, settings: EvidenceSettings) -> ItemStatistics:

@@ -145,8 +145,9 @@ def explainer_of(recommender: Recommender, view: str | None = None) -> Explainer
     Raises UnsupportedByData for a published model, which has no log.
     """
     told, settings = _told_to(recommender, view), Config.of(recommender.facts["config"]).evidence
-    # What is too small to be told by itself is told together.
-    settings = settings.model_copy(update={"group_below": max(settings.group_below, told.k)})
+    if told.view == "public":
+        # What is too small to be told by itself is told together.
+        settings = settings.model_copy(update={"group_below": max(settings.group_below, told.k)})
     return Explainer(whole_of(recommender), store_of(recommender), settings, told)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from dynmm.cli.common import command, device_option, json_option, print_json, vi
 from dynmm.errors import RationaleUnreadable
 
 if TYPE_CHECKING:
-    from dynmm.rationale.verification import Verification
+    from dynmm.rationale.verification import Problem, Verification
+    from dynmm.recommender import Recommender
 
 #: Stands for whole numbers of more digits than Python reads.
 _ENDLESS = 10**5_000
@@ -58,8 +60,9 @@ def verify(
 ) -> None:
     """Recompute every claim of RATIONALE.json from the log of RUN; `-` reads it from stdin.
 
-    Takes one rationale, or what recommend and explain print as JSON, and then every rationale in it. Exit code 0:
-    all recompute. 1: some do not, and each is named. 2: it cannot be read.
+    Takes one rationale, or what recommend and explain print as JSON, and then every rationale in it, and the user, the
+    item and the title that stand beside each. Scores, parts and facts beside it are not looked at. Exit code 0: all
+    recompute. 1: some do not, and each is named. 2: it cannot be read.
 
     \b
     Example:
@@ -76,11 +79,13 @@ def verify(
         raise RationaleUnreadable(f"{file}: no rationale in it; {_MEND}")
     recommender = Recommender.from_pretrained(run, device=device)
     found: list[tuple[Mapping[str, Any], Verification]] = []
-    for where, rationale in rationales:
+    for where, rationale, beside in rationales:
         try:
-            found.append((rationale, recommender.verify(rationale, without=gone, exclude=hidden, offset=offset)))
+            one = recommender.verify(rationale, without=gone, exclude=hidden, offset=offset)
         except RationaleUnreadable as error:
             raise RationaleUnreadable(f"{file}: {where}{error}") from None
+        wrong = tuple(_beside(beside, rationale, recommender))
+        found.append((rationale, replace(one, problems=(*one.problems, *wrong))))
     holds = all(one.holds for _, one in found)
     if as_json:
         told = [{"user": of["user"], "item": of["item"], **one.as_json()} for of, one in found]
@@ -152,15 +157,32 @@ def _written_at(value: Any) -> int | None:
     return told
 
 
-def _rationales(value: Any) -> Iterator[tuple[str, Any]]:
-    """Each rationale with where it stands. Raises RationaleUnreadable for a list of items that is none."""
+def _beside(beside: Mapping[str, Any], rationale: Mapping[str, Any], recommender: Recommender) -> Iterator[Problem]:
+    """Where the user, the item or the title that stand beside a rationale are others than its own."""
+    from dynmm.rationale.verification import Problem
+
+    right = {"user": rationale["user"], "item": rationale["item"]}
+    if rationale["item"] in recommender.items:
+        right["title"] = recommender.title(rationale["item"])
+    for name, expected in right.items():
+        if name in beside and beside[name] != expected:
+            yield Problem(None, f"{name} beside it", expected, beside[name])
+
+
+def _rationales(value: Any) -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Each rationale with where it stands, and what is said of it beside it. Raises RationaleUnreadable for a list of
+    items that is none, or that lacks a rationale where others have one."""
     if isinstance(value, dict) and "items" in value:
         if not isinstance(value["items"], list):
             raise RationaleUnreadable("items is no list; " + _MEND)
-        for place, one in enumerate(value["items"]):
-            yield from ((f"items[{place}]: {where}", found) for where, found in _rationales(one))
+        own = {"user": value["user"]} if "user" in value else {}
+        listed = [list(_rationales(one)) for one in value["items"]]
+        for place, found in enumerate(listed):
+            if not found and any(listed):
+                raise RationaleUnreadable(f"items[{place}] has no rationale, and others have one; {_MEND}")
+            yield from ((f"items[{place}]: {where}", one, {**own, **beside}) for where, one, beside in found)
     elif isinstance(value, dict) and "rationale" in value:
         if value["rationale"] is not None:
-            yield "", value["rationale"]
+            yield "", value["rationale"], {name: value[name] for name in ("user", "item", "title") if name in value}
     else:
-        yield "", value
+        yield "", value, {}

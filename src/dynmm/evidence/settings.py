@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dynmm.configuration import Settings
 from dynmm.evidence.weighing import PairSettings
@@ -20,12 +20,12 @@ class EvidenceSettings(Settings):
         "strength is chosen on validation. off: no evidence.",
     )
     pairs: PairSettings = Field(default_factory=PairSettings, description="What counts as a pair of items.")
-    recencies: tuple[float, ...] = Field(
+    recencies: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.4, 0.9),
         min_length=1,
         description="A history item counts so much against the one after it; each fact has a weight for each.",
     )
-    trend_days: tuple[int, ...] = Field(
+    trend_days: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 7, 30), description="Windows of the trend, in days; only where events have timestamps."
     )
     trend_say: int | None = Field(
@@ -41,8 +41,9 @@ class EvidenceSettings(Settings):
     drawn: int = Field(60, ge=1, description="Candidates drawn at random beside them, each standing for many.")
     steps: int = Field(500, ge=1, description="Steps of Adam over the weights.")
     batch: int = Field(512, ge=1, description="Held-back events in a step.")
-    strengths: tuple[float, ...] = Field(
+    strengths: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(
         (0.0, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0),
+        min_length=1,
         description="Factors on all of evidence; validation chooses one, 0 is none.",
     )
     cut_share: Annotated[float, Field(gt=0, lt=1)] = Field(
@@ -52,5 +53,15 @@ class EvidenceSettings(Settings):
         8, ge=1, description="Facts that are named beside an item and may be told; the rest is one number."
     )
     group_below: int = Field(
-        5, ge=1, description="Facts of fewer people are told together, as a union over the history."
+        5,
+        ge=1,
+        description="Facts of fewer people are told together, as a union over the history; for the public those of "
+        "fewer than rationale.k, too.",
     )
+
+    @field_validator("recencies", "trend_days")
+    @classmethod
+    def _each_once(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(values)) < len(values):
+            raise ValueError("names a value twice; each has a weight of its own")
+        return values

@@ -1,6 +1,7 @@
 """What the evidence score is a sum of: facts between history items and candidates, column by column.
 
-For history item j, h events before the newest, and candidate i, a column is recency^h times one fact of the pair:
+For history item j, h events before the newest (0 for all where the data has no order), and candidate i, a column is
+recency^h times one fact of the pair:
 
     followed   log(1 + sum of 1 / lag over transitions of up to three steps)      over sqrt(n_j n_i)
     after      log(1 + 2 sum of lag^-1/2, i after j within the window)            the same
@@ -73,7 +74,7 @@ class Terms:
 
     def each(self, queries: Sequence[Query]) -> Iterator[NDArray[np.float32]]:
         """The columns by themselves, (B, I) each, in their order."""
-        past = _Past.of([query.history for query in queries], self.pairs.settings.window)
+        past = _Past.of([query.history for query in queries], self._window)
         weighed = {r: past.weighed(r) for r in self.recencies}
         shares = {r: _shares(weighed[r]) for r in self.recencies}
         facts, offsets, items = self._pair_rows(past.sources)
@@ -101,7 +102,7 @@ class Terms:
         weights: (K,).
         """
         worth = self._worth(weights)
-        past = _Past.of([query.history for query in queries], self.pairs.settings.window)
+        past = _Past.of([query.history for query in queries], self._window)
         out = np.zeros((len(queries), self.n_items), dtype=np.float32)
         if not len(past.sources):
             return self._with_trend(out, queries, worth)
@@ -203,15 +204,21 @@ class Terms:
         return {(one.fact, one.name, one.recency): float(w) for one, w in zip(columns, weights, strict=True)}
 
     def past(self, history: UserHistory) -> tuple[NDArray[np.int64], dict[float, FloatArray]]:
-        """Distinct items of the window, newest first, and by recency what each weighs."""
-        recent = np.asarray(history.items[-self.pairs.settings.window :], dtype=np.int64)[::-1]
+        """Distinct items of the window, newest first, and by recency what each weighs. Without an order, all alike."""
+        window = self._window
+        recent = np.asarray(history.items if window is None else history.items[-window:], dtype=np.int64)[::-1]
         sources, first, places = np.unique(recent, return_index=True, return_inverse=True)
         order = np.argsort(first)
         back = np.argsort(order)
-        ages = np.arange(len(recent), dtype=np.float64)
+        ages = np.arange(len(recent), dtype=np.float64) if window is not None else np.zeros(len(recent))
         weigh = partial(np.bincount, back[places], minlength=len(sources))
         amounts: dict[float, FloatArray] = {r: np.asarray(weigh(r**ages), dtype=np.float64) for r in self.recencies}
         return sources[order], amounts
+
+    @property
+    def _window(self) -> int | None:
+        """Newest events of a history that are read; None where the data has no order, and all are read alike."""
+        return self.pairs.settings.window if self.pairs.ordered else None
 
     def taken(self, items: IntArray | None = None) -> FloatArray:
         """(N,) events of these dense items, or of all."""
@@ -330,10 +337,11 @@ class _Past:
     ages: NDArray[np.float64]
 
     @classmethod
-    def of(cls, histories: Sequence[UserHistory], window: int) -> _Past:
-        recent = [np.asarray(one.items[-window:], dtype=np.int64) for one in histories]
+    def of(cls, histories: Sequence[UserHistory], window: int | None) -> _Past:
+        """window: None takes all events, and none for older than another."""
+        recent = [np.asarray(one.items[-(window or len(one.items)) :], dtype=np.int64) for one in histories]
         lengths = np.asarray([len(one) for one in recent])
-        ages = [np.arange(len(one) - 1, -1, -1, dtype=np.float64) for one in recent]
+        ages = [np.arange(len(one) - 1, -1, -1, dtype=np.float64) * (window is not None) for one in recent]
         sources, places = np.unique(np.concatenate([np.empty(0, np.int64), *recent]), return_inverse=True)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         return cls(sources, starts, places, np.concatenate([np.empty(0), *ages]))

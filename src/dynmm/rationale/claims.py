@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynmm.factids import KINDS_OF_PEOPLE, FactId
+from dynmm.interactions.fields import TITLE_WORD
+from dynmm.rationale.functionwords import says_nothing
 from dynmm.rationale.grounds import Grounds, likeness
 from dynmm.rationale.privacy import counted
 from dynmm.rationale.settings import RationaleSettings
@@ -62,15 +64,18 @@ def drafts(facts: Raising, settings: RationaleSettings, n_items: int) -> list[Dr
 def may_be_told(fact: FactId, stored: Mapping[str, Any], settings: RationaleSettings, n_items: int) -> bool:
     """Whether a fact is a reason that the view may give: enough people, a rare enough value, a true likeness.
 
-    That neither has something, a value of false, is none. stored: what the store has of it.
+    That neither has something, a value of false, is none, nor is a value that `says_nothing`. stored: what the store
+    has of it.
     """
     if fact.item in fact.sources:
         return False  # an item is like itself, which is no reason
     if fact.kind in KINDS_OF_PEOPLE:
         return counted("users", stored["users"], settings) is not None
     if fact.kind == "attribute":
-        seen = stored["value"] is not False and shown_value(stored["value"]) != ""
-        return seen and 1 < stored["items"] <= settings.largest_share * n_items
+        value = stored["value"]
+        if value is False or shown_value(value) == "" or says_nothing(value, of_title=fact.name == TITLE_WORD):
+            return False
+        return bool(1 < stored["items"] <= settings.largest_share * n_items)
     return likeness(stored["cosine"], settings) is not None
 
 

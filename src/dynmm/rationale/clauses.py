@@ -50,10 +50,10 @@ def _followed(facts: Facts, words: Words) -> list[str]:
         within = f"as their next {words.noun}"
     count, verb = amount(facts, "users"), words.verb
     if "window" in facts and (wide := amount(facts, "together_users")) != count:
-        of_them = f"{count} of them {within}"
+        of_them, near = f"{count} of them {within}", _near(facts, words, "of it", "together_users")
         return [
-            *(f"{takers} also {verb} this, {of_them}" for takers in _takers(facts, wide, words)),
-            *(f"{takers} {verb} this too, {of_them}" for takers in _takers(facts, wide, words)),
+            *(f"{takers} also {verb} this{near}, {of_them}" for takers in _takers(facts, wide, words)),
+            *(f"{takers} {verb} this too{near}, {of_them}" for takers in _takers(facts, wide, words)),
         ]
     every = _takers(facts, count, words)
     return [
@@ -64,12 +64,17 @@ def _followed(facts: Facts, words: Words) -> list[str]:
 
 
 def _together(facts: Facts, words: Words) -> list[str]:
-    every, verb = _takers(facts, amount(facts, "users"), words), words.verb
+    every, verb, near = _takers(facts, amount(facts, "users"), words), words.verb, _near(facts, words, "of it")
     return [
-        *(f"{takers} also {verb} this" for takers in every),
-        *(f"{takers} {verb} this too" for takers in every),
-        f"{people(facts)} {verb} both {quoted(facts['titles'][0])} and this",
+        *(f"{takers} also {verb} this{near}" for takers in every),
+        *(f"{takers} {verb} this too{near}" for takers in every),
+        f"{people(facts)} {verb} both {quoted(facts['titles'][0])} and this{_near(facts, words, 'of each other')}",
     ]
+
+
+def _near(facts: Facts, words: Words, of: str, name: str = "users") -> str:
+    """How near each other, where a count is exact. Of a bucket it is true of everybody who took both, who are more."""
+    return f" within {facts['window']:,} {words.nouns} {of}" if name in facts else ""
 
 
 def _takers(facts: Facts, count: str, words: Words) -> list[str]:
@@ -83,10 +88,11 @@ def _takers(facts: Facts, count: str, words: Words) -> list[str]:
 def _union(facts: Facts, words: Words) -> list[str]:
     sources = _sources(facts, words)
     some, verb = ("at least one of " if len(sources) > 1 else "") + listed(sources), words.verb
+    near = _near(facts, words, "of it")
     return [
-        f"{people(facts)} who {verb} {some} also {verb} this",
-        f"{people(facts)} who {verb} {some} {verb} this too",
-        f"{people(facts)} {verb} this and {some}",
+        f"{people(facts)} who {verb} {some} also {verb} this{near}",
+        f"{people(facts)} who {verb} {some} {verb} this too{near}",
+        f"{people(facts)} {verb} this and {some}{_near(facts, words, 'of each other')}",
     ]
 
 
@@ -96,8 +102,8 @@ def _attribute(facts: Facts, words: Words) -> list[str]:
     column, whole = facts["name"].lower(), "both" if len(sources) == 1 else "all"
     if facts["values"][0] is True:
         flag = quoted(spaced(facts["name"]))
-        have = f"{listed([*sources, 'this'])} {whole} have {flag}"
-        return [have, *_compared(sources, f"has {flag}", "has", "have")]
+        marked = f"{listed([*sources, 'this'])} are {whole} marked {flag}"
+        return [marked, *_compared(sources, f"is marked {flag}", "is", "are")]
     if column == "title word":
         have = f"{listed([*sources, 'this'])} {whole} have {shown} in the title"
         return [have, *_compared(sources, f"has {shown} in the title", "has", "have")]
@@ -107,6 +113,12 @@ def _attribute(facts: Facts, words: Words) -> list[str]:
         held = f"tagged {shown}"
     elif column in ("brand", "year"):
         held = f"{'by' if column == 'brand' else 'from'} {shown}"
+    elif not isinstance(facts["values"][0], str):
+        same = f"the same {unquoted_where_plain(facts['name'])}"
+        return [
+            f"{listed([*sources, 'this'])} have {same}, {shown}",
+            f"this has {same} as {listed(sources)}, {shown}",
+        ]
     else:
         named = unquoted_where_plain(facts["name"])
         return [
@@ -136,7 +148,7 @@ def _alike(facts: Facts, _words: Words) -> list[str]:
 
 def _trend(facts: Facts, words: Words) -> list[str]:
     days = f"{facts['days']:,} days" if facts["days"] != 1 else "day"
-    when = f"the {days} up to {facts['until']}" if "until" in facts else f"the last {days}"
+    when = f"the {days} up to {facts['until']}"
     rank = f", which is rank {facts['rank']:,} among all {words.nouns}" if "rank" in facts else ""
     return [
         f"{people(facts)} {words.verb} this in {when}{rank}",

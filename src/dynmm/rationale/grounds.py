@@ -70,7 +70,7 @@ def claim_facts(grounds: Grounds, titles: Mapping[str, str], settings: Rationale
 
     titles: what the sources are called. All kinds have item, sources and titles (those that the text names; `more`
     counts the others); beyond that each has what is stored of it. An attribute's values are those that are shown. A
-    public trend has the day up to which it counts, `until`.
+    trend has the day up to which it counts, `until`.
     """
     sources = grounds.sources
     named = [titles[source] for source in sources[: settings.titles]]
@@ -117,8 +117,8 @@ def _of_people(grounds: Grounds, settings: RationaleSettings) -> dict[str, Any] 
     facts: dict[str, Any] = {**users, **{name: first[name] for name in _PLAIN[grounds.kind]}}
     if exact:
         facts |= {name: first[name] for name in _OF_OPERATORS[grounds.kind]}
-    elif grounds.kind == "trend":
-        # The item's release may lie long ago, and "the last days" are the reader's.
+    if grounds.kind == "trend":
+        # The log may end, or the item's release lie, long ago, and "the last days" are the reader's.
         facts["until"] = str(np.datetime64(grounds.ids[0].moment, "ms").astype("datetime64[D]"))
     for wider in grounds.stored[1:]:
         also = counted("together_users", wider["users"], settings)

@@ -192,7 +192,7 @@ def _recompute(claim: Claim, titles: Mapping[str, str], against: _Against) -> tu
 
 
 def _other_moments(ids: tuple[FactId, ...], against: _Against) -> Iterator[tuple[str, Any, Any]]:
-    """Trends up to another moment than the rationale's own: "in the last days" would be untrue."""
+    """Trends up to another moment than the rationale's own: those "up to" its day would be untrue."""
     for place, fact in enumerate(ids):
         if fact.kind != "trend":
             continue
@@ -217,7 +217,11 @@ def _no_reasons(grounds: Grounds, against: _Against) -> Iterator[tuple[str, Any,
             yield f"evidence[{place}]", "a fact that starts from another item", fact.text
         elif fact.kind == "attribute" and not may_be_told(fact, stored, settings, n_items):
             most = int(settings.largest_share * n_items)
-            yield f"evidence[{place}]", f"a value that is seen, not false, of 2 to {most:,} items", fact.text
+            yield (
+                f"evidence[{place}]",
+                f"a value that says something, not false, of 2 to {most:,} items",
+                fact.text,
+            )
 
 
 def _cited(claim: Claim, against: _Against) -> tuple[tuple[FactId, ...], _Differences]:
