@@ -126,6 +126,15 @@ def test_only_the_public_has_small_facts_grouped(world: Path, options: FitOption
     assert least["operator"] < 20 <= least["public"]
 
 
+def test_an_offset_that_the_log_does_not_have_is_refused(told: Recommender) -> None:
+    (one,) = told.recommend("u7", 1, explain=True)
+    assert one.rationale is not None
+    for wrong in (-5, 5, told.offset + 1):
+        with pytest.raises(DataError, match="is none of this run, whose log reaches from"):
+            told.verify(one.rationale, offset=wrong)
+    assert told.verify(one.rationale, offset=told.offset).holds
+
+
 def test_a_rationale_of_now_is_held_to_its_score(told: Recommender) -> None:
     claims = 0
     for view in ("operator", "public"):

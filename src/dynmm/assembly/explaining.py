@@ -14,7 +14,7 @@ from dynmm.assembly.viewing import audience_of
 from dynmm.assembly.whole import Whole, whole_of
 from dynmm.assembly.without import Asker, Without, check_nameable, note_idle, without_of
 from dynmm.config import Config
-from dynmm.errors import UnsupportedByData
+from dynmm.errors import DataError, UnsupportedByData
 from dynmm.evidence.gathering import Gathered, Names, gather, hidden
 from dynmm.evidence.reading import Hidden
 from dynmm.evidence.settings import EvidenceSettings
@@ -291,6 +291,11 @@ def verified(
     that its view may not name.
     """
     settings, store = Config.of(recommender.facts["config"]).rationale, store_of(recommender)
+    if offset is not None and not store.ledger.n_fitted <= offset <= store.offset:
+        raise DataError(
+            f"offset {offset:,} is none of this run, whose log reaches from {store.ledger.n_fitted:,}, the end of the "
+            f"fit, to {store.offset:,}"
+        )
     told, gone = read_rationale(rationale), without_of(recommender, without)
     score = None
     # For a session, whose history is not kept, and where the log has gone on since, there is no score: it is of now.
