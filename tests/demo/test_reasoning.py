@@ -88,7 +88,10 @@ def test_facts_without_words_are_told_as_they_are_stored() -> None:
     weak = Evidence("alike:image:a>i", "alike", "i", ("a",), stored, 0.1)
     assert clause(weak, {"a": "Moon"}, FILMS, OPERATOR) == "alike: modality image; cosine 0.12; attributes dark, plain"
     counted = Evidence("together:a>i", "together", "i", ("a",), {"users": 3, "window": 50, "source_users": 9}, 0.1)
-    assert clause(counted, {"a": "Moon"}, FILMS, OPERATOR) == "3 of the 9 people who watched “Moon” also watched this"
+    assert (
+        clause(counted, {"a": "Moon"}, FILMS, OPERATOR)
+        == "3 of the 9 people who watched “Moon” also watched this within 50 films of it"
+    )
 
 
 def test_hostile_titles_are_made_safe(fitted: Recommender, new: Newcomers, monkeypatch: pytest.MonkeyPatch) -> None:
