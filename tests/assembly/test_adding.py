@@ -27,11 +27,6 @@ USERS = [f"u{user}" for user in range(0, 60, 7)]
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
-    return FitOptions(cache=tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
 def saved(options: FitOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose items are known by precomputed vectors."""
     data = write_world(tmp_path_factory.mktemp("world"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.assembly.made import BRIEF, write_world
+from tests.assembly.made import BRIEF
 
 from dynmm import Recommender
 from dynmm.assembly import FitOptions
@@ -13,21 +13,6 @@ from dynmm.assembly.books import counted_in
 from dynmm.errors import DataError
 
 USERS = [f"u{user}" for user in range(0, 60, 7)]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
-    return FitOptions(cache=tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
-def told(world: Path, options: FitOptions) -> Recommender:
-    return Recommender.fit(world, {**BRIEF, "evidence": {"strengths": [1.0]}}, split="full", seed=3, options=options)
 
 
 def test_an_operators_count_is_what_its_sentence_says(told: Recommender) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.assembly.made import BRIEF, write_vectors, write_world
+from tests.assembly.made import BRIEF, write_vectors
 from tests.worlds import DAY, QUICK, circle_data
 
 from dynmm import Recommender
@@ -28,21 +28,6 @@ from dynmm.system import Query
 from dynmm.types import Evidence, Explained
 
 USERS = [f"u{user}" for user in range(0, 60, 7)]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
-    return FitOptions(cache=tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
-def told(world: Path, options: FitOptions) -> Recommender:
-    return Recommender.fit(world, {**BRIEF, "evidence": {"strengths": [1.0]}}, split="full", seed=3, options=options)
 
 
 def _query(recommender: Recommender, user: str) -> Query:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.assembly.made import BRIEF, write_vectors, write_world
+from tests.assembly.made import BRIEF, write_vectors
 from tests.worlds import DAY, START
 
 from dynmm import Recommender
@@ -30,16 +30,6 @@ pytest.importorskip("faiss", reason="the quantised index needs faiss")
 
 USERS = [f"u{user}" for user in range(0, 60, 7)]
 CODED = {**BRIEF, "retrieval": {"index": "pq", "bytes_per_item": 8, "measured_queries": 10}}
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
-    return FitOptions(cache=tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")

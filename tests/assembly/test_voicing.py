@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.assembly.made import BRIEF, write_world
+from tests.assembly.made import BRIEF
 from tests.language.tiny import tiny_folder
 
 from dynmm import Recommender
@@ -18,11 +18,6 @@ from dynmm.errors import ModelError
 from dynmm.language.writing import WritingReport
 
 USERS = [f"u{user}" for user in range(0, 60, 7)]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.assembly.made import BRIEF, write_vectors, write_world
+from tests.assembly.made import BRIEF, write_vectors
 
 from dynmm import Dataset, Recommender
 from dynmm.assembly import FitOptions, fit, known_features, rungs, with_features
@@ -22,16 +22,6 @@ from dynmm.testing import state_hash
 from dynmm.types import UserHistory
 
 USERS = [f"u{user}" for user in range(0, 60, 7)]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> FitOptions:
-    return FitOptions(cache=tmp_path_factory.mktemp("cache"))
 
 
 def _fit(world: Path, options: FitOptions, split: str = "full", **fusion: Any) -> Recommender:
