@@ -244,15 +244,15 @@ def _trained(
             0.1,
             candidates=language.drawn,
             section="language",
+            lighter="set language.recompute=true, lower language.drawn, or take a shorter language.preset or a smaller "
+            "language.model",
         )
         training = some_of(training, language.questions, derive_seed(how.seed, "language questions"))
         objective: Any = Faithful(ranker, shelf, weight=language.faithfulness, margin=language.margin)
         if language.wording:
             objective, told["worded"] = _worded(objective, ranker, training, shelf, asked)
     else:
-        lessons = Lessons(
-            chosen.epochs, chosen.batch, chosen.learning_rate, chosen.weight_decay, 1.0, section="reranking"
-        )
+        lessons = Lessons(chosen.epochs, chosen.batch, chosen.learning_rate, chosen.weight_decay, 1.0)
         objective = Listwise(ranker, shelf)
     outcome = learn(
         ranker,
@@ -267,6 +267,8 @@ def _trained(
         on_epoch=how.on_epoch,
         on_progress=how.on_progress,
     )
+    if isinstance(ranker, LanguageRanker):
+        ranker.model.check()  # what is said to be frozen has the hash that it had before it was trained around
     raw = raw_scores(ranker, held.slates.to(how.device), shelf, SCORED)
     gamma = choose_gamma(raw, held, gammas)
     known = faithfulness(ranker, held.to(how.device), shelf, language.margin, SCORED)
