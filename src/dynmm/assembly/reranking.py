@@ -13,6 +13,7 @@ from torch import nn
 
 from dynmm.assembly.choosing import SCORED, choose
 from dynmm.assembly.evidencing import inputs_key
+from dynmm.assembly.languagecheck import NOT_TAUGHT
 from dynmm.assembly.questioning import BeforeCut, Training, questions_before
 from dynmm.assembly.rankers import (
     Frozen,
@@ -170,10 +171,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         reads = f"{frozen.model.identity}/{json.dumps(dict(frozen.files), sort_keys=True)}"
     if frozen is not None and how.language.wording:
         if not frozen.model.caches:
-            raise ConfigError(
-                "language.wording teaches by words, and an encoder makes none: take a causal language.model, or set it "
-                "to 0"
-            )
+            raise ConfigError(NOT_TAUGHT)
         reads += words_key(asked.train, how.config)
     entry = how.cache.key(
         "rerank",
