@@ -41,7 +41,7 @@ from dynmm.language.settings import PRESETS
 from dynmm.language.slates import Shelf
 from dynmm.language.system import Reranking
 from dynmm.language.table import entry_of
-from dynmm.language.targets import Worded, Wordings
+from dynmm.language.targets import Worded, Wordings, room
 from dynmm.randomness import derive_seed
 from dynmm.storage import write_json
 from dynmm.training.checkpoints import Checkpoints
@@ -207,7 +207,8 @@ def _worded(objective: Any, ranker: nn.Module, training: Questions, shelf: Shelf
     assert isinstance(ranker, LanguageRanker), "words are made by a language model"
     asked.how.stage("words that verify")
     texts = wanted_texts(training, asked.before, asked.train, asked.how.config)
-    wordings = Wordings(ranker.model.words, texts)  # type: ignore[attr-defined]  # causal models have their tokenizer
+    most = room(ranker.model.context)
+    wordings = Wordings(ranker.model.words, texts, most=most)  # type: ignore[attr-defined]  # causal models have it
     worded = int(wordings.told(training.people, training.targets).sum())
     return Worded(objective, ranker, shelf, wordings, weight=asked.how.language.wording), worded
 
