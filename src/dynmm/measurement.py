@@ -242,8 +242,8 @@ def _reranker(recommender: Recommender) -> dict[str, Any]:
 def _on_reranker(told: Mapping[str, Any]) -> list[str]:
     """Every figure of the whole is owed to it, too. Nothing for a run of an earlier version that does not say why."""
     if told["kind"] != "none":
-        return [f"The re-ranker of these figures is {told['kind']}."]
-    return [f"Nothing re-ranks in these figures: {told['why']}."] if told["why"] else []
+        return [f"The re-ranker of {WHOLE} is {told['kind']}."]
+    return [f"{WHOLE} has no re-ranker: {told['why']}."] if told["why"] else []
 
 
 def _split_of(recommender: Recommender) -> Split:
