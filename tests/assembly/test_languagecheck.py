@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.assembly.made import BRIEF
 from tests.assembly.walks import walk_config, world
 from tests.language.tiny import tiny_folder
 
 from dynmm import Recommender
 from dynmm.assembly import FitOptions, fitting
-from dynmm.assembly.languagecheck import check_language
+from dynmm.assembly.languagecheck import check_language, located
 from dynmm.config import Config
 from dynmm.errors import ConfigError, DynmmError, MissingExtraError, ModelError
 
@@ -78,6 +79,29 @@ def test_an_encoder_or_a_list_behind_a_server(refusal: Any, encoder: str, causal
     listed = {"model": causal, "server": SERVER, "layout": "listwise"}
     assert told == refusal(ConfigError, rerank="language", language=listed)
     assert "take a causal language.model and language.layout=branch" in told
+
+
+def test_a_folder_is_found_from_elsewhere(causal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is opened in another folder would ask the hub for a model of that name."""
+    monkeypatch.chdir(Path(causal).parent)
+    for name in (Path(causal).name, f"./{Path(causal).name}", causal):
+        language = {"model": name, "writes": True, "precision": "float32"}
+        brief = {"backbone": {**BRIEF["backbone"], "epochs": 1}, "fusion": {"variant": "off"}}
+        config = brief | {"evidence": {"variant": "off"}, "language": language}
+        made = Recommender.fit(world(), config, split="full", options=FitOptions("cpu", cache=tmp_path / "cache"))
+        assert made.facts["config"]["language"]["model"] == causal
+    made.save_pretrained(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    assert Recommender.from_pretrained(tmp_path / "run").recommend("u001", 3) == made.recommend("u001", 3)
+
+
+@pytest.mark.parametrize("name", ["compact", "minilm", "facebook/opt-125m"])
+def test_a_name_stays_a_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for word in ("compact", "minilm"):
+        (tmp_path / word).mkdir()
+    config = Config.of({"language": {"model": name}})
+    assert located(config) is config
 
 
 def test_what_does_without_a_model_asks_for_none(tmp_path: Path) -> None:

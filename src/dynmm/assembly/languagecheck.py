@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from dynmm.assembly.rankers import COMPACT, NOT_SERVED
 from dynmm.config import Config
 from dynmm.errors import ConfigError, MissingExtraError, ModelError
+from dynmm.language.folders import MINILM
 
 NOT_TAUGHT = (
     "language.wording teaches by words, and an encoder makes none: take a causal language.model, or set it to 0"
 )
 NOT_WRITING = "language.writes: an encoder can rank but not write; take a causal language.model, or set it to false"
+
+
+def located(config: Config) -> Config:
+    """The same with the whole path of a language model that is named by a folder, as from here.
+
+    A run finds the model by that name, wherever it is opened from; else it would ask the hub for it.
+    """
+    folder = Path(config.language.model).expanduser()
+    if config.language.model in (COMPACT, MINILM, "") or not folder.is_dir():
+        return config
+    language = config.language.model_copy(update={"model": os.path.abspath(folder)})
+    return config.model_copy(update={"language": language})
 
 
 def check_language(config: Config) -> None:
