@@ -32,6 +32,7 @@ from dynmm.errors import ConfigError, MissingExtraError, UnsupportedByData
 from dynmm.evidence.reading import FactReader
 from dynmm.interactions.dataset import Dataset
 from dynmm.language.faithful import Faithful, faithfulness
+from dynmm.language.frozen import FrozenTransformer
 from dynmm.language.gamma import choose_gamma
 from dynmm.language.learning import Lessons, learn, raw_scores
 from dynmm.language.listwise import Listwise, tempered
@@ -266,7 +267,7 @@ def _trained(
         on_epoch=how.on_epoch,
         on_progress=how.on_progress,
     )
-    if isinstance(ranker, LanguageRanker):
+    if isinstance(ranker, LanguageRanker) and isinstance(ranker.model, FrozenTransformer):
         ranker.model.check()  # what is said to be frozen has the hash that it had before it was trained around
     raw = raw_scores(ranker, held.slates.to(how.device), shelf, SCORED)
     gamma = choose_gamma(raw, held, gammas)

@@ -32,10 +32,6 @@ class FrozenModel(Protocol):
         """sha256 over every parameter, by name: what proves that it is frozen."""
         ...
 
-    def check(self) -> None:
-        """Raise ModelError where a parameter has changed since the model was opened, or could."""
-        ...
-
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens. Text is data: nothing in it becomes a special token."""
         ...
