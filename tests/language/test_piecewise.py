@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.language.slate_samples import shelf, slates
+from tests.language import slate_samples as samples
 from torch import Tensor
 
 from dynmm.errors import ModelError
@@ -14,7 +14,7 @@ from dynmm.language.questions import Questions, questions_of
 from dynmm.language.slates import Shelf, Slates
 from dynmm.memory import OutOfMemory
 
-ITEMS = shelf()
+ITEMS = samples.shelf()
 
 
 class _Narrow:
@@ -24,20 +24,20 @@ class _Narrow:
         self.most = most
         self.asked: list[int] = []
 
-    def __call__(self, asked: Slates, items: Shelf) -> Tensor:
-        self.asked.append(len(asked))
-        if len(asked) > self.most:
+    def __call__(self, slates: Slates, shelf: Shelf) -> Tensor:
+        self.asked.append(len(slates))
+        if len(slates) > self.most:
             raise OutOfMemory("no memory left")
-        return asked.facts[..., 0] + 2 * asked.facts[..., 1]
+        return slates.facts[..., 0] + 2 * slates.facts[..., 1]
 
 
 def _questions(count: int) -> Questions:
-    asked = slates(count)
+    asked = samples.slates(count)
     return questions_of(asked, asked.items[:, 1], torch.arange(count))
 
 
 def test_what_memory_does_not_hold_is_scored_in_smaller_batches() -> None:
-    asked, narrow = slates(11), _Narrow(2)
+    asked, narrow = samples.slates(11), _Narrow(2)
     found = raw_scores(narrow, asked, ITEMS, 8)
     assert narrow.asked == [8, 4, 2, 2, 2, 2, 2, 1]
     assert torch.equal(found, raw_scores(_Narrow(11), asked, ITEMS, 64))
@@ -54,17 +54,17 @@ def test_what_facts_are_worth_is_measured_in_smaller_batches() -> None:
 def test_memory_that_does_not_hold_one_question_is_an_error_with_a_way_out() -> None:
     narrow = _Narrow(0)
     with pytest.raises(ModelError, match=r"even one question: no memory left; lower reranking\.candidates"):
-        raw_scores(narrow, slates(5), ITEMS, 4)
+        raw_scores(narrow, samples.slates(5), ITEMS, 4)
     assert narrow.asked == [4, 2, 1]
 
 
 def test_an_error_that_is_not_about_memory_is_not_asked_again() -> None:
     asked: list[int] = []
 
-    def refused(some: Slates, items: Shelf) -> Tensor:
-        asked.append(len(some))
+    def refused(slates: Slates, shelf: Shelf) -> Tensor:
+        asked.append(len(slates))
         raise ModelError("the prompt is too long")
 
     with pytest.raises(ModelError, match=r"^the prompt is too long$"):
-        raw_scores(refused, slates(5), ITEMS, 4)
+        raw_scores(refused, samples.slates(5), ITEMS, 4)
     assert asked == [4]
