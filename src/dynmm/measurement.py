@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +239,13 @@ def _reranker(recommender: Recommender) -> dict[str, Any]:
     return {"kind": "none", "why": told.get("why")} if chosen is None else {"kind": chosen.kind, "why": None}
 
 
+def _on_reranker(told: Mapping[str, Any]) -> list[str]:
+    """Every figure of the whole is owed to it, too. Nothing for a run of an earlier version that does not say why."""
+    if told["kind"] != "none":
+        return [f"The re-ranker of {WHOLE} is {told['kind']}."]
+    return [f"{WHOLE} has no re-ranker: {told['why']}."] if told["why"] else []
+
+
 def _split_of(recommender: Recommender) -> Split:
     if recommender.split is None:
         raise ProtocolMismatch("this is a published model without events; evaluate the run that it came from")
@@ -311,10 +318,11 @@ def _under_both(value: Any, rung: str) -> Any:
 
 
 def _described(result: dict[str, Any], recommender: Recommender, split: Split, questions: Questions) -> dict[str, Any]:
+    reranker = _reranker(recommender)
     return result | {
-        "notes": [*result["notes"], *questions.notes()],
+        "notes": [*result["notes"], *_on_reranker(reranker), *questions.notes()],
         "served": questions.as_json(),
-        "reranker": _reranker(recommender),
+        "reranker": reranker,
         "data": split.source.info.name,
         "split": {
             "name": split.name,

@@ -101,6 +101,7 @@ def test_an_evaluation_knows_no_deadline(run: Path) -> None:
     assert result["reranker"] == {"kind": "language", "why": None}
     assert result["served"]["dynmm"] == {"asked": result["cases"], **dict.fromkeys(get_args(Reason), 0)}
     assert not [note for note in result["notes"] if "re-ranked" in note]
+    assert "The re-ranker of dynmm is language." in result["notes"]
 
 
 def test_an_evaluation_says_what_was_not_re_ranked(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

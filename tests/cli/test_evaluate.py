@@ -109,6 +109,8 @@ def test_the_full_condition_is_what_a_plain_evaluation_says(run: Path) -> None:
     assert full["full"] == whole["dynmm"] == whole["dynmm/evidence"]
     assert list(whole) == ["dynmm", "dynmm/evidence", "dynmm/backbone", "dynmm/joint", "popularity"]
     assert "dynmm is dynmm/evidence: nothing is built above it." in json.loads(plain.stdout)["notes"]
+    (none,) = (note for note in json.loads(plain.stdout)["notes"] if note.startswith("dynmm has no re-ranker: "))
+    assert none in json.loads(asked.stdout)["notes"]
 
 
 def test_a_run_without_content_has_no_joint_rung_and_nothing_to_drop(blind: Path) -> None:

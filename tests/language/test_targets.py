@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -9,7 +10,7 @@ import pytest
 import torch
 from tests.language.reading import ranker
 from tests.language.slate_samples import shelf, slates
-from tests.language.tiny import CAUSAL, tiny_model
+from tests.language.tiny import CAUSAL, tiny_folder, tiny_model
 from torch.nn import functional
 
 from dynmm.errors import ModelError
@@ -17,8 +18,9 @@ from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.language.freezing import parameter_sha256
 from dynmm.language.layout import Layout
 from dynmm.language.listwise import Listwise
+from dynmm.language.loading import open_model
 from dynmm.language.questions import Questions
-from dynmm.language.targets import NO_TOKEN, Worded, Wordings, answer_tokens, explained_pairs, wording_loss
+from dynmm.language.targets import NO_TOKEN, Worded, Wordings, answer_tokens, explained_pairs, room, wording_loss
 
 
 def prefix(rows: int, seed: int = 0) -> torch.Tensor:
@@ -97,6 +99,15 @@ def test_without_words_there_is_nothing_to_learn(tokens: torch.Tensor) -> None:
 def test_words_longer_than_the_model_reads_are_refused() -> None:
     with pytest.raises(ModelError, match="longer than"):
         wording_loss(tiny_model(), prefix(1), torch.ones(1, 400, dtype=torch.int64))
+
+
+def test_texts_are_cut_to_what_a_model_reads(tmp_path: Path) -> None:
+    model: Any = open_model(tiny_folder("llama", tmp_path, max_position_embeddings=48), precision="float32")
+    text = "the user watched these films " * 20
+    tokens = Wordings(model.words, {(0, 0): text}, most=room(model.context)).of(torch.tensor([0]), torch.tensor([0]))
+    assert tokens.shape == (1, 46)
+    assert torch.isfinite(wording_loss(model, prefix(1), tokens))
+    assert room(tiny_model().context) == 96
 
 
 def test_wordings_by_user_and_item() -> None:

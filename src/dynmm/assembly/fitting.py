@@ -22,6 +22,7 @@ from dynmm.assembly.evidencing import (
     strengthened,
     terms_of,
 )
+from dynmm.assembly.languagecheck import check_language, located
 from dynmm.assembly.measured import Questions
 from dynmm.assembly.questioning import BeforeCut, Training
 from dynmm.assembly.rankers import open_frozen
@@ -110,11 +111,12 @@ def fit(
     options: FitOptions | None = None,
 ) -> Fitted:
     """Split the data, fit every stage, measure on validation. See `Recommender.fit`."""
-    chosen, options = _named(Config.of(config), split), options or FitOptions()
+    chosen, options = located(_named(Config.of(config), split)), options or FitOptions()
     check_rerank(chosen)
     parts = make_split(_dataset(data, chosen), chosen.split, seed)
-    # The index comes last: what it lacks is said before anything is encoded and trained for it.
+    # Index and language model come last: what they lack is said before anything is encoded and trained for them.
     check_index(parts.train.n_items, chosen.retrieval)
+    check_language(chosen)
     catalogue = Catalogue.of(parts.source)
     features = _features(catalogue, chosen, options)
     stages = _Stages(chosen, features, seed, options)

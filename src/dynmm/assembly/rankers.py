@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 WEIGHTS_FILE, CARD_FILE, MODEL_DIR = "weights.safetensors", "reranker.json", "model"
 #: The name under which a language model is the one that a fit has pretrained itself.
 COMPACT = "compact"
+NOT_SERVED = "language.server tells of a prompt's end alone: take a causal language.model and language.layout=branch"
 CODE_VERSION = 2
 
 
@@ -100,9 +101,7 @@ def _told_by_words(ranker: nn.Module, model: FrozenModel) -> nn.Module:
 
     assert isinstance(ranker, LanguageRanker)
     if ranker.layout.arrangement != "branch" or not model.caches:
-        raise ConfigError(
-            "language.server tells of a prompt's end alone: take a causal language.model and language.layout=branch"
-        )
+        raise ConfigError(NOT_SERVED)
     ranker.readout = AnswerReadOut(model, answer_token(model))  # type: ignore[assignment]  # either reads out
     return ranker
 

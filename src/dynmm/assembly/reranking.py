@@ -13,6 +13,7 @@ from torch import nn
 
 from dynmm.assembly.choosing import SCORED, choose
 from dynmm.assembly.evidencing import inputs_key
+from dynmm.assembly.languagecheck import NOT_TAUGHT
 from dynmm.assembly.questioning import BeforeCut, Training, questions_before
 from dynmm.assembly.rankers import (
     Frozen,
@@ -31,6 +32,7 @@ from dynmm.errors import ConfigError, MissingExtraError, UnsupportedByData
 from dynmm.evidence.reading import FactReader
 from dynmm.interactions.dataset import Dataset
 from dynmm.language.faithful import Faithful, faithfulness
+from dynmm.language.frozen import FrozenTransformer
 from dynmm.language.gamma import choose_gamma
 from dynmm.language.learning import Lessons, learn, raw_scores
 from dynmm.language.listwise import Listwise, tempered
@@ -40,7 +42,7 @@ from dynmm.language.settings import PRESETS
 from dynmm.language.slates import Shelf
 from dynmm.language.system import Reranking
 from dynmm.language.table import entry_of
-from dynmm.language.targets import Worded, Wordings
+from dynmm.language.targets import Worded, Wordings, room
 from dynmm.randomness import derive_seed
 from dynmm.storage import write_json
 from dynmm.training.checkpoints import Checkpoints
@@ -170,10 +172,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         reads = f"{frozen.model.identity}/{json.dumps(dict(frozen.files), sort_keys=True)}"
     if frozen is not None and how.language.wording:
         if not frozen.model.caches:
-            raise ConfigError(
-                "language.wording teaches by words, and an encoder makes none: take a causal language.model, or set it "
-                "to 0"
-            )
+            raise ConfigError(NOT_TAUGHT)
         reads += words_key(asked.train, how.config)
     entry = how.cache.key(
         "rerank",
@@ -209,7 +208,8 @@ def _worded(objective: Any, ranker: nn.Module, training: Questions, shelf: Shelf
     assert isinstance(ranker, LanguageRanker), "words are made by a language model"
     asked.how.stage("words that verify")
     texts = wanted_texts(training, asked.before, asked.train, asked.how.config)
-    wordings = Wordings(ranker.model.words, texts)  # type: ignore[attr-defined]  # causal models have their tokenizer
+    most = room(ranker.model.context)
+    wordings = Wordings(ranker.model.words, texts, most=most)  # type: ignore[attr-defined]  # causal models have it
     worded = int(wordings.told(training.people, training.targets).sum())
     return Worded(objective, ranker, shelf, wordings, weight=asked.how.language.wording), worded
 
@@ -244,15 +244,15 @@ def _trained(
             0.1,
             candidates=language.drawn,
             section="language",
+            lighter="set language.recompute=true, lower language.drawn, or take a shorter language.preset or a smaller "
+            "language.model",
         )
         training = some_of(training, language.questions, derive_seed(how.seed, "language questions"))
         objective: Any = Faithful(ranker, shelf, weight=language.faithfulness, margin=language.margin)
         if language.wording:
             objective, told["worded"] = _worded(objective, ranker, training, shelf, asked)
     else:
-        lessons = Lessons(
-            chosen.epochs, chosen.batch, chosen.learning_rate, chosen.weight_decay, 1.0, section="reranking"
-        )
+        lessons = Lessons(chosen.epochs, chosen.batch, chosen.learning_rate, chosen.weight_decay, 1.0)
         objective = Listwise(ranker, shelf)
     outcome = learn(
         ranker,
@@ -267,6 +267,8 @@ def _trained(
         on_epoch=how.on_epoch,
         on_progress=how.on_progress,
     )
+    if isinstance(ranker, LanguageRanker) and isinstance(ranker.model, FrozenTransformer):
+        ranker.model.check()  # what is said to be frozen has the hash that it had before it was trained around
     raw = raw_scores(ranker, held.slates.to(how.device), shelf, SCORED)
     gamma = choose_gamma(raw, held, gammas)
     known = faithfulness(ranker, held.to(how.device), shelf, language.margin, SCORED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dynmm.assembly.rankers import NOT_SERVED
 from dynmm.assembly.reranked import NONE
 from dynmm.assembly.whole import Whole
 from dynmm.config import Config
@@ -27,6 +28,8 @@ def check_rerank(config: Config) -> None:
         )
     if config.language.server is not None:
         server_key()
+        if config.rerank in ("auto", "language") and config.language.layout != "branch":
+            raise ConfigError(NOT_SERVED)
 
 
 def rerank_facts(config: Config, whole: Whole) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from dynmm.language.contracts import Reranker
 from dynmm.language.listwise import answer_chances, answers_loss
+from dynmm.language.piecewise import in_pieces
 from dynmm.language.questions import Questions
 from dynmm.language.slates import Shelf, Slates
 
@@ -55,18 +56,19 @@ class Faithfulness:
 
 @torch.no_grad()
 def faithfulness(model: Reranker, questions: Questions, shelf: Shelf, margin: float, batch: int) -> Faithfulness:
-    """The measure on questions that trained nothing. batch: questions read at once."""
-    own, others, turned = [], [], swapped(questions.slates)
-    for start in range(0, len(questions), batch):
-        rows = slice(start, start + batch)
+    """The measure on questions that trained nothing. batch: questions read at once. Raises as `in_pieces` does."""
+    if not len(questions):
+        return Faithfulness(0.0, None, 0.0, margin, 0)
+    turned = swapped(questions.slates)
+
+    def gains(rows: slice) -> Tensor:
         some = questions.take(rows)
         none = answer_chances(model(blind(some.slates), shelf), some)
-        own.append(answer_chances(model(some.slates, shelf), some) - none)
-        others.append(answer_chances(model(turned.take(rows), shelf), some) - none)
-    if not own:
-        return Faithfulness(0.0, None, 0.0, margin, 0)
-    told = torch.cat(own)
-    control = float(torch.cat(others).mean()) if len(told) > 1 else None
+        asked = (some.slates, turned.take(rows))
+        return torch.stack([answer_chances(model(one, shelf), some) - none for one in asked])
+
+    told, others = torch.cat(in_pieces(gains, len(questions), batch), dim=1)
+    control = float(others.mean()) if len(told) > 1 else None
     lifted = float((told >= margin).float().mean())
     return Faithfulness(float(told.mean()), control, lifted, margin, len(told))
 

@@ -126,6 +126,11 @@ class Spelling:
         self.ended = bool(self._matcher.is_stopped())
 
 
+def check_library() -> None:
+    """Raise MissingExtraError where the library that follows phrases is not installed."""
+    _library()
+
+
 def _library() -> Any:
     try:
         return importlib.import_module("llguidance")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dynmm.errors import ModelError, TrainingDiverged
 from dynmm.language.contracts import Reranker
 from dynmm.language.gamma import choose_gamma
+from dynmm.language.piecewise import in_pieces
 from dynmm.language.questions import Questions, drawn
 from dynmm.language.slates import Shelf, Slates
 from dynmm.memory import ran_out
@@ -43,7 +44,7 @@ class Lessons:
 
     epochs, batch, learning_rate, weight_decay: see `RerankSettings`. warmup: of the learning rate's rise, in epochs.
     candidates: of a training question, drawn anew in each epoch; None for all. precision: of the products.
-    section: of the configuration, for the advice in errors.
+    section: of the configuration, and lighter: what takes less memory, both for the advice in errors.
     """
 
     epochs: int
@@ -53,7 +54,8 @@ class Lessons:
     warmup: float
     candidates: int | None = None
     precision: torch.dtype = torch.float32
-    section: str = "rerank"
+    section: str = "reranking"
+    lighter: str = "lower reranking.candidates or reranking.hidden"
 
 
 class RerankTrainer:
@@ -134,8 +136,8 @@ class RerankTrainer:
                     raise
                 if self._piece == 1:
                     raise ModelError(
-                        f"a re-ranker cannot be trained even with one question at a time: {error}; lower "
-                        f"{self._lessons.section}.batch or the prompt's length, or take a smaller model"
+                        f"a re-ranker cannot be trained even with one question at a time: {error}; "
+                        f"{self._lessons.lighter}"
                     ) from error
                 self._piece = max(1, min(self._piece, len(questions)) // 2)
                 logger.warning("%s; going on with %d questions at a time", error, self._piece)
@@ -193,8 +195,11 @@ def put_weights(model: nn.Module, weights: Tensors) -> None:
 
 @torch.no_grad()
 def raw_scores(model: Reranker, slates: Slates, shelf: Shelf, batch: int) -> Tensor:
-    """(B, C) raw scores on the CPU, ``batch`` questions at a time. The model must be in evaluation mode."""
-    parts = [model(slates.take(slice(at, at + batch)), shelf).float().cpu() for at in range(0, len(slates), batch)]
+    """(B, C) raw scores on the CPU, ``batch`` questions at a time. The model must be in evaluation mode.
+
+    Raises ModelError as `in_pieces` does.
+    """
+    parts = in_pieces(lambda rows: model(slates.take(rows), shelf).float().cpu(), len(slates), batch)
     return torch.cat(parts) if parts else torch.zeros(0, slates.items.shape[1])
 
 

@@ -62,6 +62,16 @@ def open_model(
         return frozen_model(weights, words, identity=identity, causal=causal, checkpointing=checkpointing)
 
 
+def causal_files(name_or_path: str | Path) -> bool:
+    """Whether what `open_model` would open is a causal model, else an encoder; by its files, without its weights.
+
+    Raises as `open_model` does of what is missing or broken, as far as that can be seen so.
+    """
+    library = transformers_library.transformers("llm")
+    folder = model_folder(name_or_path)
+    return _is_causal(folder, _config(library, folder))
+
+
 def frozen_model(
     weights: Any, words: Words, *, identity: str, causal: bool, checkpointing: bool = False
 ) -> CausalModel | EncoderModel:

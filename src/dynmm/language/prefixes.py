@@ -162,8 +162,9 @@ class _ItemDigests:
             found = {}
             self._known = (vectors, vectors._version, found)
         rows = history.clamp(min=0).tolist()
-        for item in {item for row in rows for item in row} - found.keys():
-            found[item] = _digest(vectors[item].cpu().numpy())
+        for item in {item for row in rows for item in row}:
+            if item not in found:  # a difference of the two would walk through every item that is known
+                found[item] = _digest(vectors[item].cpu().numpy())
         return [np.frombuffer(b"".join(found[item] for item in row), np.uint8) for row in rows]
 
 

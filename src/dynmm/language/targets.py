@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Stands for "no token" in padded tables of tokens.
 NO_TOKEN = -1
 
+#: Tokens of a text, and the soft ones before it at most.
+MOST, _SOFT = 96, 3
+
 
 def wording_loss(model: FrozenModel, prefix: Tensor, tokens: Tensor) -> Tensor:
     """Mean cross-entropy, in nats, of each token after the soft ones and the tokens before it; a scalar.
@@ -54,9 +57,9 @@ def wording_loss(model: FrozenModel, prefix: Tensor, tokens: Tensor) -> Tensor:
 class Wordings:
     """The words that are wanted for users and items, as tokens."""
 
-    def __init__(self, words: Words, texts: Mapping[tuple[int, int], str], *, most: int = 96) -> None:
+    def __init__(self, words: Words, texts: Mapping[tuple[int, int], str], *, most: int = MOST) -> None:
         """texts: by dense user and item; rationales that verify, or somebody's explanations. most: tokens of a text,
-        the ending among them; longer ones are cut."""
+        the ending among them; longer ones are cut. See `room`."""
         ending = [] if words.ending is None else [words.ending]
         found = ((pair, words.read(text)) for pair, text in texts.items())
         read = {pair: [*tokens, *ending][:most] for pair, tokens in found if tokens}
@@ -77,6 +80,11 @@ class Wordings:
         """(B,) bool, for which pairs there are words."""
         pairs = zip(users.tolist(), items.tolist(), strict=True)
         return torch.tensor([pair in self._rows for pair in pairs], dtype=torch.bool)
+
+
+def room(context: int) -> int:
+    """Most tokens of a text that a model of this context reads behind the soft ones: the last is not read."""
+    return min(MOST, context - _SOFT + 1)
 
 
 class Worded:
