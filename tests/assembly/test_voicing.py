@@ -91,6 +91,26 @@ def test_the_voice_travels_with_the_run(speaking: Recommender, tmp_path: Path) -
     assert _texts(Recommender.from_pretrained(tmp_path / "run")) == _texts(speaking)
 
 
+def test_a_model_that_ranks_and_words_is_held_once(
+    world: Path, options: FitOptions, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tiny_folder("llama", tmp_path_factory.mktemp("both"), max_position_embeddings=2048)
+    language = {"model": str(folder), "writes": True, "precision": "float32", "epochs": 1, "questions": 20}
+    few = {"reranking": {"least_users": 2, "candidates": 10}, "rerank": "language", "language": language}
+    config = {**BRIEF, "evidence": {"strengths": [1.0]}, **few}
+    made = Recommender.fit(world, config, split="full", seed=3, options=options)
+    made.save_pretrained(tmp_path / "run")
+    loaded = Recommender.from_pretrained(tmp_path / "run")
+    for run in (made, loaded):
+        whole = whole_of(run)
+        assert whole.voice is not None
+        assert whole.reranked is not None
+        ranks = whole.reranked.fitted["language"].frozen
+        assert ranks is not None
+        assert ranks.model is whole.voice.frozen.model
+    assert _texts(loaded) == _texts(made)
+
+
 def test_a_model_that_is_another_is_refused(speaking: Recommender, tmp_path: Path) -> None:
     speaking.save_pretrained(tmp_path / "run")
     voice = whole_of(speaking).voice

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -54,13 +55,21 @@ def test_a_text_of_the_server_stands_where_the_check_holds(stand_in: StandIn) ->
         ("", False, 40, "not verified"),
         ("fails", True, 40, "failed"),
         ("", True, 2, "failed"),
-        ("", True, 250, "out of tokens"),
     ],
 )
 def test_else_the_plain_words_do(stand_in: StandIn, fault: str, true: bool, most: int, why: str) -> None:
     stand_in.fault = fault
     written = writer(stand_in, most).write(order(stand_in, true=true))
     assert (written.text, written.why) == ("because", why)
+
+
+def test_too_long_for_the_model_is_replaced_and_facts_go_first(stand_in: StandIn) -> None:
+    """As in process."""
+    many = replace(order(stand_in), facts=tuple(f"<fact>{'y' * 80}</fact>" for _ in range(40)))
+    assert writer(stand_in).write(many).why is None
+    long = replace(order(stand_in), plain="because " * 250)
+    assert RemoteWriter(stand_in.model, VllmServer(stand_in.url, "tiny")).write(long).why == "out of tokens"
+    assert len(stand_in.requests) == 1
 
 
 phrases: st.SearchStrategy[Phrase] = st.recursive(

@@ -167,7 +167,7 @@ class _Stages:
         whole = self._whole(train, backbone, joint, weights, train.validation)
         if before is not None and weights is not None:
             whole.reranked = self._reranked(train, before, weights, whole)
-        whole.voice = self._voice(train)
+        whole.voice = self._voice(train, whole.reranked)
         return whole
 
     def refit(self, train: Dataset, selected: Whole) -> Whole:
@@ -184,13 +184,15 @@ class _Stages:
         whole.reranked, whole.voice = selected.reranked, selected.voice
         return whole
 
-    def _voice(self, train: Dataset) -> Voice | None:
+    def _voice(self, train: Dataset, reranked: Reranked | None) -> Voice | None:
         language, options = self._config.language, self._options
         if not language.writes:
             return None
-        options.stage("language model")
-        texts = catalogue_corpus(train.item_table)
-        frozen = open_frozen(language, texts, self._seed, self._device, self._cache, options.on_progress)
+        frozen = None if reranked is None else reranked.frozen
+        if frozen is None:
+            options.stage("language model")
+            texts = catalogue_corpus(train.item_table)
+            frozen = open_frozen(language, texts, self._seed, self._device, self._cache, options.on_progress)
         voice = Voice(frozen, language, self._seed)
         voice.writer  # noqa: B018  # an encoder cannot write: said now rather than at the first reason
         return voice

@@ -109,10 +109,11 @@ def _read_whole(model: Path, facts: Mapping[str, Any], device: str, titles: Sequ
     config, seed = Config.of(facts["config"]), int(facts["seeds"][0])
     search = Search(model / INDEX_DIR) if (model / INDEX_DIR).is_dir() else None
     whole = Whole(backbone, joint, lambda dataset: again(config, seed, FitOptions(device), dataset), search)
-    if (model / RERANK_DIR).is_dir():
-        whole.reranked = load_reranked(model / RERANK_DIR, backbone, titles, on)
     if (model / VOICE_DIR).is_dir():
         whole.voice = load_voice(model / VOICE_DIR, on)
+    if (model / RERANK_DIR).is_dir():
+        spoken = None if whole.voice is None else whole.voice.frozen
+        whole.reranked = load_reranked(model / RERANK_DIR, backbone, titles, on, spoken)
     return whole
 
 

@@ -13,7 +13,7 @@ import polars as pl
 import torch
 
 from dynmm.assembly.kinds import afresh, changed, opened
-from dynmm.assembly.rankers import Kept
+from dynmm.assembly.rankers import Frozen, Kept
 from dynmm.assembly.searching import rank_within
 from dynmm.assembly.slating import NewestShelf, SlateMaker
 from dynmm.backbone.system import Backbone
@@ -52,6 +52,11 @@ class Reranked:
     history: int
     facts: Mapping[str, Any] = field(default_factory=dict)
     shelves: NewestShelf = field(default_factory=NewestShelf)
+
+    @property
+    def frozen(self) -> Frozen | None:
+        """The language model that a kind in memory reads with, None where none does."""
+        return next((kept.frozen for kept in opened(self.fitted).values() if kept.frozen is not None), None)
 
     def with_items(self, features: Sequence[Features], items: pl.DataFrame) -> Reranked:
         """The same with items behind the others. See `Joint.with_items`."""

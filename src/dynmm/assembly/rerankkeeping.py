@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -69,10 +70,13 @@ def _copy(source: Path, kind: str, folder: Path) -> None:
         copy_model(source.parent / MODEL_DIR, folder / MODEL_DIR)
 
 
-def load_reranked(folder: Path, backbone: Backbone, titles: Sequence[str], device: torch.device) -> Reranked:
+def load_reranked(
+    folder: Path, backbone: Backbone, titles: Sequence[str], device: torch.device, spoken: Frozen | None = None
+) -> Reranked:
     """Read what `save_reranked` wrote: the kind that ranks now, the others when they are asked for.
 
-    Raises ArtefactError, and ModelError for a language model that ranks and is not there. See `Kinds`.
+    spoken: the model that words reasons; a re-ranker that reads with the same one does not open it again. Raises
+    ArtefactError, and ModelError for a language model that ranks and is not there. See `Kinds`.
     """
     try:
         card = json.loads((folder / _CARD).read_bytes())
@@ -81,7 +85,7 @@ def load_reranked(folder: Path, backbone: Backbone, titles: Sequence[str], devic
         raise ArtefactError(
             f"the re-rankers in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
         ) from error
-    found = _opener(folder, device)
+    found = _opener(folder, device, spoken)
     folders = {kind: folder / kind for kind in kinds}
     fitted = Kinds({kind: partial(load_ranker, one, device, found) for kind, one in folders.items()}, folders)
     if chosen != NONE:
@@ -95,9 +99,11 @@ def _reader(folder: Path, backbone: Backbone, device: torch.device) -> VectorSpa
     return Backbone.load(folder / _BACKBONE, device) if (folder / _BACKBONE).is_dir() else None
 
 
-def _opener(folder: Path, device: torch.device) -> Opener:
+def _opener(folder: Path, device: torch.device, spoken: Frozen | None) -> Opener:
     def found(language: LanguageSettings, identity: str, files: Mapping[str, str], seed: int) -> Frozen:
         source = folder / MODEL_DIR if language.model == COMPACT else language.model
+        if spoken is not None and spoken.model.identity == identity and spoken.files == files:
+            return replace(spoken, folder=Path(source) if language.model == COMPACT else None)
         return reopen_frozen(source, language, identity, files, seed, device)
 
     return found

@@ -9,7 +9,7 @@ import torch
 
 from dynmm.errors import ModelError
 from dynmm.language.remote import VllmServer
-from dynmm.language.writing import ASKING, SYSTEM, Order, WritingModel, Written
+from dynmm.language.writing import MOST, NoTextError, Order, WritingModel, Written, beginning_of, prompt_and_room
 from dynmm.types import OneOf, Phrase
 
 logger = logging.getLogger(__name__)
@@ -30,22 +30,21 @@ def regex_of(phrase: Phrase) -> str:
 class RemoteWriter:
     """Writes with the model of a server. Its text stands only where the check holds, else the plain words do."""
 
-    def __init__(self, model: WritingModel, server: VllmServer, *, most: int = 400) -> None:
+    def __init__(self, model: WritingModel, server: VllmServer, *, most: int = MOST) -> None:
         """model: the same one, asked for tokens and their vectors alone. most: tokens of a text."""
         self._model, self._server, self._most = model, server, most
 
     @torch.no_grad()
     def write(self, order: Order) -> Written:
         """The server's text where it wrote one and the check holds, else the order's plain words and why."""
-        beginning = self._model.words.beginning
-        prompt = self._model.tokens(SYSTEM + "\n".join(order.facts) + ASKING)
-        tokens = [*([] if beginning is None else [beginning]), *prompt]
-        if len(tokens) + self._most > self._model.context:
-            return Written(order.plain, "out of tokens")
-        vectors = self._model.embed(torch.tensor(tokens, device=self._model.device))
+        begun = beginning_of(self._model)
         try:
+            prompt, room = prompt_and_room(self._model, order, len(begun), self._most)
+            vectors = self._model.embed(torch.tensor([*begun, *prompt], device=self._model.device))
             # Words of most tokenizers carry the space before them.
-            text = self._server.write(vectors, "regex", " " + regex_of(order.phrase), self._most).removeprefix(" ")
+            text = self._server.write(vectors, "regex", " " + regex_of(order.phrase), room).removeprefix(" ")
+        except NoTextError as error:
+            return Written(order.plain, error.why)
         except ModelError as error:
             logger.warning("a text was replaced by its plain words: %s", error)
             return Written(order.plain, "failed")

@@ -33,6 +33,9 @@ SYSTEM = (
 #: What it ends with.
 ASKING = "\nReason:"
 
+#: Most tokens of a text, and those that it may be longer than its plain words.
+MOST, _SPARE = 640, 32
+
 #: Why plain words stand in the place of the model's. refused: it rules out every text that is true.
 Why = Literal["refused", "out of tokens", "no number", "failed", "not verified"]
 
@@ -97,7 +100,7 @@ class WritingReport:
         return self.accepted / whole if whole else 0.0
 
 
-class _NoText(Exception):
+class NoTextError(Exception):
     """The model wrote no text."""
 
     def __init__(self, why: Why) -> None:
@@ -105,10 +108,29 @@ class _NoText(Exception):
         self.why: Why = why
 
 
+def beginning_of(model: WritingModel) -> list[int]:
+    """The tokens that every prompt begins with."""
+    first = model.words.beginning
+    return [*([] if first is None else [first]), *model.tokens(SYSTEM)]
+
+
+def prompt_and_room(model: WritingModel, order: Order, begun: int, most: int) -> tuple[list[int], int]:
+    """The tokens of an order's own prompt, and most tokens of its text. The last facts go first where all do not fit.
+
+    begun: tokens before them. most: of a text in any case. Raises NoTextError.
+    """
+    for count in range(len(order.facts), -1, -1):
+        prompt = model.tokens("\n".join(order.facts[:count]) + ASKING)
+        left = model.context - begun - len(prompt)
+        if left >= min(most, len(model.tokens(order.plain)) + _SPARE):
+            return prompt, min(most, left)
+    raise NoTextError("out of tokens")
+
+
 class Writer:
     """Writes with one model. What it keeps is the state of the prompt's beginning; no text depends on another."""
 
-    def __init__(self, model: WritingModel, *, most: int = 640) -> None:
+    def __init__(self, model: WritingModel, *, most: int = MOST) -> None:
         """most: tokens of a text. Raises ModelError for a model that cannot write, MissingExtraError."""
         if not model.caches:
             raise ModelError("an encoder can rank but not write; choose a causal model for writing")
@@ -120,7 +142,7 @@ class Writer:
         """The model's text where it wrote one and the check holds, else the order's plain words and why."""
         try:
             text = self._text(order)
-        except _NoText as error:
+        except NoTextError as error:
             return Written(order.plain, error.why)
         except ModelError as error:
             logger.warning("a text was replaced by its plain words: %s", error)
@@ -128,7 +150,7 @@ class Writer:
         return Written(text) if order.check(text) else Written(order.plain, "not verified")
 
     def _text(self, order: Order) -> str:
-        prompt, room = self._prompt(order)
+        prompt, room = prompt_and_room(self._model, order, self._system[1], self._most)
         # Words of most tokenizers carry the space before them.
         spelling = self._grammars.start((" ", order.phrase))
         state = _State(self._model, self._system)
@@ -136,7 +158,7 @@ class Writer:
         fresh = spelling.forced()
         while not spelling.ended:
             if len(spelling.tokens) > room:
-                raise _NoText("out of tokens")
+                raise NoTextError("out of tokens")
             if fresh:
                 scores = state.read(fresh)
             token = _likeliest(scores, spelling)
@@ -147,24 +169,10 @@ class Writer:
     @cached_property
     def _system(self) -> tuple[Any, int]:
         """The state after the prompt's beginning, and its tokens."""
-        beginning = self._model.words.beginning
-        tokens = [*([] if beginning is None else [beginning]), *self._model.tokens(SYSTEM)]
+        tokens = beginning_of(self._model)
         state = _State(self._model, (None, 0))
         state.read(tokens)
         return state.past, len(tokens)
-
-    def _prompt(self, order: Order) -> tuple[list[int], int]:
-        """The prompt's own tokens, and most tokens of the text. The last facts go first where all do not fit."""
-        for count in range(len(order.facts), -1, -1):
-            prompt = self._model.tokens("\n".join(order.facts[:count]) + ASKING)
-            left = self._model.context - self._system[1] - len(prompt)
-            if left >= min(self._most, len(self._model.tokens(order.plain)) + _SPARE):
-                return prompt, min(self._most, left)
-        raise _NoText("out of tokens")
-
-
-#: Tokens that a text may be longer than its plain words.
-_SPARE = 32
 
 
 class _State:
@@ -184,7 +192,7 @@ class _State:
         self._read += new
         scores = self._model.logits(hidden[0, -1]).cpu()
         if bool(torch.isnan(scores).any()) or bool(torch.isposinf(scores).any()):
-            raise _NoText("no number")
+            raise NoTextError("no number")
         return scores
 
 
@@ -197,5 +205,5 @@ def _likeliest(scores: Tensor, spelling: Spelling) -> int:
     places = allowed[: len(scores)].nonzero()[:, 0]
     best = int(scores[places].argmax())
     if bool(torch.isneginf(scores[places[best]])):
-        raise _NoText("refused")
+        raise NoTextError("refused")
     return int(places[best])
