@@ -41,6 +41,14 @@ class PairRows:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def below(self, n_items: int) -> PairRows:
+        """Those with the first `n_items` items alone."""
+        kept = self.items < n_items
+        if kept.all():
+            return self
+        parts = (part[kept] for part in (self.users, self.followed, self.first, self.later, self.after, self.before))
+        return PairRows(offsets_of(kept)[self.offsets], self.items[kept], *parts)
+
 
 @dataclass(frozen=True, eq=False)
 class PairGrid:
