@@ -73,7 +73,9 @@ def test_events_are_learned_once_and_the_past_can_be_looked_at(run: Path, events
     assert _told("recommend", run, "--user", "u3", "-k", "5") != before
     offset = str(before["as_of_offset"])
     assert _told("recommend", run, "--user", "u3", "-k", "5", "--as-of", offset) == before
-    assert "20 events are in the log" not in _dynmm("learn", run, events).stdout
+    again_in_words = _dynmm("learn", run, events)
+    assert again_in_words.stdout.startswith("0 events are new in the log, 0 count;")
+    assert "20 were there already and count once" in again_in_words.stderr
 
 
 def test_what_moved_is_told_in_words_and_as_json(run: Path, events: Path) -> None:
@@ -121,7 +123,7 @@ def test_what_is_done_is_told_though_the_disk_has_no_room_for_a_snapshot(
     """Told that it failed, somebody without event ids learns the file again; and a certificate is given once."""
     monkeypatch.setattr("dynmm.assembly.logkeeping.write_live", _full)
     learned = _dynmm("learn", run, events)
-    assert (learned.exit_code, learned.stdout[:24]) == (0, "20 events are in the log")
+    assert (learned.exit_code, learned.stdout[:28]) == (0, "20 events are new in the log")
     assert "no space left" in learned.stderr
     assert _told("rollback", run, "--version", "0")["serves"] == 0
     assert _told("forget", run, "--user", "u3", "--out", tmp_path / "certificate.json")["user"] == "u3"
@@ -137,7 +139,7 @@ def test_what_is_done_is_told_whatever_closing_the_run_ends_in(
 
     monkeypatch.setattr("dynmm.assembly.close_live", failing)
     for arguments, words in (
-        (("learn", run, events), "20 events are in the log"),
+        (("learn", run, events), "20 events are new in the log"),
         (("rollback", run, "--version", "0"), "version 0 serves"),
         (("forget", run, "--user", "u3"), "user u3: deleted"),
     ):

@@ -56,7 +56,7 @@ def _print(result: Mapping[str, Any], as_json: bool, *, may_come: bool) -> None:
         print_json(result)
         return
     click.echo(
-        f"{result['accepted']:,} events are in the log, {result['counted']:,} count; it is at offset "
+        f"{result['accepted']:,} events are new in the log, {result['counted']:,} count; it is at offset "
         f"{result['as_of_offset']:,}"
     )
     if result["duplicates"]:
