@@ -170,6 +170,22 @@ def test_a_clock_that_was_never_set_costs_its_row_where_that_is_asked_for(run: P
     assert "1 rows are left out: timestamp out of range" in words
 
 
+def test_empty_lines_at_the_end_are_no_rows_and_a_missing_time_has_a_mend_that_can_be_done(
+    run: Path, tmp_path: Path
+) -> None:
+    head, table = "event_id,user_id,item_id,timestamp", tmp_path / "lines.csv"
+    for rows, count in (([f"x1,u3,i1,{START + 50 * DAY}", "", ""], 1), ([""], 0), ([], 0)):
+        table.write_text("\n".join([head, *rows]) + "\n")
+        assert _told("learn", run, table)["accepted"] == count
+    table.write_text("\n".join([head, "", f"x2,u3,i1,{START + 50 * DAY}"]) + "\n")
+    assert "row 0, column 'user_id'" in _dynmm("learn", run, table).stderr
+    table.write_text("\n".join([head, f"x3,u3,i1,{START + 50 * DAY}", "x4,u3,i1,"]) + "\n")
+    words = _dynmm("learn", run, table).stderr
+    assert "row 1, column 'timestamp'" in words
+    assert "the data of this run's fit has a time for every event" in words
+    assert "time_resolution" not in words
+
+
 def test_nobody_is_deleted_where_the_certificate_cannot_be_written(run: Path, tmp_path: Path) -> None:
     result = _dynmm("forget", run, "--user", "u3", "--out", tmp_path / "nowhere" / "certificate.json")
     assert result.exit_code == 2
