@@ -102,12 +102,16 @@ def test_who_reads_in_the_middle_of_another_reading_waits(monkeypatch: pytest.Mo
         over.wait(0.2)
         real(self, *told)
 
+    def learn_and_read() -> None:
+        pairs.append(_events([(0, 2, 3)]))
+        pairs.settle()
+
     pairs.append(_events([(0, 1, 2)]))
     monkeypatch.setattr(Sequences, "extend", slow)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(pairs.settle)
         assert summing.wait(10)
-        second = threads.submit(lambda: (pairs.append(_events([(0, 2, 3)])), pairs.settle()))
+        second = threads.submit(learn_and_read)
         second.add_done_callback(lambda _: over.set())
         first.result(10)
         second.result(10)
@@ -115,8 +119,9 @@ def test_who_reads_in_the_middle_of_another_reading_waits(monkeypatch: pytest.Mo
 
 
 def test_a_copy_that_is_made_while_others_read_advances_by_itself() -> None:
-    pairs, items = (kind.of(dataset([(0, 0, 1), (0, 1, 2)], n_items=4)) for kind in (PairStatistics, ItemStatistics))
-    for one in (pairs.apart(), items.apart()):
-        one.append(_events([(0, 2, 3)]))
+    data = dataset([(0, 0, 1), (0, 1, 2)], n_items=4)
+    pairs, items = PairStatistics.of(data), ItemStatistics.of(data)
+    pairs.apart().append(_events([(0, 2, 3)]))
+    items.apart().append(_events([(0, 2, 3)]))
     assert pairs.between(np.asarray([1]), np.asarray([2])).followed.tolist() == [[0]]
     assert items.events.tolist() == [1, 1, 0, 0]

@@ -46,8 +46,9 @@ class PairRows:
         kept = self.items < n_items
         if kept.all():
             return self
-        parts = (part[kept] for part in (self.users, self.followed, self.first, self.later, self.after, self.before))
-        return PairRows(offsets_of(kept)[self.offsets], self.items[kept], *parts)
+        counts = (self.users[kept], self.followed[kept])
+        weights = (self.first[kept], self.later[kept], self.after[kept], self.before[kept])
+        return PairRows(offsets_of(kept.astype(np.int64))[self.offsets], self.items[kept], *counts, *weights)
 
 
 @dataclass(frozen=True, eq=False)
