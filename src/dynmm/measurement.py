@@ -28,9 +28,9 @@ from dynmm.assembly import (
 )
 from dynmm.catalogue.corruption import Condition
 from dynmm.catalogue.features import Features
-from dynmm.errors import ProtocolMismatch
+from dynmm.errors import ConfigError, ProtocolMismatch
 from dynmm.evaluation.ladder import FROZEN, STATIC
-from dynmm.evaluation.protocols import Exam, exams, run_all
+from dynmm.evaluation.protocols import Exam, check_complete, exams, run_all
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.retrained import DAY_MS, MAX_REFITS
 from dynmm.evaluation.robustness import run_robustness
@@ -177,9 +177,11 @@ def stream(
 
     window: its length; empty means an hour where timestamps are exact and a day where they are days. The adapter has
     the same, unless the run's `adapter.window` names another. ladder: replay the lower rungs, too.
-    Raises ProtocolMismatch where the run was fitted for another split, or what is frozen has moved meanwhile.
+    Raises ProtocolMismatch where the run was fitted for another split, somebody of its fit was deleted since, or what
+    is frozen has moved meanwhile.
     """
     split = _split_of(recommender)
+    check_complete(split)
     if split.stream is None:
         raise ProtocolMismatch(
             f"this run was fitted with --split {split.name}; a replay needs one fitted with --split stream"
@@ -198,7 +200,7 @@ def stream(
     lineup: dict[str, Iterator[System]] = {name: _made(make) for name, make in ours.items()}
     for name in systems or comparison_names(base, stream=True):
         retrained = name == RETRAINED
-        lineup[name] = _retrained(recommender, split) if retrained else _fitted(name, base, None, features)
+        lineup[name] = _retrained(recommender, split) if retrained else _in_stream(name, base, features)
     report = None if told is None else lambda name, _, done, total: told(name, done, total)
     frozen = frozen_sha256(recommender)
     outcome = run_stream(
@@ -269,6 +271,16 @@ def _fitted(
         yield system
 
     return fitting()
+
+
+def _in_stream(name: str, base: Dataset, features: Sequence[Features]) -> Iterator[System]:
+    """A comparison system that any stream has. Raises ConfigError for a name that is none, with what there is."""
+    try:
+        return _fitted(name, base, None, features)
+    except ConfigError as error:
+        if name in (*baselines.names(), *baselines.CONTENT) or baselines.counts_recent(name):
+            raise
+        raise ConfigError(f"{error}, and in a stream {RETRAINED}") from None
 
 
 def _on_windows(split: Split, exam: Exam) -> list[str]:

@@ -195,14 +195,20 @@ def test_stream_scores_before_it_learns(data: Path, tmp_path: Path) -> None:
     result = _dynmm("stream", run, *systems, "--window", "1h", "--out", out, "--report", tmp_path / "report.html")
     assert result.exit_code == 0, result.output
     assert "old users, over events" in result.stdout
+    over_events, over_users = result.stdout.split("averaged over users, each with the same weight:")
+    told = json.loads(out.read_text())
+    for shown, systems_of in ((over_events, "systems"), (over_users, "systems_by_user")):
+        for name in ("dynmm", "online-item-knn"):
+            assert f"{told[systems_of][name]['hit@10']['mean']:.4f} [" in shown
+    assert "backbone-retrained-7d" in _refused("stream", run, "--system", "backbone-retrained-3d")
     page = (tmp_path / "report.html").read_text()
-    for told in ("Old users and old items", "What is kept of the old", "--mode event --window 1h --system popularity"):
-        assert told in page
+    for words in ("Old users and old items", "What is kept of the old", "--mode event --window 1h --system popularity"):
+        assert words in page
+    assert "<h3>Averaged over users</h3>" in page
     assert out.with_suffix(".svg").read_bytes().startswith(b"<?xml")
     quiet = _dynmm("stream", run, "--system", "popularity", "-q")
     assert (quiet.exit_code, quiet.stderr) == (0, "")
     assert "`dynmm stream` measures such a run" in _refused("evaluate", run)
-    told = json.loads(out.read_text())
     assert told["protocol"] == "stream/event"
     assert set(told["systems"]) == {
         "dynmm",

@@ -73,7 +73,9 @@ def test_events_are_learned_once_and_the_past_can_be_looked_at(run: Path, events
     assert _told("recommend", run, "--user", "u3", "-k", "5") != before
     offset = str(before["as_of_offset"])
     assert _told("recommend", run, "--user", "u3", "-k", "5", "--as-of", offset) == before
-    assert "20 events are in the log" not in _dynmm("learn", run, events).stdout
+    again_in_words = _dynmm("learn", run, events)
+    assert again_in_words.stdout.startswith("0 events are new in the log, 0 count;")
+    assert "20 were there already and count once" in again_in_words.stderr
 
 
 def test_what_moved_is_told_in_words_and_as_json(run: Path, events: Path) -> None:
@@ -121,7 +123,7 @@ def test_what_is_done_is_told_though_the_disk_has_no_room_for_a_snapshot(
     """Told that it failed, somebody without event ids learns the file again; and a certificate is given once."""
     monkeypatch.setattr("dynmm.assembly.logkeeping.write_live", _full)
     learned = _dynmm("learn", run, events)
-    assert (learned.exit_code, learned.stdout[:24]) == (0, "20 events are in the log")
+    assert (learned.exit_code, learned.stdout[:28]) == (0, "20 events are new in the log")
     assert "no space left" in learned.stderr
     assert _told("rollback", run, "--version", "0")["serves"] == 0
     assert _told("forget", run, "--user", "u3", "--out", tmp_path / "certificate.json")["user"] == "u3"
@@ -137,7 +139,7 @@ def test_what_is_done_is_told_whatever_closing_the_run_ends_in(
 
     monkeypatch.setattr("dynmm.assembly.close_live", failing)
     for arguments, words in (
-        (("learn", run, events), "20 events are in the log"),
+        (("learn", run, events), "20 events are new in the log"),
         (("rollback", run, "--version", "0"), "version 0 serves"),
         (("forget", run, "--user", "u3"), "user u3: deleted"),
     ):
@@ -166,6 +168,22 @@ def test_a_clock_that_was_never_set_costs_its_row_where_that_is_asked_for(run: P
     assert (told["counted"], told["left_out"], told["late_clocks"]) == (3, {"timestamp out of range": 1}, 1)
     words = _dynmm("learn", run, tmp_path / "clocks.csv", "--skip-bad").stderr
     assert "1 rows are left out: timestamp out of range" in words
+
+
+def test_empty_lines_at_the_end_are_no_rows_and_a_missing_time_has_a_mend_that_can_be_done(
+    run: Path, tmp_path: Path
+) -> None:
+    head, table = "event_id,user_id,item_id,timestamp", tmp_path / "lines.csv"
+    for rows, count in (([f"x1,u3,i1,{START + 50 * DAY}", "", ""], 1), ([""], 0), ([], 0)):
+        table.write_text("\n".join([head, *rows]) + "\n")
+        assert _told("learn", run, table)["accepted"] == count
+    table.write_text("\n".join([head, "", f"x2,u3,i1,{START + 50 * DAY}"]) + "\n")
+    assert "row 0, column 'user_id'" in _dynmm("learn", run, table).stderr
+    table.write_text("\n".join([head, f"x3,u3,i1,{START + 50 * DAY}", "x4,u3,i1,"]) + "\n")
+    words = _dynmm("learn", run, table).stderr
+    assert "row 1, column 'timestamp'" in words
+    assert "the data of this run's fit has a time for every event" in words
+    assert "time_resolution" not in words
 
 
 def test_nobody_is_deleted_where_the_certificate_cannot_be_written(run: Path, tmp_path: Path) -> None:

@@ -55,6 +55,20 @@ def test_only_so_many_are_kept(tmp_path: Path) -> None:
     assert newest(store) == 4
 
 
+def test_of_several_at_one_offset_the_last_one_is_the_newest_and_is_kept(tmp_path: Path) -> None:
+    """A mark moves the head and no offset, and a head that is a hash may be lower than the one before."""
+    store, heads = SnapshotStore(tmp_path, keep=1), ["f" * 64, "0" * 64, "8" * 64]
+    for number, head in enumerate(heads):
+        made = store.put(7, head, lambda folder: fill(folder, 7)).folder
+        os.utime(made, ns=(number, number))  # clocks of files may be coarse
+        assert made.is_dir()
+    kept = SnapshotStore(tmp_path, keep=3)
+    kept.put(7, heads[0], lambda folder: fill(folder, 7))
+    found = kept.newest(7, lambda offset, head: True)
+    assert found is not None
+    assert found.head == heads[0]
+
+
 @pytest.mark.parametrize("harm", ["flip", "cut", "missing", "extra", "manifest", "no manifest"])
 def test_a_damaged_one_is_passed_over(tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture) -> None:
     store = SnapshotStore(tmp_path)

@@ -87,13 +87,19 @@ def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.Da
         if not (frame[EVENT].dtype == pl.String or frame[EVENT].dtype.is_integer()):
             raise DataError(f"events, column {EVENT!r}: ids are text, not {frame[EVENT].dtype}")
         rows = rows.with_columns(frame[EVENT].cast(pl.String))
-    rules = interaction_rules(told, need_time=timed) + _log_rules(rows.columns)
+    rules = [_of_a_run(rule) for rule in interaction_rules(told, need_time=timed)] + _log_rules(rows.columns)
     one_unit = not skip_bad or len(rows) >= _MANY
     rows, left_out = check_rows(rows, rules, "events", skip_bad=skip_bad, may_be_empty=True, one_unit=one_unit)
     if EVENT in rows.columns and rows[EVENT].null_count():
         row = rows[_ROW][int(rows[EVENT].is_null().arg_max() or 0)]
         raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
     return (rows.sort(TIME, maintain_order=True) if timed else rows), left_out
+
+
+def _of_a_run(rule: RowRule) -> RowRule:
+    """A rule of data sets, with a mend that can be done where a run learns: what its data has is settled."""
+    mend = "fill it in, for the data of this run's fit has a time for every event"
+    return replace(rule, mend=mend) if rule.reason == "missing timestamp" else rule
 
 
 def _log_rules(columns: Sequence[str]) -> list[RowRule]:

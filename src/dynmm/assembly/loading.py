@@ -26,7 +26,7 @@ from dynmm.assembly.voicing import VOICE_DIR, load_voice
 from dynmm.assembly.whole import Whole, known_events, pick_device, set_moving
 from dynmm.backbone.system import Backbone
 from dynmm.config import Config
-from dynmm.errors import ArtefactError, TamperedArtefact
+from dynmm.errors import ArtefactError, TamperedArtefact, UnsupportedByData
 from dynmm.fusion.keeping import load_joint
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, after_deletion, make_split
@@ -40,7 +40,8 @@ def load(source: str | Path, *, device: str = "auto", as_of: int | None = None) 
     """A run folder, a published model folder, or a hub name. Every byte is checked first.
 
     as_of: see `Recommender.from_pretrained`. Raises ArtefactError, TamperedArtefact (naming the file) or
-    NewerArtefact, and DataError for an offset that the log does not have.
+    NewerArtefact, DataError for an offset that the log does not have, and UnsupportedByData for one of a published
+    model.
     """
     folder = Path(source)
     if not folder.exists() and is_hub_name(str(source)):
@@ -54,6 +55,11 @@ def load(source: str | Path, *, device: str = "auto", as_of: int | None = None) 
     system = _read_whole(model, facts, device, titles_of(catalogue.item_table))
     state = folder / STATE
     if model is folder or not state.is_dir():
+        if as_of is not None:
+            raise UnsupportedByData(
+                f"{folder} is a published model, which has no log and so no earlier moments; ask the run that it came "
+                "from, or leave as_of out"
+            )
         if (model / EVIDENCE_DIR).is_dir():
             system.equip(load_evidence(model / EVIDENCE_DIR, catalogue, None, system.joint, facts))
         return Recommender(system, catalogue, facts)

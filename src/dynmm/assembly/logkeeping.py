@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from numbers import Integral
 from pathlib import Path
 
 from dynmm.assembly.arrivals import read_arrivals, write_arrival
@@ -94,6 +95,8 @@ def read_log(recommender: Recommender, state: Path, as_of: int | None, sealed: s
     live = recommender.live = Live(log, stream_settings(recommender), state, as_of is not None)
     live.sealed = sealed
     first = recommender.offset
+    if as_of is not None and not isinstance(as_of, Integral):
+        raise DataError(f"as_of is {as_of!r}; give an offset of the log, a whole number as Recommender.offset has it")
     if as_of is not None and as_of < first:
         raise DataError(f"offset {as_of:,} is before the end of the fit, {first:,}, where the log of this run begins")
     until = None if as_of is None else as_of - first

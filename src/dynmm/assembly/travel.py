@@ -102,16 +102,16 @@ def moves_between(recommender: Recommender, user: str, start: int, end: int, k: 
         raise DataError(f"from {start:,} to {end:,} runs backwards; name the earlier offset first")
     if recommender.split is None:
         raise UnsupportedByData("a published model has no log to travel in; ask the run that it came from")
-    live = live_of(recommender)
+    live, device = live_of(recommender), whole_of(recommender).backbone.device.type
     if live.home is not None:
-        return _moves(live.home.parent, user, start, end, k)
+        return _moves(live.home.parent, device, user, start, end, k)
     with tempfile.TemporaryDirectory(prefix="dynmm-moves-") as folder:
         recommender.save_pretrained(Path(folder) / "run")
-        return _moves(Path(folder) / "run", user, start, end, k)
+        return _moves(Path(folder) / "run", device, user, start, end, k)
 
 
-def _moves(run: Path, user: str, start: int, end: int, k: int) -> Moves:
-    before, after = (Recommender.from_pretrained(run, as_of=offset) for offset in (start, end))
+def _moves(run: Path, device: str, user: str, start: int, end: int, k: int) -> Moves:
+    before, after = (Recommender.from_pretrained(run, device=device, as_of=offset) for offset in (start, end))
     comparison = _Comparison(before, after, user)
     items = comparison.items(k)
     moving = whole_of(before).moving, whole_of(after).moving

@@ -56,7 +56,7 @@ def _print(result: Mapping[str, Any], as_json: bool, *, may_come: bool) -> None:
         print_json(result)
         return
     click.echo(
-        f"{result['accepted']:,} events are in the log, {result['counted']:,} count; it is at offset "
+        f"{result['accepted']:,} events are new in the log, {result['counted']:,} count; it is at offset "
         f"{result['as_of_offset']:,}"
     )
     if result["duplicates"]:
@@ -98,10 +98,13 @@ def _read(path: Path) -> Any:
 
 
 def _read_csv(path: Path) -> Any:
-    """A table of CSV whose ids are text: `00001` is not `1`, and some are letters only far below."""
+    """A table of CSV whose ids are text: `00001` is not `1`, and some are letters only far below. Empty lines at its
+    end are none of its rows."""
     import polars as pl
 
     from dynmm.interactions.fields import EVENT, ITEM, KIND, USER
 
     there = pl.read_csv(path, n_rows=0).columns
-    return pl.read_csv(path, schema_overrides={name: pl.String for name in (EVENT, ITEM, KIND, USER) if name in there})
+    rows = pl.read_csv(path, schema_overrides={name: pl.String for name in (EVENT, ITEM, KIND, USER) if name in there})
+    told = rows.select(pl.any_horizontal(pl.all().is_not_null())).to_series().arg_true()
+    return rows.head(told[-1] + 1 if len(told) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def stream(
 
 
 def _print(result: Mapping[str, Any], as_json: bool) -> None:
-    from dynmm.evaluation.ladder import ladder
+    from dynmm.evaluation.ladder import averaged_over_users, ladder
     from dynmm.evaluation.old_cases import old_table
 
     if as_json:
@@ -91,6 +92,8 @@ def _print(result: Mapping[str, Any], as_json: bool) -> None:
     counts = result["counts"]
     click.echo(f"{result['protocol']}: {counts['events']:,} events of {result['users']:,} users")
     click.echo(ladder(result).to_text())
+    click.echo("averaged over users, each with the same weight:")
+    click.echo(replace(ladder(averaged_over_users(result)), foot="").to_text())
     for name, seconds in result["update_seconds"].items():
         click.echo(f"{name}: {seconds:.1f} s learning, {result['rank_seconds'][name]:.1f} s ranking")
     click.echo(old_table(result).to_text())

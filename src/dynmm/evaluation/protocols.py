@@ -102,17 +102,22 @@ def cold(train: Dataset, cases: Cases, cold_items: BoolArray) -> tuple[Exam, Exa
     return whole, replace(whole, protocol="cold-only", pool=few, notes=notes)
 
 
+def check_complete(split: Split) -> None:
+    """Raises ProtocolMismatch where people have left the data of a run, and so what was held out."""
+    if split.variant == AFTER_DELETION:
+        raise ProtocolMismatch(
+            "people were deleted from this run since its fit, and are missing from what was held out; fit again to "
+            "measure"
+        )
+
+
 def exams(split: Split, protocol: str, *, drawn: Candidates | None = None, candidates_sha256: str = "") -> list[Exam]:
     """The exams of one protocol on the test part of a split; the first is the one asked for.
 
     `sampled` comes as 1 + 99, 1 + 19 and `full`, from the frozen candidates `drawn` for this split; `cold` as
     the whole catalogue and cold items only. Raises ProtocolMismatch where the split is another protocol's.
     """
-    if split.variant == AFTER_DELETION:
-        raise ProtocolMismatch(
-            "people were deleted from this run since its fit, and are missing from what was held out; fit again to "
-            "measure"
-        )
+    check_complete(split)
     if protocol not in SPLIT_OF or split.name != SPLIT_OF[protocol] or split.test is None:
         fits = [name for name, needed in SPLIT_OF.items() if needed == split.name]
         if split.stream is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from dynmm.evaluation import figures
 from dynmm.evaluation.examples import STYLE as _OF_EXAMPLES
 from dynmm.evaluation.examples import Example, examples
-from dynmm.evaluation.ladder import Table, ladder
+from dynmm.evaluation.ladder import Table, averaged_over_users, ladder
 from dynmm.evaluation.old_cases import old_table
 from dynmm.evaluation.robustness import missing_table, robustness_table
 from dynmm.evaluation.sensed import Sensed, exhibits, sensed_table
@@ -123,6 +123,7 @@ def _result(result: Mapping[str, Any]) -> list[str]:
     told += ["<h3>The ladder, and every comparison</h3>", _table(ladder(result))]
     told.append(_image(figures.accuracy(result, metric=_headline(result)), "accuracy with intervals"))
     if result.get("blocks"):
+        told += ["<h3>Averaged over users</h3>", _table(ladder(averaged_over_users(result)))]
         told.append(_image(figures.stream_curves(result), "accuracy along the stream"))
         told += ["<h3>What it costs</h3>", _table(cost_table(result))]
         if result.get("retention"):

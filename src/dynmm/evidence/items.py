@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from dynmm.evidence.seen import SeenPairs
 from dynmm.evidence.tail import Tail
 from dynmm.evidence.trend import ItemTrend, TrendSettings
+from dynmm.evidence.turns import Turn
 from dynmm.interactions.dataset import Dataset
 from dynmm.types import Events
 
@@ -20,7 +22,8 @@ _TAIL = 4_096
 class ItemStatistics:
     """Counts by dense item. Items and users may be new with any event; I items are known so far.
 
-    Learning events, one by one or in portions, gives the counts that a build over all of them gives.
+    Learning events, one by one or in portions, gives the counts that a build over all of them gives. Several threads
+    may read while one learns.
     """
 
     def __init__(self, events: NDArray[np.int64], users: NDArray[np.int64], seen: SeenPairs, trend: ItemTrend | None):
@@ -29,6 +32,7 @@ class ItemStatistics:
         self._tail = Tail("item statistics", timed=False)
         #: Events appended since this object was made: while the number stands, so do the counts.
         self.appended = 0
+        self._turn = Turn()
 
     @classmethod
     def of(cls, dataset: Dataset, settings: TrendSettings | None = None) -> ItemStatistics:
@@ -41,30 +45,35 @@ class ItemStatistics:
     @property
     def n_items(self) -> int:
         """I: the data set's items, and more where events had more."""
-        self._settle()
-        return len(self._events)
+        with self._turn:
+            self._settle()
+            return len(self._events)
 
     @property
     def events(self) -> NDArray[np.int64]:
         """(I,) events of each item; a copy."""
-        self._settle()
-        return self._events.copy()
+        with self._turn:
+            self._settle()
+            return self._events.copy()
 
     @property
     def users(self) -> NDArray[np.int64]:
         """(I,) distinct users of each item; a copy."""
-        self._settle()
-        return self._users.copy()
+        with self._turn:
+            self._settle()
+            return self._users.copy()
 
     def users_of(self, item: int) -> int:
         """Distinct users of one item, 0 for an unknown one."""
-        return int(self._users[item]) if 0 <= item < self.n_items else 0
+        with self._turn:
+            return int(self._users[item]) if 0 <= item < self.n_items else 0
 
     @property
     def seen(self) -> SeenPairs:
-        """Which user has had which item."""
-        self._settle()
-        return self._seen
+        """Which user has had which item, not to be read while others learn."""
+        with self._turn:
+            self._settle()
+            return self._seen
 
     @property
     def nbytes(self) -> int:
@@ -72,16 +81,22 @@ class ItemStatistics:
         trend = 0 if self.trend is None else self.trend.nbytes
         return self._events.nbytes + self._users.nbytes + self._seen.nbytes + trend
 
+    def apart(self) -> ItemStatistics:
+        """A copy that advances by itself."""
+        with self._turn:
+            return copy.deepcopy(self, {} if self.trend is None else {id(self.trend): self.trend.apart()})
+
     def append(self, events: Events) -> None:
         """Count these events too. Raises DataError for negative ids, or for times that the trend needs."""
         if not len(events):
             return
         if self.trend is not None:
             self.trend.append(events)
-        self._tail.add(events)
-        self.appended += len(events)
-        if len(self._tail) >= _TAIL:
-            self._settle()
+        with self._turn:
+            self._tail.add(events)
+            self.appended += len(events)
+            if len(self._tail) >= _TAIL:
+                self._settle()
 
     def _settle(self) -> None:
         if not len(self._tail):
@@ -98,7 +113,8 @@ class ItemStatistics:
         """Write everything. Raises StorageError."""
         from dynmm.evidence.itemkeeping import save_items
 
-        save_items(self, folder)
+        with self._turn:
+            save_items(self, folder)
 
     @classmethod
     def load(cls, folder: Path) -> ItemStatistics:

@@ -41,6 +41,15 @@ class PairRows:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def below(self, n_items: int) -> PairRows:
+        """Those with the first `n_items` items alone."""
+        kept = self.items < n_items
+        if kept.all():
+            return self
+        counts = (self.users[kept], self.followed[kept])
+        weights = (self.first[kept], self.later[kept], self.after[kept], self.before[kept])
+        return PairRows(offsets_of(kept.astype(np.int64))[self.offsets], self.items[kept], *counts, *weights)
+
 
 @dataclass(frozen=True, eq=False)
 class PairGrid:

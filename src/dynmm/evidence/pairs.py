@@ -7,6 +7,7 @@ put into larger ones (as in log-structured merge trees), so that an event costs 
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from dynmm.evidence.pairtable import PairTable, mirrored, no_pairs, summed
 from dynmm.evidence.sequences import Sequences, blocks_of_users
 from dynmm.evidence.stretch import Stretch
 from dynmm.evidence.tail import Tail
+from dynmm.evidence.turns import Turn
 from dynmm.evidence.weighing import LAG_UNIT, PairSettings
 from dynmm.interactions.dataset import Dataset
 from dynmm.types import NO_TIME, Events, IntArray
@@ -42,7 +44,7 @@ class PairStatistics:
     Learning events, one by one or in portions, gives the statistics that a build over all of them gives: the same
     bits, or the same to rounding where weights fade. Items and users may be new. Where the data has no order, every
     pair within the window counts 1 in `users` (by user), `after` and `before`, and nothing follows anything.
-    Reading sums what waits in the tail and changes no number; it is not meant for several threads at once.
+    Reading sums what waits in the tail and changes no number. Several threads may read while one learns.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class PairStatistics:
         timed = fading is not None or since is not None
         self._tail = Tail("pair statistics that fade or are windowed" if timed else "pair statistics", timed=timed)
         self._cache = RowCache(_CACHED_RECORDS)
+        self._turn = Turn()
 
     @classmethod
     def of(cls, dataset: Dataset, settings: PairSettings | None = None, *, since: int | None = None) -> PairStatistics:
@@ -98,23 +101,30 @@ class PairStatistics:
         """Ordered pairs in all tables; a pair may stand in several."""
         return sum(len(table) for table in self.tables)
 
+    def apart(self) -> PairStatistics:
+        """A copy that advances by itself."""
+        with self._turn:
+            return copy.deepcopy(self)
+
     def append(self, events: Events) -> None:
         """Advance by these events, in their order. Raises DataError for negative ids, or times that are missing."""
         if not len(events):
             return
         if self.since is not None and events.timestamps is not None:
             events = events.take(np.flatnonzero((events.timestamps >= self.since) | (events.timestamps == NO_TIME)))
-        self._tail.add(events)
-        if len(self._tail) >= _TAIL:
-            self.settle()
+        with self._turn:
+            self._tail.add(events)
+            if len(self._tail) >= _TAIL:
+                self.settle()
 
     def settle(self) -> None:
         """Sum the tail now, which changes nothing that is read."""
-        if not len(self._tail):
-            return
-        events = self._tail.take()
-        for start in range(0, len(events), _PORTION):
-            self._learn(events.take(slice(start, start + _PORTION)))
+        with self._turn:
+            if not len(self._tail):
+                return
+            events = self._tail.take()
+            for start in range(0, len(events), _PORTION):
+                self._learn(events.take(slice(start, start + _PORTION)))
 
     def rows(self, items: IntArray, moment: int | None = None) -> PairRows:
         """The pairs of these source items, in the order given. items: (S,), repeats allowed.
@@ -122,7 +132,8 @@ class PairStatistics:
         moment: ms UTC as of which fading weights are read, the newest event's by default; other sums are the same
         at any moment. Raises DataError for a moment too far before the newest event.
         """
-        return rows_of(self._rows(items), self._units(moment))
+        with self._turn:
+            return rows_of(self._rows(items), self._units(moment))
 
     def row(self, item: int, moment: int | None = None) -> PairRows:
         """The pairs of one source item."""
@@ -130,20 +141,23 @@ class PairStatistics:
 
     def between(self, sources: IntArray, targets: IntArray, moment: int | None = None) -> PairGrid:
         """The pairs from each of S sources to each of T targets. sources: (S,), targets: (T,)."""
-        self.settle()
-        return grid_of(self.tables, np.asarray(sources), np.asarray(targets), self._units(moment))
+        with self._turn:
+            self.settle()
+            return grid_of(self.tables, np.asarray(sources), np.asarray(targets), self._units(moment))
 
     def compact(self) -> None:
         """Put everything into one table, which makes reading fastest and changes nothing that is read."""
-        self.settle()
-        self.tables = [summed(self.tables)]
-        self._cache.clear()
+        with self._turn:
+            self.settle()
+            self.tables = [summed(self.tables)]
+            self._cache.clear()
 
     def save(self, folder: Path) -> None:
         """Write everything, the newest events included. Raises StorageError."""
         from dynmm.evidence.pairkeeping import save_pairs
 
-        save_pairs(self, folder)
+        with self._turn:
+            save_pairs(self, folder)
 
     @classmethod
     def load(cls, folder: Path) -> PairStatistics:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
@@ -26,7 +25,7 @@ class Passing(Generic[AnyTerms]):
         self._cases, self._done = cases, 0
         self.terms: AnyTerms = terms
         if cases.along is not None:
-            self.terms = replace(terms, pairs=copy.deepcopy(terms.pairs), items=copy.deepcopy(terms.items))
+            self.terms = replace(terms, pairs=terms.pairs.apart(), items=terms.items.apart())
 
     def at(self, case: int) -> AnyTerms:
         """The facts that a case may know. Cases are asked in their order."""

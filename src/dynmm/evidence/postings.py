@@ -77,9 +77,10 @@ class Postings:
             self._lengths[user] = place + 1
             self._learned.setdefault(item, array("q")).append(row)
             keys.append((user << 32) | place)
-        self._keys.extend(np.array(keys, dtype=np.int64))
+        # The keys say how many there are: whoever reads meanwhile finds the rest of each.
         self._moments.extend(moments)
         self._of.extend(events.items)
+        self._keys.extend(np.array(keys, dtype=np.int64))
 
     def keys(self, item: int, as_of: int | None = None) -> NDArray[np.int64]:
         """(n,) ascending keys of the events of an item before an offset. Raises DataError, see `learned_before`."""
@@ -180,8 +181,9 @@ class Postings:
         return self._order[self._item_offsets[item] : self._item_offsets[item + 1]]
 
     def _learned_rows(self, item: int, as_of: int | None) -> NDArray[np.int64]:
-        before = self.learned_before(as_of)
-        rows = np.array(self._learned.get(item, ()), dtype=np.int64)
+        before, learned = self.learned_before(as_of), self._learned.get(item)
+        # A copy in one step: an array that numpy looks into cannot grow, and others may be learning.
+        rows = np.empty(0, np.int64) if learned is None else np.frombuffer(learned.tobytes(), np.int64)
         return rows[: np.searchsorted(rows, before)]
 
 

@@ -5,7 +5,6 @@ B queries, C candidates, I items.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -74,4 +73,4 @@ class EvidenceScore:
     def apart(self) -> EvidenceScore:
         """A copy whose statistics advance by themselves."""
         terms = self.terms
-        return replace(self, terms=replace(terms, pairs=copy.deepcopy(terms.pairs), items=copy.deepcopy(terms.items)))
+        return replace(self, terms=replace(terms, pairs=terms.pairs.apart(), items=terms.items.apart()))

@@ -261,9 +261,8 @@ class Terms:
         self, sources: IntArray
     ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int64], NDArray[np.int32]]:
         """Facts of all pairs that start from these items, normalised: (N,) each, row offsets, items."""
-        rows = self.pairs.rows(sources)
-        known = rows.items < self.n_items
-        assert known.all(), "pairs hold items that the catalogue does not"
+        # Items that came since, and were taken, are counted in pairs that are shared with who knows them.
+        rows = self.pairs.rows(sources).below(self.n_items)
         counts = np.maximum(self.taken(), 1.0)
         facts = facts_of_pairs(rows, np.repeat(counts[sources], np.diff(rows.offsets)), counts[rows.items])
         narrow = {fact: values.astype(np.float32) for fact, values in facts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dynmm.evidence.fading import Fading
 from dynmm.evidence.lately import LatelyCounts, LatelySay
 from dynmm.evidence.tail import Tail
 from dynmm.evidence.timeline import Timeline
+from dynmm.evidence.turns import Turn
 from dynmm.interactions.dataset import Dataset
 from dynmm.types import Events, IntArray
 
@@ -34,13 +36,15 @@ class ItemTrend:
     """Fading counts as of a moment, and distinct users of the last W days before one, by dense item.
 
     Reading at a moment gives what a build would that knows the same events, whatever was read before. A window
-    takes in events up to and including the moment, and excludes those W whole days before it.
+    takes in events up to and including the moment, and excludes those W whole days before it. Several threads may read
+    while one learns.
     """
 
     def __init__(self, settings: TrendSettings, timeline: Timeline, n_items: int) -> None:
         """timeline: all events. n_items: I, at least as many as there are in it."""
         self.settings, self._timeline, self._n_items = settings, timeline, n_items
         self._tail = Tail("statistics of the trend", timed=True)
+        self._turn = Turn()
         newest = int(timeline.times[-1]) if len(timeline) else 0
         items = timeline.pairs >> 32
         self._fading = {days: Fading(days * _DAY_MS, float(newest), newest) for days in settings.half_lives_days}
@@ -63,20 +67,23 @@ class ItemTrend:
 
     @property
     def timeline(self) -> Timeline:
-        """All events by time."""
-        self._settle()
-        return self._timeline
+        """All events by time, not to be read while others learn."""
+        with self._turn:
+            self._settle()
+            return self._timeline
 
     @property
     def newest(self) -> int | None:
         """Time of the newest event in ms, the moment at which things are read by default."""
-        return int(self.timeline.times[-1]) if len(self.timeline) else None
+        with self._turn:
+            return int(self.timeline.times[-1]) if len(self.timeline) else None
 
     @property
     def n_items(self) -> int:
         """I."""
-        self._settle()
-        return self._n_items
+        with self._turn:
+            self._settle()
+            return self._n_items
 
     @property
     def nbytes(self) -> int:
@@ -85,11 +92,17 @@ class ItemTrend:
         kept = [*self._lately.values(), *self._say.values()]
         return self._timeline.nbytes + masses + sum(one.nbytes for one in kept)
 
+    def apart(self) -> ItemTrend:
+        """A copy that advances by itself."""
+        with self._turn:
+            return copy.deepcopy(self)
+
     def append(self, events: Events) -> None:
         """Take in more events, late ones too. Raises DataError for negative ids, or where times are missing."""
-        self._tail.add(events)
-        if len(self._tail) >= _TAIL:
-            self._settle()
+        with self._turn:
+            self._tail.add(events)
+            if len(self._tail) >= _TAIL:
+                self._settle()
 
     def _settle(self) -> None:
         if not len(self._tail):
@@ -112,22 +125,25 @@ class ItemTrend:
 
         Every event counts, those after the moment more than once. Raises ConfigError for a half-life that is not kept.
         """
-        self._settle()
         if half_life_days not in self._masses:
             raise ConfigError(f"no counts with a half-life of {half_life_days} days: {self.settings.half_lives_days}")
-        counts: NDArray[Any] = self._masses[half_life_days] * self._fading[half_life_days].unit(moment)
-        return counts
+        with self._turn:
+            self._settle()
+            counts: NDArray[Any] = self._masses[half_life_days] * self._fading[half_life_days].unit(moment)
+            return counts
 
     def users(self, days: int, moment: int | None = None) -> NDArray[np.int64]:
         """(I,) distinct users in the last `days` before a moment. Raises ConfigError for days that are not kept."""
-        return self._window(days).users(self._moment(moment), self.n_items)
+        with self._turn:
+            return self._window(days).users(self._moment(moment), self.n_items)
 
     def said(self, days: int, moment: int | None = None) -> NDArray[np.float64]:
         """(I,) the same users, each by their say, see `LatelySay`. Raises ConfigError for days that are not kept."""
         if not self._say:
             return self.users(days, moment).astype(np.float64)
         self._window(days)
-        return self._say[days].said(self._moment(moment), self.n_items)
+        with self._turn:
+            return self._say[days].said(self._moment(moment), self.n_items)
 
     def ranks(self, days: int, moment: int | None = None) -> NDArray[np.int64]:
         """(I,) 1 and the number of items that more people took in the last `days`; equals share a rank."""
@@ -137,7 +153,8 @@ class ItemTrend:
 
     def users_and_rank(self, item: int, days: int, moment: int | None = None) -> tuple[int, int]:
         """The same two of one item."""
-        return self._window(days).users_and_rank(item, self._moment(moment), self.n_items)
+        with self._turn:
+            return self._window(days).users_and_rank(item, self._moment(moment), self.n_items)
 
     def _moment(self, moment: int | None) -> int:
         return moment if moment is not None else self.newest or 0

@@ -11,7 +11,10 @@ from dynmm.types import NO_TIME, Events, UserHistory
 
 
 class Histories:
-    """Histories by dense user, oldest event first. Users behind the base appear with their first event."""
+    """Histories by dense user, oldest event first. Users behind the base appear with their first event.
+
+    Several threads may read while one adds.
+    """
 
     def __init__(self, base: Dataset) -> None:
         self._base = base
@@ -24,12 +27,14 @@ class Histories:
         since = self._since.get(user)
         if since is None:
             return base
-        # Copies: an array that numpy looks into cannot grow.
-        items = np.concatenate([base.items, np.array(since[0], dtype=np.int32)])
+        # Copies, each in one step: an array that numpy looks into cannot grow. Times first, for an item is added before
+        # its time: one that comes between the two copies is left out.
+        times, taken = np.frombuffer(since[1].tobytes(), np.int64), np.frombuffer(since[0].tobytes(), np.int32)
+        items = np.concatenate([base.items, taken[: len(times)]])
         if self._base.events.timestamps is None:
             return UserHistory(items)
         before = base.timestamps if base.timestamps is not None else np.empty(0, np.int64)
-        return UserHistory(items, np.concatenate([before, np.array(since[1], dtype=np.int64)]))
+        return UserHistory(items, np.concatenate([before, times]))
 
     def append(self, events: Events) -> None:
         """Add events in the order given."""

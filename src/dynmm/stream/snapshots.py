@@ -88,9 +88,16 @@ class SnapshotStore:
         if not self._folder.is_dir():
             return
         with named_disk_errors(self._folder):
-            names = sorted((path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
-        for name in names:
+            names = [path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name)]
+        # Of several at one offset, between which marks came, the head in the name tells no order.
+        for name in sorted(names, key=lambda name: (name[3:23], self._written(name)), reverse=True):
             yield int(name[3:23]), self._folder / name
+
+    def _written(self, name: str) -> int:
+        try:
+            return (self._folder / name).stat().st_mtime_ns
+        except FileNotFoundError:  # whoever writes has removed it
+            return 0
 
     def _remove(self, folders: list[Path]) -> None:
         with named_disk_errors(self._folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from dynmm.config import DataSettings
 from dynmm.errors import DynmmError, ProtocolMismatch, StorageError, UnknownIdError
 from dynmm.evidence.ledger import Ledger
 from dynmm.fusion.joint import Joint
-from dynmm.measurement import evaluate
+from dynmm.measurement import evaluate, stream
 
 
 def public_of(recommender: Recommender) -> Any:
@@ -112,14 +113,17 @@ def test_nobody_is_remembered_in_memory(run: Path) -> None:
         assert len(space.recent) == 0
 
 
-def test_a_run_from_which_somebody_left_is_not_measured(tmp_path: Path, saved: Path) -> None:
+@pytest.mark.parametrize(("split", "measure"), [("full", evaluate), ("stream", stream)])
+def test_a_run_from_which_somebody_left_is_not_measured(
+    tmp_path: Path, split: str, measure: Callable[..., Any]
+) -> None:
     interactions, items = circles()
     data = Dataset.from_frames(interactions, items, info=DatasetInfo("circles", "film", "watched", "second"))
-    recommender = Recommender.fit(data, CONFIG, split="full", options=FitOptions(cache=tmp_path / "cache"))
+    recommender = Recommender.fit(data, CONFIG, split=split, options=FitOptions(cache=tmp_path / "cache"))
     recommender.learn(events_of(5))
     assert recommender.forget("u1")["deleted"]["events of the fit"] > 0
-    with pytest.raises(ProtocolMismatch, match="deleted"):
-        evaluate(recommender, systems=["popularity"])
+    with pytest.raises(ProtocolMismatch, match="people were deleted from this run since its fit"):
+        measure(recommender, systems=["popularity"])
     recommender.save_pretrained(tmp_path / "run")
     again = Recommender.from_pretrained(tmp_path / "run")
     assert live_sha256(again) == live_sha256(recommender)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.assembly.live.made import events_of, learn_all, state_of
@@ -38,6 +39,14 @@ def test_the_run_as_it_was_is_the_run_that_had_learned_so_far(run: Path, twin: P
     for offset, words in ((first - 1, "before the end of the fit"), (first + 121, "behind the end")):
         with pytest.raises(DataError, match=words):
             Recommender.from_pretrained(run, as_of=offset)
+
+
+def test_what_has_no_earlier_moments_says_so(run: Path) -> None:
+    with pytest.raises(UnsupportedByData, match="published model, which has no log"):
+        Recommender.from_pretrained(run / "model", as_of=3)
+    wrong: Any = "800"
+    with pytest.raises(DataError, match="as_of is '800'; give an offset of the log, a whole number"):
+        Recommender.from_pretrained(run, as_of=wrong)
 
 
 def test_what_moved_is_told_and_its_shares_sum_up(run: Path) -> None:
@@ -85,6 +94,19 @@ def test_facts_name_the_newest_events_of_those_who_had_both_items(run: Path) -> 
     # What came at the very moment of the question is no trend yet.
     assert stretch.behind(FactId.trend(7, after.now, following), 10) == tuple(range(first + 12, first + 2, -1))
     assert stretch.behind(FactId("alike", following, (newest,), "text"), 10) == ()
+
+
+def test_what_moved_is_computed_where_the_run_was_put(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recommender = Recommender.from_pretrained(run, device="cpu")
+    asked, real = [], Recommender.from_pretrained
+
+    def opened(*told: Any, **options: Any) -> Recommender:
+        asked.append(options["device"])
+        return real(*told, **options)
+
+    monkeypatch.setattr(Recommender, "from_pretrained", opened)
+    recommender.moves("u2", recommender.offset, recommender.offset, 1)
+    assert asked == ["cpu", "cpu"]
 
 
 def test_somebody_who_came_in_between_had_nothing_at_the_start(run: Path) -> None:
