@@ -137,8 +137,9 @@ class Recommender:
         explain: take each score apart and say why. without: items of the history, or ids of facts, that are not to
         be used: everything is computed as if they were not there. view: who reads, ``public`` or ``operator``, by
         default as configured: it writes the reasons and bounds the facts that may be named. Scores and `explained` are
-        exact in both. Raises UnknownIdError for a user, an item or a fact that this run has never seen, and
-        UnsupportedByData for a fact that the view may not name, or where a published model is to explain.
+        exact in both. Raises UnknownIdError for a user, an item or a fact that this run has never seen, ConfigError for
+        a view without reasons or facts, and UnsupportedByData for a fact that the view may not name, or where a
+        published model is to explain.
         """
         from dynmm.assembly import explained_items, need_log, one_request, ranked_without
 
@@ -147,6 +148,8 @@ class Recommender:
         # One state throughout: who is deleted meanwhile is asked about, and remembered, where all is from before.
         asked = one_request(self) if explain else copy.copy(self)
         query, gone, depth = asked.query_of(user, exclude, exclude_history), _names(without), self._depth(k)
+        if view is not None and not explain and not gone:
+            raise ConfigError("view is about reasons, and about facts that are left out; ask with explain=True")
         top = ranked_without(asked, query, depth, gone, str(user), view) if gone else asked.system.rank([query], depth)
         found = asked._dress(top, 0)
         return explained_items(asked, query, found, str(user), gone, view) if explain else found
@@ -350,18 +353,15 @@ class Recommender:
 
     def replay(self, events: Events) -> None:
         """Count dense events, in their order."""
-        if not len(events):
-            return
-        self.system.learn(events)
-        self.remember(events)
+        if len(events):
+            self.system.learn(events)
+            self.remember(events)
 
     def remember(self, events: Events) -> None:
         """Put events that the system has counted into the histories."""
-        if not len(events):
-            return
         self._histories.append(events)
         self.counted += len(events)
-        if events.timestamps is not None:
+        if events.timestamps is not None and len(events):
             self._now = max(int(events.timestamps.max()), self._now or NO_TIME)
 
     def history(self, user: str | int) -> list[str]:

@@ -10,7 +10,7 @@ from tests.assembly.made import BRIEF
 from dynmm import Recommender
 from dynmm.assembly import FitOptions
 from dynmm.assembly.books import counted_in
-from dynmm.errors import DataError
+from dynmm.errors import ConfigError, DataError
 
 USERS = [f"u{user}" for user in range(0, 60, 7)]
 
@@ -62,3 +62,10 @@ def test_an_offset_that_the_log_does_not_have_is_refused(told: Recommender) -> N
         with pytest.raises(DataError, match="is none of this run, whose log reaches from"):
             told.verify(one.rationale, offset=wrong)
     assert told.verify(one.rationale, offset=told.offset).holds
+
+
+def test_a_view_of_nothing_is_refused(told: Recommender) -> None:
+    with pytest.raises(ConfigError, match="view is about reasons"):
+        told.recommend("u0", view="operator")
+    fact = next(one for one in told.explain("u0", told.recommend("u0", 1)[0].item, view="operator").explained.evidence)
+    assert told.recommend("u0", without=[fact.id], view="operator")
