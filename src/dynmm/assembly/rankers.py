@@ -167,7 +167,8 @@ def reopen_frozen(
     found = _drawn(model, language, folder, {"name": language.model}, seed, files)
     if found.model.identity != identity:
         raise ModelError(
-            f"{source} does not give the random weights that the re-ranker was trained with; put the model's files back"
+            f"{source} does not give the random weights that the re-ranker was trained with: put the model's files "
+            "back, or open it with the version of PyTorch that it was fitted with"
         )
     return found
 
