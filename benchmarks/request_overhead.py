@@ -31,6 +31,7 @@ from dynmm import Dataset, Recommender
 from dynmm.assembly import FitOptions, Whole, as_fitted, known_events, with_adapter
 from dynmm.assembly.searching import rank_within
 from dynmm.assembly.slating import NewestShelf
+from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.windows import usual_window
 from dynmm.language.slates import NOBODY, Shelf, Slates
 from dynmm.language.system import Reranking, RerankSystem
@@ -82,6 +83,7 @@ def main() -> None:
             "threads": given.threads,
             "torch": torch.__version__,
             "data": folder.name,
+            "data_sha256": data_sha256(data),
             "items": data.n_items,
             "users": given.users,
             "aim_percent": AIM_PERCENT,
