@@ -38,7 +38,7 @@ from dynmm.language.learning import Lessons, learn, raw_scores
 from dynmm.language.listwise import Listwise, tempered
 from dynmm.language.questions import Questions, apart, some_of
 from dynmm.language.ranker import LanguageRanker
-from dynmm.language.settings import PRESETS
+from dynmm.language.settings import PRESETS, LanguageSettings, RerankSettings
 from dynmm.language.slates import Shelf
 from dynmm.language.system import Reranking
 from dynmm.language.table import entry_of
@@ -219,6 +219,22 @@ def _there(frozen: Frozen | None) -> Frozen:
     return frozen
 
 
+def _lessons(kind: str, chosen: RerankSettings, language: LanguageSettings) -> Lessons:
+    if kind != "language":
+        return Lessons(chosen.epochs, chosen.batch, chosen.learning_rate, chosen.weight_decay, 1.0)
+    return Lessons(
+        language.epochs,
+        language.batch,
+        language.learning_rate,
+        chosen.weight_decay,
+        0.1,
+        candidates=language.drawn,
+        section="language",
+        lighter="set language.recompute=true, lower language.drawn, or take a shorter language.preset or a smaller "
+        "language.model",
+    )
+
+
 def _trained(
     kind: str,
     ranker: nn.Module,
@@ -235,24 +251,13 @@ def _trained(
     training = tempered(training)
     held = replace(held, factor=training.factor)
     gammas = [gamma / training.factor for gamma in chosen.gammas]
+    lessons = _lessons(kind, chosen, language)
     if kind == "language":
-        lessons = Lessons(
-            language.epochs,
-            language.batch,
-            language.learning_rate,
-            chosen.weight_decay,
-            0.1,
-            candidates=language.drawn,
-            section="language",
-            lighter="set language.recompute=true, lower language.drawn, or take a shorter language.preset or a smaller "
-            "language.model",
-        )
         training = some_of(training, language.questions, derive_seed(how.seed, "language questions"))
         objective: Any = Faithful(ranker, shelf, weight=language.faithfulness, margin=language.margin)
         if language.wording:
             objective, told["worded"] = _worded(objective, ranker, training, shelf, asked)
     else:
-        lessons = Lessons(chosen.epochs, chosen.batch, chosen.learning_rate, chosen.weight_decay, 1.0)
         objective = Listwise(ranker, shelf)
     outcome = learn(
         ranker,

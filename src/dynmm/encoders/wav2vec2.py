@@ -20,12 +20,30 @@ from dynmm.errors import ConfigError
 from dynmm.precision import Precision, autocast, product_precision
 from dynmm.transformers_library import transformers
 
-_VERSION = "wav2vec2-1"
+_VERSION = "wav2vec2-2"
 _EXTRA = "audio"
 #: Samples, padding included, that go through the model together: a minute. The first layer makes 400 bytes of each.
 TOGETHER = 60 * SAMPLE_RATE
 
 Row = tuple[int, NDArray[np.float32]]
+
+
+class _InFloat32(torch.nn.Module):
+    """A layer that computes in float32 whatever the others do.
+
+    Grouped convolutions in bfloat16 come out wrong by some percent on processors with AMX (PyTorch 2.13), and by how
+    much hangs on the padding, and so on the other sounds of a batch.
+    """
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        super().__init__()
+        self._layer = layer
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """As the layer's."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            found: torch.Tensor = self._layer(hidden.float())
+        return found
 
 
 class Wav2Vec2:
@@ -52,6 +70,7 @@ class Wav2Vec2:
             )
         # Only training hides parts of a sound behind this vector.
         self._model = load_frozen(library.Wav2Vec2Model, folder, self._device, may_lack=("masked_spec_embed",))
+        self._model.encoder.pos_conv_embed = _InFloat32(self._model.encoder.pos_conv_embed)
         self.width = int(getattr(self._config, "output_hidden_size", 0) or self._config.hidden_size)
         # Without the precision: it moves the last digits alone, and new items may be encoded on another machine.
         self.identity = f"{_VERSION}/{weights_hash(folder)}"
