@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from dynmm import Dataset, Recommender
 from dynmm.assembly import FitOptions, Whole, as_fitted, known_events, with_adapter
 from dynmm.assembly.searching import rank_within
-from dynmm.assembly.slating import NewestShelf
+from dynmm.assembly.slating import NewestShelf, newest_items
 from dynmm.interactions.contenthash import data_sha256
 from dynmm.interactions.windows import usual_window
 from dynmm.language.slates import NOBODY, Shelf, Slates
@@ -168,10 +168,7 @@ class _Latents:
         latent = torch.where(items == NOBODY, 0.0, scores)
         assert self._reader is not None
         users = self._reader.user_vectors(histories).cpu()
-        newest = np.full((len(queries), self._history), NOBODY, dtype=np.int64)
-        for row, history in enumerate(histories):
-            own = history.items[-self._history :]
-            newest[row, self._history - len(own) :] = own
+        newest = newest_items(histories, self._history)
         return Slates(users, torch.from_numpy(newest), items, scores, latent, torch.zeros(*items.shape, self._facts))
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.evaluation.fakes import dataset
+from tests.switching import switching_every
 
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.pairs import PairStatistics
@@ -24,10 +24,8 @@ ITEMS, USERS, EVENTS = 12, 5, 200
 
 @pytest.fixture(autouse=True)
 def _switching() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+    with switching_every(1e-6):
+        yield
 
 
 def _rows() -> list[tuple[int, int, int]]:

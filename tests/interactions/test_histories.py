@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tests.evaluation.fakes import dataset
+from tests.switching import switching_every
 
 from dynmm.interactions.histories import Histories
 from dynmm.types import Events
@@ -26,18 +26,13 @@ def test_a_history_that_is_read_meanwhile_has_a_time_for_every_item() -> None:
             assert len(found.items) == len(found.timestamps)
             assert found.timestamps.tolist() == list(range(1, len(found) + 1))
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(2) as threads:
-            readers = [threads.submit(read) for _ in range(2)]
-            try:
-                for start in range(0, count, 10):
-                    histories.append(events.take(slice(start, start + 10)))
-            finally:
-                done.set()
-            for one in readers:
-                one.result(30)
-    finally:
-        sys.setswitchinterval(before)
+    with switching_every(1e-6), ThreadPoolExecutor(2) as threads:
+        readers = [threads.submit(read) for _ in range(2)]
+        try:
+            for start in range(0, count, 10):
+                histories.append(events.take(slice(start, start + 10)))
+        finally:
+            done.set()
+        for one in readers:
+            one.result(30)
     assert len(histories.of(0)) == count + 2

@@ -97,7 +97,7 @@ class SlateMaker:
             facts[row, : len(own)] = torch.from_numpy(self.facts.read(query, own, gone))
         return Slates(
             users=torch.zeros(len(queries), 0) if self.reader is None else self.reader.user_vectors(histories).cpu(),
-            history=torch.from_numpy(_newest(histories, self.history)),
+            history=torch.from_numpy(newest_items(histories, self.history)),
             items=items,
             scores=scores,
             latent=self._latent(histories, items),
@@ -110,7 +110,7 @@ class SlateMaker:
         return (vectors * users[:, None]).sum(-1).masked_fill(items == NOBODY, 0.0)
 
 
-def _newest(histories: Sequence[UserHistory], length: int) -> np.ndarray:
+def newest_items(histories: Sequence[UserHistory], length: int) -> np.ndarray:
     """(B, L) the newest items, oldest first, padded on the left."""
     found = np.full((len(histories), length), NOBODY, dtype=np.int64)
     for row, history in enumerate(histories):

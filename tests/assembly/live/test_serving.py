@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.assembly.live.made import events_of, state_of
+from tests.switching import switching_every
 
 from dynmm import Recommender
 from dynmm.assembly.snapshotting import live_sha256
@@ -19,10 +19,8 @@ from dynmm.assembly.snapshotting import live_sha256
 
 @pytest.fixture(autouse=True)
 def _switching() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-4)
-    yield
-    sys.setswitchinterval(before)
+    with switching_every(1e-4):
+        yield
 
 
 def test_asking_meanwhile_changes_nothing_that_is_learned(run: Path) -> None:
