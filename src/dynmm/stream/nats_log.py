@@ -31,6 +31,8 @@ _NO_SUCH_STREAM = 10059
 _AT_ONCE = 32
 #: What headers and the protocol add to a message.
 _AROUND = 1024
+#: How often a lost connection is tried while one call waits.
+_TRIES = 8
 
 
 class NatsSettings(Settings):
@@ -115,9 +117,14 @@ class _JetStream:
     async def _connect(self) -> tuple[Client, JetStreamContext]:
         import nats
 
-        # A lost connection is made again by the client; calls meanwhile end at their timeout.
+        # A lost connection is made again by the client; calls meanwhile end at their timeout. It tries several times
+        # within one: at its own pace, every two seconds, a call could end beside a server that is long back.
         client = await nats.connect(
-            self._url, connect_timeout=self._settings.timeout_s, max_reconnect_attempts=-1, error_cb=_told
+            self._url,
+            connect_timeout=self._settings.timeout_s,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=min(1.0, self._settings.timeout_s / _TRIES),
+            error_cb=_told,
         )
         try:
             stream = client.jetstream(timeout=self._settings.timeout_s)
