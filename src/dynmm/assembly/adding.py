@@ -99,6 +99,7 @@ def _encoded(
             f"{error}. The run keeps what its fit was given ({', '.join(absent)}), and a path that is not absolute is "
             f"sought from {Path.cwd()}: work from the folder of the fit, or put what is missing, or a link to it, there"
         ) from error
+    encoded = system.joint.joined.credible(encoded, catalogue.ids)
     if not any(one.present.any() for one in encoded):
         wanted = ", ".join(_wanted(modality, encoder) for modality, encoder in sorted(read.items()))
         raise DataError(f"nothing that this run reads is known of the new items; give them one of: {wanted}")

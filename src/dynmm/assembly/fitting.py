@@ -35,6 +35,7 @@ from dynmm.assembly.whyrerank import check_rerank, rerank_facts
 from dynmm.backbone.settings import DataShape, resolve
 from dynmm.backbone.system import Backbone, fit_backbone
 from dynmm.catalogue.catalogue import Catalogue
+from dynmm.catalogue.familiarity import credible
 from dynmm.catalogue.features import Features
 from dynmm.config import Config, DataSettings
 from dynmm.encoders.encoding import Progress
@@ -278,13 +279,14 @@ def _features(catalogue: Catalogue, config: Config, options: FitOptions) -> list
     options.stage("encoding")
     settings = config.encoders
     off = {one: "off" for one in ("text", "image", "audio") if one not in config.fusion.modalities}
-    return encode_catalogue(
+    encoded = encode_catalogue(
         catalogue,
         settings.model_copy(update=off),
         device=str(pick_device(options.device)),
         cache=options.cache,
         on_progress=options.on_encoding,
     )
+    return [credible(one, catalogue.ids) for one in encoded]
 
 
 def _named(config: Config, split: str | None) -> Config:

@@ -38,6 +38,8 @@ def known_features(recommender: Recommender) -> Sequence[Features]:
 def with_features(recommender: Recommender, features: Sequence[Features]) -> Whole:
     """The system as it would rank if this were known of the items of the fit.
 
+    Features that are no work of their encoder are left out, as they are of new items.
+
     Raises UnsupportedByData without a joint stage.
     """
     whole = as_fitted(recommender)
@@ -45,7 +47,7 @@ def with_features(recommender: Recommender, features: Sequence[Features]) -> Who
         raise UnsupportedByData(
             "this run knows items by their interactions alone: there is no modality to drop or to corrupt"
         )
-    return whole.with_features(features)
+    return whole.with_features(whole.joint.credible(features))
 
 
 def of_kind(whole: Whole, kind: str) -> System:

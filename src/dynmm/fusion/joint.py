@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize, pad
 
+from dynmm.catalogue.familiarity import without_strange
 from dynmm.catalogue.features import Attributes, Features
 from dynmm.errors import DataError
 from dynmm.fusion.content import CF, Content, halved, join
@@ -136,15 +137,25 @@ class Joint:
         features: of the same items, one for each modality that took part, in the same order. Raises DataError
         where they are not.
         """
+        self._check_seen(features)
+        twin = copy.copy(self)
+        twin._see(features)
+        return twin
+
+    def credible(self, features: Sequence[Features]) -> list[Features]:
+        """What `with_features` takes, without what differs from the fit's and is no work of its encoder. See
+        `without_strange`. Raises DataError as it does."""
+        self._check_seen(features)
+        fit = zip(features, self.joined.familiar, self.joined.features, strict=True)
+        return [without_strange(one, familiar, known=known) for one, familiar, known in fit]
+
+    def _check_seen(self, features: Sequence[Features]) -> None:
         seen = [(one.modality, one.width, one.n_items) for one in features]
         if seen != [(one.modality, one.width, one.n_items) for one in self.features]:
             raise DataError(
                 f"the joint stage sees {', '.join(self.modalities[1:])} of {self.n_items:,} items, in this order; "
                 "change the features that it has, and give all of them"
             )
-        twin = copy.copy(self)
-        twin._see(features)
-        return twin
 
     @property
     def collaborative(self) -> Tensor:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dynmm.catalogue.content import AUDIO
+from dynmm.catalogue.familiarity import Familiar, without_strange
 from dynmm.catalogue.features import Features
 from dynmm.fusion.content import Content, Standardiser, join
 from dynmm.fusion.guessing import partly_guessed
@@ -73,6 +75,18 @@ class Joined:
     explained: Explained
     best_epoch: int
     history: tuple[EpochReport, ...]
+
+    @cached_property
+    def familiar(self) -> tuple[Familiar, ...]:
+        """What features of each modality look like, so that others can be told from noise."""
+        return tuple(Familiar.of(one) for one in self.features)
+
+    def credible(self, features: Sequence[Features], ids: Sequence[str]) -> list[Features]:
+        """Features of new items, of any modalities, without those that are no work of their encoder."""
+        fit = zip(self.features, self.familiar, strict=True)
+        known = {(one.modality, one.width): familiar for one, familiar in fit}
+        judged = [(one, known.get((one.modality, one.width))) for one in features]
+        return [one if familiar is None else without_strange(one, familiar, ids) for one, familiar in judged]
 
     @property
     def guessed(self) -> float:
