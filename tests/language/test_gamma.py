@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.language.slate_samples import slates
 
-from dynmm.language.gamma import choose_gamma, ndcg, term
-from dynmm.language.questions import questions_of
+from dynmm.language.gamma import choose_gamma, likely, ndcg, term
+from dynmm.language.questions import Questions, questions_of
 
 
 @settings(max_examples=30, deadline=None)
@@ -69,3 +71,37 @@ def test_a_good_reranker_is_weighed_and_a_bad_one_left_out() -> None:
     none = choose_gamma(torch.zeros(50, 6), questions, (0.0, 0.5, 1.0))
     assert none.value == 0.0
     assert len(set(none.ndcg)) == 1
+
+
+def _of_places(places: list[tuple[int, int]]) -> tuple[torch.Tensor, Questions]:
+    """Questions of three candidates. places: of each answer by the stages below, and by the re-ranker."""
+    asked = slates(len(places))
+    scores, raw = torch.zeros(len(places), 6), torch.zeros(len(places), 6)
+    for row, (before, after) in enumerate(places):
+        # The answer is the first candidate; so many others are ahead of it.
+        scores[row, 0], scores[row, 1 : 1 + before] = 0.5, 1.0
+        raw[row, 0] = 100.0
+        raw[row, 1 : 1 + after] = 200.0
+    alike = replace(asked, scores=scores)
+    return raw, questions_of(alike, asked.items[:, 0], torch.arange(len(places)))
+
+
+def test_a_weight_is_left_out_where_its_gain_may_be_luck() -> None:
+    # One answer of fifty climbs from the third place to the first; the others stay where they are.
+    raw, questions = _of_places([(2, 0)] + [(0, 0)] * 49)
+    lucky = choose_gamma(raw, questions, (0.0, 1.0))
+    assert lucky.ndcg[1] > lucky.ndcg[0]
+    assert lucky.value == 0.0
+    # Where it must not be left out, it is not.
+    assert choose_gamma(raw, questions, (1.0,)).value == 1.0
+    raw, questions = _of_places([(2, 0)] * 10 + [(0, 0)] * 40)
+    assert choose_gamma(raw, questions, (0.0, 1.0)).value == 1.0
+    # What helps some and harms nearly as many.
+    raw, questions = _of_places([(2, 0)] * 10 + [(0, 2)] * 9 + [(0, 0)] * 31)
+    assert choose_gamma(raw, questions, (0.0, 1.0)).value == 0.0
+
+
+def test_without_questions_nothing_is_likely() -> None:
+    assert not likely(np.zeros(0))
+    assert not likely(np.zeros(5))
+    assert likely(np.ones(5))

@@ -12,18 +12,13 @@ from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
 from dynmm.assembly.whole import Whole
 from dynmm.evidence.passing import Passing, blocks
 from dynmm.interactions.cases import Cases
-from dynmm.language.gamma import gained, term
+from dynmm.language.gamma import gained, likely, term
 from dynmm.language.learning import raw_scores
 from dynmm.randomness import generator
 from dynmm.system import Query, Rankings
 
 #: Questions that are scored at once.
 SCORED = 64
-
-
-#: A kind must do better than the stages below by so many standard errors of the difference: with few questions the
-#: best of several would often be the luckiest.
-_SURE = 1.0
 
 
 def choose(whole: Whole, reranked: Reranked, validation: Cases | None, how: Training) -> tuple[str, dict[str, float]]:
@@ -33,13 +28,8 @@ def choose(whole: Whole, reranked: Reranked, validation: Cases | None, how: Trai
     how.stage("which re-ranker serves")
     gains = _gains(whole, reranked, validation, how)
     reached = {kind: float(one.mean()) for kind, one in gains.items()}
-    sure = [kind for kind in reranked.fitted if _likely(gains[kind] - gains[NONE])]
+    sure = [kind for kind in reranked.fitted if likely(gains[kind] - gains[NONE])]
     return max(sure, key=lambda kind: reached[kind], default=NONE), reached
-
-
-def _likely(differences: np.ndarray) -> bool:
-    error = float(differences.std()) / max(1.0, len(differences) - 1.0) ** 0.5
-    return bool(differences.mean() > _SURE * error)
 
 
 def _gains(whole: Whole, reranked: Reranked, validation: Cases, how: Training) -> dict[str, np.ndarray]:

@@ -50,7 +50,7 @@ from dynmm.training.checkpoints import Checkpoints
 logger = logging.getLogger(__name__)
 
 #: Of what re-rankers learn from; of how they are trained.
-CODE_VERSION, _TRAINING_VERSION = 3, 6
+CODE_VERSION, _TRAINING_VERSION = 3, 7
 
 
 @dataclass(frozen=True, eq=False)

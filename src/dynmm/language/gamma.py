@@ -6,7 +6,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dynmm.language.questions import Questions
@@ -16,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 #: Ranks that count in choosing.
 _DEPTH = 10
+
+#: Standard errors of a difference that a gain must exceed. With few questions the best of several would often be the
+#: luckiest.
+_SURE = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +38,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Gamma:
-    """A chosen weight. ndcg: NDCG@10 among held-back questions under each of `tried`, the first of equals wins."""
+    """A chosen weight. ndcg: NDCG@10 among held-back questions under each of `tried`."""
 
     value: float
     tried: tuple[float, ...]
@@ -58,12 +64,26 @@ def term(raw: Tensor, slates: Slates, gamma: float) -> Term:
 def choose_gamma(raw: Tensor, questions: Questions, gammas: Sequence[float]) -> Gamma:
     """The weight with the best NDCG@10 on questions that trained nothing, the smallest of equals.
 
-    raw: (B, C) of the re-ranker. 0 among the weights means that it may be left out.
+    raw: (B, C) of the re-ranker. 0 among the weights means that it may be left out, and so it is where no gain over
+    that is likely: with few questions the best of several weights is often the luckiest.
     """
     tried = tuple(sorted(gammas))
     slates = questions.slates
-    found = tuple(ndcg(slates.scores + term(raw, slates, gamma).values, questions.answers) for gamma in tried)
-    return Gamma(tried[found.index(max(found))], tried, found, len(questions))
+    gains = [gained(slates.scores + term(raw, slates, gamma).values, questions.answers).numpy() for gamma in tried]
+    found = tuple(float(one.mean()) if len(one) else 0.0 for one in gains)
+    best = found.index(max(found))
+    if 0.0 in tried and not likely(gains[best] - gains[tried.index(0.0)]):
+        best = tried.index(0.0)
+    return Gamma(tried[best], tried, found, len(questions))
+
+
+def likely(differences: NDArray[np.float64]) -> bool:
+    """Whether what was gained on (N,) questions is more than one standard error above nothing."""
+    if not len(differences):
+        return False
+    error = float(differences.std()) / max(1.0, len(differences) - 1.0) ** 0.5
+    # One question alone that gains is exactly one standard error, but for rounding.
+    return bool(differences.mean() > _SURE * error * (1 + 1e-9))
 
 
 def ndcg(scores: Tensor, answers: Tensor) -> float:
