@@ -53,13 +53,13 @@ def test_a_vector_at_the_mean_and_one_of_any_length_are_nothing_strange() -> Non
     assert not familiar.strange(replace(known, vectors=vectors)).any()
 
 
-@pytest.mark.parametrize("share", [0.002, 0.02])
+@pytest.mark.parametrize("share", [0.0004, 0.001])
 def test_few_damaged_ones_among_many_are_found(share: float) -> None:
-    known = encoded(3000, directions=20)
+    known = encoded(3000, directions=12)
     damaged = corrupt([known], "image", "noise", share)[0]
     hit = (damaged.vectors != known.vectors).any(1)
     found = ~credible(damaged, [str(item) for item in range(3000)]).present & known.present
-    assert (hit & found).sum() > 0.8 * hit.sum()
+    assert (hit & found).sum() == hit.sum() > 0
     assert not (found & ~hit).any()
 
 

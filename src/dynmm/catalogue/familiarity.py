@@ -28,8 +28,8 @@ _KEPT = (1 / 24, 1 / 12, 1 / 6, 1 / 3)
 #: between noise and the items of the fit.
 _CAUGHT = 0.98
 
-#: Of the other items inside the limit all but one in a thousand must be so far inside: it lies in a gap, or is none.
-_WITHIN, _APART = 0.999, 0.05
+#: The limit lies in a gap, or is none: of the other items at most one in a thousand is so near to it, on either side.
+_NEAR, _APART = 0.001, 0.05
 
 #: What more than a tenth of the other items are is nothing strange.
 _MANY = 0.1
@@ -79,16 +79,14 @@ class Familiar:
             return unknown
         directions = np.linalg.eigh(covariance)[1][:, ::-1]
         noise = mean + generator(0, "noise").standard_normal(held.shape) * np.sqrt(covariance.diagonal())
-        best = (_APART, unknown)
+        best = (0.0, unknown)
         for kept in sorted({round(share * min(width, len(found))) for share in _KEPT}):
             some = cls(mean, directions[:, :kept], None, spread)
             limit = float(np.quantile(some.outside(noise), 1 - _CAUGHT))
             shares = some.outside(held)
-            inside = shares[shares <= limit]
-            if len(inside) < (1 - _MANY) * len(held):
-                continue
-            apart = limit - float(np.quantile(inside, _WITHIN, method="lower"))
-            if apart >= best[0]:
+            alone = (np.abs(shares - limit) < _APART).mean() <= _NEAR and (shares > limit).mean() <= _MANY
+            apart = limit - float(np.quantile(shares[shares <= limit], 1 - _NEAR, method="lower")) if alone else 0.0
+            if apart > best[0]:
                 best = (apart, replace(some, limit=limit))
         return best[1]
 
