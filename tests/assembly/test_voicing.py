@@ -12,6 +12,7 @@ from tests.language.tiny import tiny_folder
 
 from dynmm import Recommender
 from dynmm.assembly import FitOptions, writing_of
+from dynmm.assembly.voicing import Voice
 from dynmm.assembly.whole import whole_of
 from dynmm.cli import main
 from dynmm.errors import ModelError
@@ -84,6 +85,17 @@ def test_a_text_that_is_not_verified_is_counted_with_its_reason(speaking: Recomm
     assert written is not None
     assert written.why == "not verified"
     assert voice.report.replaced["not verified"] == before + 1
+
+
+def test_words_that_take_too_long_are_counted_and_plain_ones_stand(speaking: Recommender) -> None:
+    voice = whole_of(speaking).voice
+    assert voice is not None
+    told = [one.rationale for user in USERS for one in speaking.recommend(user, 3, explain=True)]
+    plain = next(one for one in told if one is not None and not one.abstains)
+    hurried = Voice(voice.frozen, voice.language.model_copy(update={"words_deadline_ms": 1e-6}), voice.seed)
+    same, _ = hurried.worded(plain, speaking.known.info, lambda _: True)
+    assert same == plain
+    assert hurried.report.replaced == {"late": 1}
 
 
 def test_the_voice_travels_with_the_run(speaking: Recommender, tmp_path: Path) -> None:

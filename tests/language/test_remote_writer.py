@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -61,6 +62,16 @@ def test_else_the_plain_words_do(stand_in: StandIn, fault: str, true: bool, most
     stand_in.fault = fault
     written = writer(stand_in, most).write(order(stand_in, true=true))
     assert (written.text, written.why) == ("because", why)
+
+
+def test_a_server_that_is_silent_is_late(stand_in: StandIn) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent:
+        server = VllmServer(f"http://127.0.0.1:{silent.getsockname()[1]}", "tiny", timeout_s=0.1)
+        remote = RemoteWriter(stand_in.model, server)
+        assert remote.write(order(stand_in)).why == "late"
+        # It is left alone for a while: the next reason does not wait.
+        assert remote.write(order(stand_in)).why == "failed"
 
 
 def test_too_long_for_the_model_is_replaced_and_facts_go_first(stand_in: StandIn) -> None:

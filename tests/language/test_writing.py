@@ -170,6 +170,12 @@ def test_too_long_for_the_model_is_replaced_and_facts_go_first() -> None:
     assert Writer(long, most=3).write(order()).why == "out of tokens"
 
 
+def test_a_text_that_takes_too_long_is_replaced() -> None:
+    asked, long = order(), _long("llama")
+    assert Writer(long, deadline_ms=60_000).write(asked) == Writer(long).write(asked)
+    assert Writer(long, deadline_ms=1e-6).write(asked) == Written(asked.plain, "late")
+
+
 def test_an_encoder_does_not_write() -> None:
     model: Any = tiny_model("bert")
     with pytest.raises(ModelError, match="choose a causal model"):

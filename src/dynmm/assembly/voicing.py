@@ -13,7 +13,7 @@ import torch
 
 from dynmm.assembly.rankers import COMPACT, MODEL_DIR, Frozen, copy_model, reopen_frozen
 from dynmm.errors import ArtefactError, reason
-from dynmm.language.remote import VllmServer
+from dynmm.language.remote import TIMEOUT_S, VllmServer
 from dynmm.language.remote_writer import RemoteWriter
 from dynmm.language.settings import LanguageSettings
 from dynmm.language.writing import Order, Writer, WritingReport, Written
@@ -48,10 +48,12 @@ class Voice:
     @made_once
     def writer(self) -> Writer | RemoteWriter:
         """Writes with it, in process or by the server that is configured. Raises ModelError for an encoder."""
+        deadline = self.language.words_deadline_ms
         if self.language.server is not None:
-            server = VllmServer(self.language.server, self.language.served_as)
+            patience = TIMEOUT_S if deadline is None else deadline / 1000
+            server = VllmServer(self.language.server, self.language.served_as, timeout_s=patience)
             return RemoteWriter(self.frozen.model, server)  # type: ignore[arg-type]
-        return Writer(self.frozen.model)  # type: ignore[arg-type]
+        return Writer(self.frozen.model, deadline_ms=deadline)  # type: ignore[arg-type]
 
     def worded(
         self, rationale: Rationale, info: DatasetInfo, holds: Callable[[Rationale], bool]

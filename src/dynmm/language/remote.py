@@ -34,6 +34,9 @@ KEY_VARIABLE = "DYNMM_SERVER_KEY"
 #: Of latin-1, in which headers are written.
 _LAST_LETTER = "\xff"
 
+#: How long a call waits by default.
+TIMEOUT_S = 30.0
+
 #: How long a server that did not answer in time is left alone: at first, and at most; twice as long each time. Else
 #: every request would wait for it anew.
 PAUSES_S = (5.0, 120.0)
@@ -46,7 +49,7 @@ _LONG_S = 1.0
 _STEPS = 3
 
 
-class _Silent(ModelError):
+class SilentServer(ModelError):
     """The server did not answer in time."""
 
 
@@ -74,7 +77,7 @@ class VllmServer:
     """
 
     def __init__(
-        self, url: str, model: str, *, key: str | None = None, timeout_s: float = 30.0, at_once: int = 64
+        self, url: str, model: str, *, key: str | None = None, timeout_s: float = TIMEOUT_S, at_once: int = 64
     ) -> None:
         """url: of the server, e.g. ``http://127.0.0.1:8000``. model: the name under which it serves. key: where it was
         started with ``--api-key``; None takes that of the environment variable `KEY_VARIABLE`, if there is one.
@@ -130,7 +133,7 @@ class VllmServer:
         try:
             answered = self._answered(method, path, body)
         except ModelError as error:
-            self._failed(began, silent=isinstance(error, _Silent))
+            self._failed(began, silent=isinstance(error, SilentServer))
             raise
         # A server whose engine hangs still tells which models it has.
         if method == "POST":
@@ -162,7 +165,7 @@ class VllmServer:
         try:
             status, content = self._exchange(method, path, body)
         except TimeoutError as error:
-            raise _Silent(self._silent) from error
+            raise SilentServer(self._silent) from error
         except (OSError, http.client.HTTPException) as error:
             raise ModelError(
                 f"no vLLM server answers at {self.url} ({type(error).__name__}: {plain(str(error))}); start it as "

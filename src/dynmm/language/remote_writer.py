@@ -8,7 +8,7 @@ import re
 import torch
 
 from dynmm.errors import ModelError
-from dynmm.language.remote import VllmServer
+from dynmm.language.remote import SilentServer, VllmServer
 from dynmm.language.writing import MOST, NoTextError, Order, WritingModel, Written, beginning_of, prompt_and_room
 from dynmm.types import OneOf, Phrase
 
@@ -45,6 +45,9 @@ class RemoteWriter:
             text = self._server.write(vectors, "regex", " " + regex_of(order.phrase), room).removeprefix(" ")
         except NoTextError as error:
             return Written(order.plain, error.why)
+        except SilentServer as error:
+            logger.warning("a text was replaced by its plain words: %s", error)
+            return Written(order.plain, "late")
         except ModelError as error:
             logger.warning("a text was replaced by its plain words: %s", error)
             return Written(order.plain, "failed")

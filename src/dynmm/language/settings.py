@@ -24,7 +24,7 @@ MOST_WAIT_MS = 86_400_000.0
 HEADS = 4
 
 #: Keys of `LanguageSettings` that change nothing of what is trained.
-_SERVING = ("served_as", "deadline_ms", "cache_prefixes", "batch_wait_ms", "writes")
+_SERVING = ("served_as", "deadline_ms", "words_deadline_ms", "cache_prefixes", "batch_wait_ms", "writes")
 
 
 def no_address(url: str) -> str:
@@ -178,6 +178,13 @@ class LanguageSettings(Settings):
         gt=0,
         le=MOST_WAIT_MS,
         description="Longest wait for the re-ranker; behind it the score stands as it is, and says so.",
+    )
+    words_deadline_ms: float | None = Field(
+        None,
+        gt=0,
+        le=MOST_WAIT_MS,
+        description="Longest wait for the words of one reason; behind it plain words stand. null: a server has 30 "
+        "seconds, a model in process as long as it takes.",
     )
 
     def taught(self) -> LanguageSettings:

@@ -8,6 +8,8 @@ all the same, by whoever asks for it. Each text is written from its own claims a
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -37,7 +39,7 @@ ASKING = "\nReason:"
 MOST, _SPARE = 640, 32
 
 #: Why plain words stand in the place of the model's. refused: it rules out every text that is true.
-Why = Literal["refused", "out of tokens", "no number", "failed", "not verified"]
+Why = Literal["refused", "out of tokens", "late", "no number", "failed", "not verified"]
 
 
 class WritingModel(FrozenModel, Protocol):
@@ -130,11 +132,15 @@ def prompt_and_room(model: WritingModel, order: Order, begun: int, most: int) ->
 class Writer:
     """Writes with one model. What it keeps is the state of the prompt's beginning; no text depends on another."""
 
-    def __init__(self, model: WritingModel, *, most: int = MOST) -> None:
-        """most: tokens of a text. Raises ModelError for a model that cannot write, MissingExtraError."""
+    def __init__(self, model: WritingModel, *, most: int = MOST, deadline_ms: float | None = None) -> None:
+        """most: tokens of a text. deadline_ms: no token of a text is asked for later than that.
+
+        Raises ModelError for a model that cannot write, MissingExtraError.
+        """
         if not model.caches:
             raise ModelError("an encoder can rank but not write; choose a causal model for writing")
         self._model, self._most = model, most
+        self._seconds = math.inf if deadline_ms is None else deadline_ms / 1000
         self._grammars = Grammars(model.words)
 
     @torch.no_grad()
@@ -150,6 +156,7 @@ class Writer:
         return Written(text) if order.check(text) else Written(order.plain, "not verified")
 
     def _text(self, order: Order) -> str:
+        end = time.monotonic() + self._seconds
         prompt, room = prompt_and_room(self._model, order, self._system[1], self._most)
         # Words of most tokenizers carry the space before them.
         spelling = self._grammars.start((" ", order.phrase))
@@ -159,6 +166,8 @@ class Writer:
         while not spelling.ended:
             if len(spelling.tokens) > room:
                 raise NoTextError("out of tokens")
+            if time.monotonic() > end:
+                raise NoTextError("late")
             if fresh:
                 scores = state.read(fresh)
             token = _likeliest(scores, spelling)
