@@ -17,6 +17,7 @@ import datetime
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from dynmm.config import read_config
 from dynmm.encoders.text import MiniLM
 from dynmm.evaluation import figures
 from dynmm.evaluation.claims import measure_claims
-from dynmm.evaluation.explaining import Asked, Explainer, Surroundings, cited_by, recommended
+from dynmm.evaluation.explaining import Asked, Explainer, Explaining, Surroundings, cited_by, recommended
 from dynmm.evaluation.faithfulness import FaithfulnessPlan, measure_faithfulness
 from dynmm.evaluation.ladder import Table
 from dynmm.evaluation.wording_scores import wording_scores
@@ -92,14 +93,14 @@ def _measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     parts = Parts.of(fitted.recommender)
     cases = fitted.split.validation if arguments.part == "validation" else fitted.split.test
     assert cases is not None
-    asked = recommended(parts.explainer, cases, users=arguments.users, depth=arguments.depth, seed=arguments.seed)
+    asked = recommended(parts.operator, cases, users=arguments.users, depth=arguments.depth, seed=arguments.seed)
     found: dict[str, Any] = {"part": arguments.part, "split": split}
     stage("faithfulness")
     plan = FaithfulnessPlan(draws=arguments.draws, seed=arguments.seed)
     found["faithfulness"] = measure_faithfulness(parts.thorough, parts.cite, asked, parts.around, plan).to_json()
     stage("claims")
     found["claims"] = measure_claims(
-        parts.explainer,
+        parts.explaining,
         parts.write,
         parts.verify,
         asked,
@@ -118,10 +119,12 @@ def _measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 class Parts:
     """A fitted recommender as the evaluation of explanations asks for it.
 
-    thorough: the same as explainer, but it names every fact behind a score, so that controls draw from all of them.
+    explaining: to one view at one k. operator: to the operator. thorough: the same, but it names every fact behind a
+    score, so that controls draw from all of them.
     """
 
-    explainer: Explainer
+    explaining: Explaining
+    operator: Explainer
     thorough: Explainer
     store: FactStore
     info: DatasetInfo
@@ -130,24 +133,34 @@ class Parts:
     @classmethod
     def of(cls, recommender: Recommender) -> Parts:
         """The one place that knows how a recommender explains."""
-        explainer = explainer_of(recommender)
+        operator = explainer_of(recommender, "operator")
         items = recommender.items
 
         def neighbours(item: int, n: int) -> Sequence[int]:
             return [items.encode(one.item) for one in recommender.similar(items.decode(item), n)]
 
         around = Surroundings(items, recommender.known.item_counts(), neighbours)
-        thorough = replace(explainer, settings=explainer.settings.model_copy(update={"told": ALL_FACTS}))
-        return cls(explainer, thorough, explainer.store, recommender.known.info, around)
+        thorough = replace(operator, settings=operator.settings.model_copy(update={"told": ALL_FACTS}))
+
+        @cache
+        def explaining(view: str, k: int) -> Explainer:
+            return operator if view == "operator" else explainer_of(recommender, view, k)
+
+        return cls(explaining, operator, thorough, operator.store, recommender.known.info, around)
 
     def cite(self, query: Query, explained: Explained) -> Sequence[str]:
         """As `explaining.Citing`: what the shipped rationale cites, however many facts the explanation names."""
         item = self.around.items.encode(explained.item)
-        return cited_by(self.write)(query, self.explainer.explain(query, item))
+        return cited_by(self.write)(query, self.operator.explain(query, item))
 
     def write(self, _: Query, explained: Explained, view: str, k: int) -> Rationale:
         """As `explaining.Writer`."""
         return write(explained, self.store, self.info, _settings(view, k))
+
+    def told(self, one: Asked, view: str, k: int) -> str:
+        """What a view is told of one question."""
+        explained = self.explaining(view, k).explain(one.query, one.item)
+        return self.write(one.query, explained, view, k).text
 
     def verify(self, rationale: Rationale) -> list[bool]:
         """As `explaining.Verifier`: what is wrong with the whole counts against each of its claims."""
@@ -185,13 +198,9 @@ def _against_references(folder: Path, parts: Parts, split: Split, n: int) -> dic
     )
     rows = np.flatnonzero((users >= 0) & (items >= 0))[:n]
     asked = [_question(train, int(users[row]), int(items[row])) for row in rows]
-    explained = [parts.explainer.explain(one.query, one.item) for one in asked]
     references = [there[TEXT][int(row)] for row in rows]
-    titles = [parts.store.title(one.item) or "" for one in explained]
-    texts: dict[str, list[str]] = {
-        view: [parts.write(one.query, parsed, view, 5).text for one, parsed in zip(asked, explained, strict=True)]
-        for view in ("operator", "public")
-    }
+    titles = [parts.store.title(there[ITEM][int(row)]) or "" for row in rows]
+    texts = {view: [parts.told(one, view, 5) for one in asked] for view in ("operator", "public")}
     texts |= {"title alone": titles, further: [there[further][int(row)] for row in rows]}
     embed, who = _embedding(), users[rows]
     return {

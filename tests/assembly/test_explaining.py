@@ -17,7 +17,7 @@ from dynmm.assembly.books import counted_in
 from dynmm.assembly.measured import as_fitted
 from dynmm.assembly.moving import Moving
 from dynmm.assembly.whole import whole_of
-from dynmm.errors import DataError, UnknownIdError, UnsupportedByData
+from dynmm.errors import ConfigError, DataError, UnknownIdError, UnsupportedByData
 from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.parts import Part
@@ -111,6 +111,22 @@ def test_what_may_not_be_told_takes_no_place_of_what_may(told: Recommender, view
             strongest = max((part.amount for part in _parts(told, user, item)), default=0.0)
             short += bool(few.evidence) and few.evidence[-1].contribution < strongest - 1e-9
     assert short
+
+
+def test_the_public_at_a_larger_k_has_fewer_facts_and_the_operator_has_all(told: Recommender) -> None:
+    query = _query(told, "u0")
+    item = int(explainer_of(told).rank([query], 1).items[0, 0])
+
+    def people(view: str, k: int) -> list[int]:
+        explained = explainer_of(told, view, k).explain(query, item)
+        return [one.facts["users"] for one in explained.evidence if one.kind in ("followed", "together")]
+
+    everybody = people("operator", 5)
+    assert everybody
+    assert min(people("public", 5)) >= 5
+    assert sorted(one for one in everybody if one >= 12) == sorted(people("public", 12))
+    with pytest.raises(ConfigError, match=r"rationale\.k"):
+        explainer_of(told, "public", 0)
 
 
 def test_what_a_fact_adds_is_what_goes_with_it(told: Recommender) -> None:

@@ -27,6 +27,11 @@ def system() -> Adding:
     return Adding([0.0] * 8, pairs)
 
 
+def to_all(view: str, k: int) -> Adding:
+    """The same facts for every view."""
+    return system()
+
+
 def all_hold(rationale: Rationale) -> list[bool]:
     return [True] * len(rationale.claims)
 
@@ -35,7 +40,7 @@ ASKED = [asked([0, 1, 2, 3], 5, 0), asked([1, 2], 5, 1), asked([2], 5, 2), asked
 
 
 def test_views_tell_less_the_more_people_must_stand_behind_a_claim() -> None:
-    found = measure_claims(system(), write, all_hold, ASKED, attributes=(), n_items=8, how=HOW).to_json()
+    found = measure_claims(to_all, write, all_hold, ASKED, attributes=(), n_items=8, how=HOW).to_json()
     assert list(found["views"]) == ["operator", "public k=5", "public k=20"]
     operator, five, twenty = found["views"].values()
     assert operator["abstention"]["mean"] == 1 / 4, "the user of item 4 has no evidence"
@@ -52,12 +57,12 @@ def test_the_share_that_could_be_told_is_measured_where_it_is_known() -> None:
     def share(explained: Explained, view: str, k: int) -> float:
         return 1.0 if view == "operator" else len(explained.evidence) / k
 
-    found = measure_claims(
-        system(), write, all_hold, ASKED, attributes=(), n_items=8, tellable=share, how=HOW
-    ).to_json()["views"]
+    found = measure_claims(to_all, write, all_hold, ASKED, attributes=(), n_items=8, tellable=share, how=HOW).to_json()[
+        "views"
+    ]
     assert found["operator"]["tellable"]["mean"] == 1
     assert found["public k=20"]["tellable"]["mean"] == pytest.approx((4 + 2 + 1 + 0) / 4 / 20)
-    without = measure_claims(system(), write, all_hold, ASKED, attributes=(), n_items=8, how=HOW).to_json()
+    without = measure_claims(to_all, write, all_hold, ASKED, attributes=(), n_items=8, how=HOW).to_json()
     assert "tellable" not in without["views"]["operator"]
 
 
@@ -65,15 +70,15 @@ def test_claims_that_do_not_recompute_are_counted() -> None:
     def first_alone(rationale: Rationale) -> list[bool]:
         return [place == 0 for place in range(len(rationale.claims))]
 
-    found = measure_claims(system(), write, first_alone, ASKED, attributes=(), n_items=8, how=HOW).to_json()
+    found = measure_claims(to_all, write, first_alone, ASKED, attributes=(), n_items=8, how=HOW).to_json()
     assert found["views"]["operator"]["recompute"] == {"claims": 5, "share": 3 / 5}
     assert found["views"]["public k=20"]["recompute"] == {"claims": 0, "share": None}
     with pytest.raises(ValueError, match="0 verdicts on 2 claims"):
-        measure_claims(system(), write, lambda _: [], ASKED[:1], attributes=(), n_items=8, how=HOW)
+        measure_claims(to_all, write, lambda _: [], ASKED[:1], attributes=(), n_items=8, how=HOW)
 
 
 def test_a_system_without_memory_is_consistent() -> None:
-    found = measure_claims(system(), write, all_hold, ASKED, attributes=(), n_items=8, how=HOW).to_json()
+    found = measure_claims(to_all, write, all_hold, ASKED, attributes=(), n_items=8, how=HOW).to_json()
     assert found["consistency"] == {"repeated": 1, "permuted": 1}
 
 
@@ -88,8 +93,10 @@ def test_a_system_that_remembers_requests_is_caught() -> None:
             return full if self.calls <= len(ASKED) else replace(full, evidence=full.evidence[1:])
 
     plain = system()
+    remembering = Remembering(plain.own.tolist(), plain.pairs)
+    alone = (("operator", 1),)
     found = measure_claims(
-        Remembering(plain.own.tolist(), plain.pairs), write, all_hold, ASKED, attributes=(), n_items=8, how=HOW
+        lambda view, k: remembering, write, all_hold, ASKED, attributes=(), n_items=8, views=alone, how=HOW
     )
     assert found.repeated == [False, False, False, True]
     assert found.to_json()["consistency"]["permuted"] == 1
@@ -107,11 +114,30 @@ def test_claims_that_hang_on_the_order_of_candidates_are_caught() -> None:
 
     plain = system()
     many = [asked([0, 1], 5, user) for user in range(20)]
-    found = measure_claims(
-        ByFirst(plain.own.tolist(), plain.pairs), write, all_hold, many, attributes=(), n_items=8, how=HOW
-    )
+    by_first = ByFirst(plain.own.tolist(), plain.pairs)
+    found = measure_claims(lambda view, k: by_first, write, all_hold, many, attributes=(), n_items=8, how=HOW)
     assert 0 < found.to_json()["consistency"]["permuted"] < 1
     assert found.to_json()["consistency"]["repeated"] == 1
+
+
+def test_each_view_is_told_what_is_explained_to_it() -> None:
+    class ToPublic(Adding):
+        """Names the strongest fact alone."""
+
+        def explain(self, query: Query, item: int) -> Explained:
+            full = super().explain(query, item)
+            return replace(full, evidence=full.evidence[:1])
+
+    plain, asked_of = system(), []
+
+    def explaining(view: str, k: int) -> Adding:
+        asked_of.append((view, k))
+        return plain if view == "operator" else ToPublic(plain.own.tolist(), plain.pairs)
+
+    found = measure_claims(explaining, write, all_hold, ASKED, attributes=(), n_items=8, how=HOW).to_json()["views"]
+    assert asked_of == [("operator", 1), ("public", 5), ("public", 20)]
+    assert found["operator"]["claims"]["mean"] == (2 + 2 + 1 + 0) / 4
+    assert found["public k=5"]["claims"]["mean"] == (1 + 1 + 0 + 0) / 4
 
 
 def claim(*facts: FactId, **stored: object) -> Claim:

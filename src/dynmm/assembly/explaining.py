@@ -139,12 +139,12 @@ class Explainer:
         return hidden(self.whole.evidence, rest, without.facts, dense)
 
 
-def explainer_of(recommender: Recommender, view: str | None = None) -> Explainer:
-    """How a recommender explains to a view, by default to the configured one.
+def explainer_of(recommender: Recommender, view: str | None = None, k: int | None = None) -> Explainer:
+    """How a recommender explains to a view at one k, by default to the configured ones.
 
-    Raises UnsupportedByData for a published model, which has no log.
+    Raises UnsupportedByData for a published model, which has no log, and ConfigError for a k that cannot be.
     """
-    told, settings = _told_to(recommender, view), Config.of(recommender.facts["config"]).evidence
+    told, settings = _told_to(recommender, view, k), Config.of(recommender.facts["config"]).evidence
     if told.view == "public":
         # What is too small to be told by itself is told together.
         settings = settings.model_copy(update={"group_below": max(settings.group_below, told.k)})
@@ -317,12 +317,11 @@ def _score_behind(recommender: Recommender, told: Rationale, gone: Without, quer
     return explainer.explain_without(query, item, ids, gone.sources, told.user)
 
 
-def _told_to(recommender: Recommender, view: str | None) -> RationaleSettings:
-    """How rationales are written for a view. Raises ConfigError for none, or one that the configured k forbids."""
+def _told_to(recommender: Recommender, view: str | None, k: int | None = None) -> RationaleSettings:
+    """How rationales are written for a view. Raises ConfigError for none, or one that the k forbids."""
     config = Config.of(recommender.facts["config"])
-    if view is None:
-        return config.rationale
-    return Config.of({"rationale": config.rationale.model_dump(mode="json") | {"view": view}}).rationale
+    asked = {name: value for name, value in {"view": view, "k": k}.items() if value is not None}
+    return Config.of({"rationale": config.rationale.model_dump(mode="json") | asked}).rationale
 
 
 def _less(query: Query, sources: Sequence[int]) -> Query:

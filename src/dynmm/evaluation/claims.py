@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dynmm.evaluation.explaining import Asked, Explainer, Tellable, Verifier, Writer
+from dynmm.evaluation.explaining import Asked, Explainer, Explaining, Tellable, Verifier, Writer
 from dynmm.evaluation.scores import Resampling, Users, intervals, json_ready
 from dynmm.evaluation.variety import variety
 from dynmm.randomness import generator
@@ -99,7 +99,7 @@ def _share(held: Sequence[bool]) -> float:
 
 
 def measure_claims(
-    explainer: Explainer,
+    explaining: Explaining,
     write: Writer,
     verify: Verifier,
     asked: Sequence[Asked],
@@ -111,16 +111,17 @@ def measure_claims(
     how: Resampling | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> ClaimsFound:
-    """The rationales of these recommendations in each view, each claim recomputed.
+    """The rationales of these recommendations in each view, of what is explained to that view, each claim recomputed.
 
     Consistency is measured in the first view. All is asked once more after everything was asked, from the last to the
     first, so that whatever a system keeps between requests would show. progress: called with the share done.
     Raises ValueError where the verifier does not answer for each claim.
     """
     spoken = [Spoken(view, k) for view, k in views]
+    explainers = [explaining(view, k) for view, k in views]
     for number, one in enumerate(asked):
-        explained = explainer.explain(one.query, one.item)
-        for there in spoken:
+        for explainer, there in zip(explainers, spoken, strict=True):
+            explained = explainer.explain(one.query, one.item)
             rationale = write(one.query, explained, there.view, there.k)
             held = verify(rationale)
             if len(held) != len(rationale.claims):
@@ -133,8 +134,8 @@ def measure_claims(
             progress((number + 1) / (2 * len(asked)))
     again: list[tuple[bool, bool]] = []
     for number, one in reversed(list(enumerate(asked))):
-        claims = _claims(explainer, write, one, *views[0])
-        first, second = (_claims(explainer, write, same, *views[0]) for same in _reordered(explainer, one, how))
+        claims = _claims(explainers[0], write, one, *views[0])
+        first, second = (_claims(explainers[0], write, same, *views[0]) for same in _reordered(explainers[0], one, how))
         again.append((claims == spoken[0].rationales[number].claims, first == second))
         if progress is not None:
             progress(0.5 + len(again) / (2 * len(asked)))

@@ -35,6 +35,9 @@ class Explainer(Protocol):
         ...
 
 
+#: How a system explains to one view ("operator" or "public") at one k: what is no fact for it is not among its facts.
+Explaining = Callable[[str, int], Explainer]
+
 #: Puts an explanation into words in one view ("operator" or "public") at one k.
 Writer = Callable[[Query, Explained, str, int], Rationale]
 
