@@ -54,7 +54,7 @@ def test_a_fit_in_python_tells_what_was_not_read(cache: Path, caplog: pytest.Log
     recommender = Recommender.fit(with_media, QUICK, split="full", seed=3, options=FitOptions(cache=cache))
     said = [one.getMessage() for one in caplog.records if one.name == "dynmm.assembly.contentreport"]
     assert said[0].startswith("image: i1 is left out: begins with b'none'")
-    assert said[1].startswith("image: 1 of items outside the catalogue, such as 'strange'")
+    assert said[1].startswith("image: 1 for items outside the catalogue, such as 'strange'")
     (told,) = [one for one in recommender.facts["content"]["modalities"] if one["modality"] == "image"]
     assert told["left_out"][0]["item"] == "i1"
 

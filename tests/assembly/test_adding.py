@@ -294,7 +294,7 @@ def test_a_picture_that_cannot_be_read_costs_its_item_the_picture(
     refused = "begins with b'no pictu', which is none of jpeg, png, webp"
     losses = [
         f"image: odd is left out: {refused}",
-        "image: 1 of items outside the catalogue, such as 'zzz'; a row names its item, and a file is called after it",
+        "image: 1 for items outside the catalogue, such as 'zzz'; a row names its item, and a file is called after it",
         "no content is known of bare",
     ]
     assert report.losses() == losses

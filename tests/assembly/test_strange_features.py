@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 from tests.assembly.made import BRIEF
+from tests.catalogue.files import picture_file
 from tests.catalogue.test_familiarity import WIDTH, encoded
 from tests.worlds import write_circles
 
@@ -97,6 +98,19 @@ def test_new_items_of_which_nothing_else_is_known_are_refused(run: Recommender, 
     folder = _write(tmp_path / "new", ["n0"], _noise(1, sound, seed=6))
     with pytest.raises(DataError, match="nothing that this run reads is known"):
         run.add_items(pl.DataFrame({"item_id": ["n0"]}), features=folder)
+
+
+def test_a_picture_is_told_where_the_fit_had_vectors(run: Recommender, tmp_path: Path) -> None:
+    sound = encoded(ITEMS + 2, directions=12).vectors[2:4]
+    picture = {"item_id": "n1", "modality": "image", "format": "png", "bytes": picture_file()}
+    folder = _write(tmp_path / "new", ["n0"], sound[:1])
+    report = run.add_items([{"item_id": "n0"}, {"item_id": "n1"}], [picture], features=folder)
+    assert report.lines() == [
+        "image: 1 items by precomputed:made, 1 without",
+        "image: nothing was given of n1",
+        "image: 1 given and not read: this run reads what it was fitted on, which is image by precomputed:made",
+        "no content is known of n1",
+    ]
 
 
 def test_noise_in_place_of_pictures_is_no_picture(run: Recommender) -> None:

@@ -111,8 +111,8 @@ def test_the_report_names_each_item_that_lost_something() -> None:
     losses = [
         "image: c is left out: has no bytes",
         "image: a has it, and lost one of several: is cut short or damaged",
-        "image: 1 of items outside the catalogue, such as 'z'; a row names its item, and a file is called after it",
-        "media: 1 rows of modality 'video' are not read; pictures are 'image' and sounds 'audio'",
+        "image: 1 for items outside the catalogue, such as 'z'; a row names its item, and a file is called after it",
+        "media: a row of modality 'video' is not read; pictures are 'image' and sounds 'audio'",
         "no content is known of c",
     ]
     assert report.losses() == losses
@@ -155,9 +155,11 @@ def test_where_everything_was_refused_the_report_says_so() -> None:
         "image: 0 items, 2 without",
         "audio: 0 items, 2 without",
         "image: a is left out: has no bytes",
-        "audio: 1 of items outside the catalogue, such as 'z'; a row names its item, and a file is called after it",
+        "audio: 1 for items outside the catalogue, such as 'z'; a row names its item, and a file is called after it",
     ]
     assert MediaReport.of([], catalogue, unasked=["image", "audio"]).lines() == []
+    wanted = MediaReport.of([], catalogue, unasked=["image", "audio"], wanted=["text"]).lines()
+    assert wanted == ["text: 0 items, 2 without"]
 
 
 def test_of_many_lines_some_are_printed() -> None:

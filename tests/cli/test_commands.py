@@ -284,7 +284,7 @@ def test_fit_tells_of_pictures_that_nobody_could_read(data: Path, tmp_path: Path
         "image: 0 items, 30 without\n",
         "image: i0 is left out: cannot be read (No such file or directory: pics/0.png)\n",
         "image: i1 is left out: ",
-        "media: 1 rows of modality 'Picture' are not read; pictures are 'image' and sounds 'audio'\n",
+        "media: a row of modality 'Picture' is not read; pictures are 'image' and sounds 'audio'\n",
         "media/pictures is not read: pictures lie in media/image and sounds in media/audio\n",
         "features/image-made.npy is not read: feature files are parquet tables\n",
         "features/text-lm.parquet is not read: encoders.text=precomputed:lm takes it\n",

@@ -105,18 +105,20 @@ def _encoded(
         raise DataError(f"nothing that this run reads is known of the new items; give them one of: {wanted}")
     unread = [modality for modality in MODALITIES if modality not in read]
     strays = [*_not_read(catalogue, read), *feature_strays(features)]
-    report = MediaReport.of(encoded, catalogue, unasked=unread, strays=strays)
+    report = MediaReport.of(encoded, catalogue, unasked=unread, wanted=read, strays=strays)
     for line in report.losses():
         logger.warning("%s", line)
     return system.joint.as_kept(encoded), report
 
 
 def _not_read(catalogue: Catalogue, read: Mapping[Modality, str]) -> list[str]:
-    """What was given of other modalities than the fit's, or by other encoders' files, in sentences."""
+    """What was given of other modalities than the fit's, or by other encoders' files, or as pictures and sounds where
+    the fit had vectors, in sentences."""
     fitted = ", ".join(f"{modality} by {encoder}" for modality, encoder in read.items())
     why = f"not read: this run reads what it was fitted on, which is {fitted}"
     given = {} if catalogue.media is None else catalogue.media.given
-    media = [f"{modality}: {count:,} given and {why}" for modality, count in given.items() if modality not in read]
+    opened = [one for one, encoder in read.items() if encoder.partition(":")[0] != PRECOMPUTED]
+    media = [f"{modality}: {count:,} given and {why}" for modality, count in given.items() if modality not in opened]
     files = unread_files(catalogue.features_folder, read)
     return media + [f"{FEATURES_DIR}/{path.name} is {why}" for _, _, path in files]
 

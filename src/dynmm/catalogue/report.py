@@ -121,18 +121,20 @@ class MediaReport:
         catalogue: Catalogue | None = None,
         *,
         unasked: Collection[Modality] = (),
+        wanted: Collection[Modality] = (),
         strays: Sequence[str] = (),
     ) -> MediaReport:
         """From the features of each modality.
 
         catalogue: where their content came from. unasked: modalities that were turned off, of which nothing is told.
-        strays: see the class.
+        wanted: those that are told of even where no item has them and nothing was given. strays: see the class.
         """
         features = list(features)
         made = {one.modality: ModalityReport.of(one, catalogue) for one in features}
         if catalogue is not None:
             for modality in MODALITIES:
-                if modality not in made and modality not in unasked and _given(catalogue, modality):
+                told = modality in wanted or (modality not in unasked and _given(catalogue, modality))
+                if modality not in made and told:
                     made[modality] = ModalityReport.of_nothing(modality, catalogue)
         media = None if catalogue is None else catalogue.media
         nothing = _nothing(features, catalogue)
@@ -169,11 +171,12 @@ def losses_of(told: Mapping[str, Any], most: int | None = None) -> Iterator[str]
         if one["strangers"]:
             some = ", ".join(repr(item) for item in one["strange"])
             yield (
-                f"{name}: {one['strangers']:,} of items outside the catalogue, such as {some}; "
+                f"{name}: {one['strangers']:,} for items outside the catalogue, such as {some}; "
                 "a row names its item, and a file is called after it"
             )
     for name, count in told["unread"].items():
-        yield f"media: {count:,} rows of modality {name!r} are not read; pictures are 'image' and sounds 'audio'"
+        rows, are = (f"{count:,} rows", "are") if count > 1 else ("a row", "is")
+        yield f"media: {rows} of modality {name!r} {are} not read; pictures are 'image' and sounds 'audio'"
     yield from told["strays"]
     if told["nothing"]:
         yield f"no content is known of {_named(told['nothing'], told['nothing_in_all'])}"

@@ -91,7 +91,8 @@ def as_lines(diagnosis: dict[str, Any]) -> list[str]:
         share, chance = f"{cell['recall@10']:.0%}", f"{cell['chance']:.0%}"
         lines.append(f"{pair}: {share} of {cell['items']} items found in the first 10 ({chance} by chance)")
     for name, value in diagnosis["reconstruction"].items():
-        lines.append(f"{name}: {value:.0%} of its variance is not given back from the latent")
+        lost = f"{value:.0%}" if value < 1 else "all"
+        lines.append(f"{name}: {lost} of its variance is not given back from the latent")
     for name, share in diagnosis["explains"].items():
         if share is not None:
             lines.append(f"{name}: says {max(0.0, share):.0%} of where an item stands that it was not fitted to")
