@@ -68,13 +68,13 @@ def choose_gamma(raw: Tensor, questions: Questions, gammas: Sequence[float]) -> 
     that is likely: with few questions the best of several weights is often the luckiest.
     """
     tried = tuple(sorted(gammas))
-    slates = questions.slates
-    gains = [gained(slates.scores + term(raw, slates, gamma).values, questions.answers).numpy() for gamma in tried]
-    found = tuple(float(one.mean()) if len(one) else 0.0 for one in gains)
-    best = found.index(max(found))
-    if 0.0 in tried and not likely(gains[best] - gains[tried.index(0.0)]):
-        best = tried.index(0.0)
-    return Gamma(tried[best], tried, found, len(questions))
+    slates, answers = questions.slates, questions.answers
+    scored = {gamma: slates.scores + term(raw, slates, gamma).values for gamma in tried}
+    found = tuple(ndcg(scored[gamma], answers) for gamma in tried)
+    best = tried[found.index(max(found))]
+    if 0.0 in scored and not likely((gained(scored[best], answers) - gained(scored[0.0], answers)).numpy()):
+        best = 0.0
+    return Gamma(best, tried, found, len(questions))
 
 
 def likely(differences: NDArray[np.float64]) -> bool:

@@ -45,10 +45,7 @@ class RemoteWriter:
             text = self._server.write(vectors, "regex", " " + regex_of(order.phrase), room).removeprefix(" ")
         except NoTextError as error:
             return Written(order.plain, error.why)
-        except SilentServer as error:
-            logger.warning("a text was replaced by its plain words: %s", error)
-            return Written(order.plain, "late")
         except ModelError as error:
             logger.warning("a text was replaced by its plain words: %s", error)
-            return Written(order.plain, "failed")
+            return Written(order.plain, "late" if isinstance(error, SilentServer) else "failed")
         return Written(text) if order.check(text) else Written(order.plain, "not verified")
