@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from dynmm.randomness import generator
 from dynmm.system import PADDING, Query
-from dynmm.topk import rank_by_vectors, rank_in_blocks
+from dynmm.topk import inner_products, rank_by_vectors, rank_in_blocks
 from dynmm.types import UserHistory
 
 
@@ -72,6 +73,17 @@ def test_vectors_rank_as_their_products_do_in_any_company() -> None:
         assert together.items[row].tolist() == alone.items[0].tolist()
         assert together.scores[row].tolist() == alone.scores[0].tolist()
         assert together.items[row].tolist() == _plain((items @ users[row]).numpy(), query, 7)
+
+
+@pytest.mark.parametrize("width", [16, 192, 384, 768, 1_280])
+def test_products_are_the_same_to_the_bit_in_any_company(width: int) -> None:
+    draws = generator(1, "products")
+    users, items = (draws.standard_normal((n, width)).astype(np.float32) for n in (300, 310))
+    alone = inner_products(users[:1], items)[0]
+    assert alone == pytest.approx(items @ users[0], abs=1e-3)
+    for company in (2, 7, 8, 9, 15, 16, 17, 33, 64, 127, 128, 129, 256, 300):
+        assert np.array_equal(inner_products(users[:company], items)[0], alone), company
+        assert np.array_equal(inner_products(users[:company][::-1], items)[-1], alone), company
 
 
 def test_no_queries_rank_to_nothing() -> None:

@@ -238,7 +238,9 @@ def _on_refits(events: Events) -> list[str]:
 def _reranker(recommender: Recommender) -> dict[str, Any]:
     """The kind that ranks, ``none`` without; and why none does, None where one does."""
     chosen, told = whole_of(recommender).reranking, recommender.facts["rerank"] or {}  # null in earlier versions
-    return {"kind": "none", "why": told.get("why")} if chosen is None else {"kind": chosen.kind, "why": None}
+    idle = [kind for kind, fitted in told.get("kinds", {}).items() if fitted.get("gamma") == 0]
+    named = {"kind": "none", "why": told.get("why")} if chosen is None else {"kind": chosen.kind, "why": None}
+    return named | {"idle": idle}
 
 
 def _on_reranker(told: Mapping[str, Any]) -> list[str]:

@@ -22,7 +22,11 @@ PRODUCT_BLOCK_BYTES = 8 * 2**20
 
 #: Fewest rows that a matrix product gets where bits matter. Below it BLAS switches to another kernel, with
 #: another order of summation, and what one user gets would depend on how many others are in the batch.
-SAME_KERNEL_ROWS = 8
+#: Eight are enough for vectors of up to 128 numbers, not for the 384 of a sentence encoder.
+SAME_KERNEL_ROWS = 16
+
+#: Most rows of such a product. From 256 on, several threads share the sums of vectors of 1,280 numbers.
+SAME_KERNEL_MOST_ROWS = 128
 
 
 def rank_in_blocks(
@@ -74,6 +78,17 @@ def rank_by_vectors(
         return torch.mm(padded, transposed, out=scores[:size])[: len(block)]
 
     return rank_in_blocks(score, queries, k, n_items, block_bytes=4 * rows * n_items)
+
+
+def inner_products(users: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(B, I) inner products, a row the same to the bit whichever others come with it. users: (B, W), items: (I, W)."""
+    out = np.empty((len(users), len(items)), dtype=np.float32)
+    transposed = torch.from_numpy(items).t()
+    for start in range(0, len(users), SAME_KERNEL_MOST_ROWS):
+        block = users[start : start + SAME_KERNEL_MOST_ROWS]
+        padded = np.pad(block, ((0, max(0, SAME_KERNEL_ROWS - len(block))), (0, 0)))
+        out[start : start + len(block)] = (torch.from_numpy(padded) @ transposed)[: len(block)].numpy()
+    return out
 
 
 def mask(scores: torch.Tensor, queries: Sequence[Query]) -> torch.Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.adapter.made import HOUR, Driver, adapter_of, ends_of, events_of
 
+from dynmm.adapter import drift as drift_module
 from dynmm.adapter.drift import Drift, Verdict
 from dynmm.adapter.learning import _bounds
 
@@ -35,6 +36,19 @@ def test_windows_grow_in_quiet_times_and_shrink_when_the_loss_changes() -> None:
 
 def test_without_drift_windows_keep_their_length() -> None:
     assert _quiet_then_loud(Drift(watch=False)) == [HOUR] * 3
+
+
+def test_a_missing_library_is_told_when_something_is_learned_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    drift_module._warn_once.cache_clear()
+    drift = Drift(watch=True)
+    drift.copy()
+    assert not caplog.messages
+    assert _quiet_then_loud(drift) == [HOUR] * 3
+    (told,) = caplog.messages
+    assert "pip install 'dynmm[online]'" in told
 
 
 def test_the_adapter_tells_the_loss_of_each_window_and_waits_as_long_as_is_decided() -> None:

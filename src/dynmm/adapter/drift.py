@@ -39,7 +39,8 @@ class Drift:
         #: By number of the boundary, what the log says was decided there.
         self.told: dict[int, Verdict] = {}
         self._seen: list[float] = []
-        self._detector = _detector() if watch else None
+        # Made at the first loss: a run that never learns needs no library, and hears nothing of it.
+        self._detector: Any = None
 
     def copy(self) -> Drift:
         """One that goes on from here by itself."""
@@ -52,9 +53,8 @@ class Drift:
         """The mean loss of a window."""
         if not self.watch:
             return
-        self._seen.append(loss)
+        self._tell(loss)
         if self._detector is not None:
-            self._detector.update(loss)
             self.verdict = self._decided(self._detector.drift_detected)
         if len(self._seen) == 2 * _KEPT:
             self._look_again(self._seen[-_KEPT:])
@@ -86,11 +86,16 @@ class Drift:
         self._look_again(state["seen"])
 
     def _look_again(self, seen: list[float]) -> None:
-        self._seen = list(seen)
-        if self._detector is not None:
+        self._seen, self._detector = [], None
+        for loss in seen:
+            self._tell(loss)
+
+    def _tell(self, loss: float) -> None:
+        if self.watch and not self._seen:
             self._detector = _detector()
-            for loss in self._seen:
-                self._detector.update(loss)
+        self._seen.append(loss)
+        if self._detector is not None:
+            self._detector.update(loss)
 
 
 def _detector() -> Any:

@@ -18,7 +18,7 @@ from dynmm.configuration import Settings
 from dynmm.errors import ConfigError, DataError
 from dynmm.interactions.dataset import Dataset
 from dynmm.system import Query, Rankings
-from dynmm.topk import PRODUCT_BLOCK_BYTES, SAME_KERNEL_ROWS, rank_in_blocks
+from dynmm.topk import PRODUCT_BLOCK_BYTES, inner_products, rank_in_blocks
 from dynmm.types import BoolArray, Events
 
 #: The score of an item without any content: below every cosine.
@@ -107,7 +107,7 @@ class ContentKnn:
             lengths = np.linalg.norm(profiles, axis=1, keepdims=True)
             told = lengths > _NOWHERE
             profiles = np.where(told, profiles / np.where(told, lengths, 1.0), 0.0).astype(np.float32)
-            total += _products(profiles, space.vectors)
+            total += inner_products(profiles, space.vectors)
             spaces += told & space.present
         scores = total / np.maximum(spaces, 1.0)
         scores[:, self._without] = LOWEST
@@ -134,9 +134,3 @@ def _unit(features: Features) -> NDArray[np.float32]:
     standard[~present] = 0.0
     lengths = np.linalg.norm(standard, axis=1, keepdims=True)
     return np.asarray(standard / np.maximum(lengths, 1e-12), dtype=np.float32)
-
-
-def _products(users: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(B, I) inner products, the same to the bit whichever other users come with one."""
-    padded = np.pad(users, ((0, max(0, SAME_KERNEL_ROWS - len(users))), (0, 0)))
-    return np.asarray((torch.from_numpy(padded) @ torch.from_numpy(items).t())[: len(users)])

@@ -91,11 +91,6 @@ class AttributeTable:
         added = _entries(np.asarray(rows, dtype=np.int64), held, self.column, self.rarity, len(items))
         return replace(self, entries=sp.csr_matrix(sp.vstack([self.entries, added], format="csr")))
 
-    @cached_property
-    def by_value(self) -> sp.csr_matrix:
-        """(V, I), the entries the other way round."""
-        return sp.csr_matrix(self.entries.T)
-
     def between(self, name: str, sources: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float64]:
         """(S, C) what each of S items shares with each of C in one column."""
         own = self._by_name[name]

@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
 from dynmm.evidence.attributes import AttributeTable
@@ -39,11 +38,14 @@ from dynmm.evidence.pairrows import PairGrid
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.parts import Column, Part
 from dynmm.system import Query
-from dynmm.topk import SAME_KERNEL_ROWS
+from dynmm.topk import inner_products
 from dynmm.types import FloatArray, IntArray, UserHistory
 
 #: Events from which on an item is half known.
 HALF_KNOWN = 5.0
+
+#: Up to so many queries the pairs of all history items are read for each: that costs less than a sparse product.
+_FEW_ROWS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,7 @@ class Terms:
             for r in self.recencies:
                 yield np.asarray((weighed[r] @ kernel).toarray(), dtype=np.float32)
         for one in self.likeness:
-            near = {r: _products(shares[r] @ one.vectors[past.sources], one.vectors) for r in self.recencies}
+            near = {r: inner_products(shares[r] @ one.vectors[past.sources], one.vectors) for r in self.recencies}
             yield from (near[r] for r in self.recencies)
             yield from (near[r] * self.newness() for r in self.recencies)
         table = self.attributes
@@ -110,15 +112,10 @@ class Terms:
         for r in self.recencies:
             mixed = _summed(np.float32(worth[fact, "", r]) * values for fact, values in facts.items())
             kernel = sp.csr_matrix((mixed, items, offsets), shape=(len(past.sources), self.n_items))
-            out += (past.weighed(r) @ kernel).toarray()
+            out += _spread(past.weighed(r), kernel)
         shares = {r: _shares(past.weighed(r)) for r in self.recencies}
         for one in self.likeness:
-            for fact, factor in (("alike", None), ("new", self.newness())):
-                mix = _summed(np.float32(worth[fact, one.modality, r]) * shares[r] for r in self.recencies)
-                if not sp.csr_matrix(mix).nnz:
-                    continue
-                near = _products(np.asarray(mix @ one.vectors[past.sources], dtype=np.float32), one.vectors)
-                out += near if factor is None else near * factor
+            self._add_likeness(out, one, past.sources, shares, worth)
         self._add_attributes(out, past.sources, shares, worth)
         return self._with_trend(out, queries, worth)
 
@@ -268,6 +265,29 @@ class Terms:
         narrow = {fact: values.astype(np.float32) for fact, values in facts.items()}
         return narrow, rows.offsets, rows.items
 
+    def _add_likeness(
+        self,
+        out: NDArray[np.float32],
+        one: Likeness,
+        sources: IntArray,
+        shares: dict[float, sp.csr_matrix],
+        worth: dict[tuple[str, str, float], float],
+    ) -> None:
+        plain, new = (
+            np.asarray(
+                _summed(np.float32(worth[fact, one.modality, r]) * shares[r] for r in self.recencies)
+                @ one.vectors[sources],
+                dtype=np.float32,
+            )
+            for fact in ("alike", "new")
+        )
+        if not (plain.any() or new.any()):
+            return
+        # One product for both: few rows cost as much as none, since they are filled up.
+        near = inner_products(np.concatenate([plain, new]), one.vectors)
+        out += near[: len(out)]
+        out += near[len(out) :] * self.newness()
+
     def _add_attributes(
         self,
         out: NDArray[np.float32],
@@ -278,15 +298,14 @@ class Terms:
         table = self.attributes
         if not table.names:
             return
-        profiles = []
+        had = table.entries[sources]
+        profiles = np.zeros((len(out), len(table.values)), dtype=np.float32)
         for r in self.recencies:
-            by_value = self._attribute_worth(worth, r)
+            by_value = self._attribute_worth(worth, r).astype(np.float32)
             if by_value.any():
-                had = sp.csr_matrix((shares[r] @ table.entries[sources]) @ sp.diags(by_value.astype(np.float32)))
-                had.sort_indices()  # or the order of sums would depend on whether all rows happen to be in order
-                profiles.append(had)
-        if profiles:
-            out += (sp.csr_matrix(_summed(profiles)) @ table.by_value).toarray()
+                profiles += (shares[r] @ had).toarray() * by_value
+        if profiles.any():
+            out += (table.entries @ profiles.T).T
 
     def _attribute_worth(self, worth: dict[tuple[str, str, float], float], r: float) -> FloatArray:
         """(V,) weight of each value's column."""
@@ -353,6 +372,13 @@ class _Past:
         return made
 
 
+def _spread(weighed: sp.csr_matrix, kernel: sp.csr_matrix) -> NDArray[np.float32]:
+    """(B, I), the product of (B, S) and (S, I). Both ways sum a row in the order of S, so its bits are the same."""
+    if weighed.shape[0] <= _FEW_ROWS:
+        return np.asarray((kernel.T @ weighed.toarray().T).T)
+    return np.asarray((weighed @ kernel).toarray())
+
+
 def _summed(parts: Iterable[Any]) -> Any:
     """Arrays or matrices added up in their order."""
     return sum(parts)
@@ -364,9 +390,3 @@ def _shares(weighed: sp.csr_matrix) -> sp.csr_matrix:
     lengths = np.diff(weighed.indptr)
     data = weighed.data / np.repeat(np.maximum(sums, 1e-12), lengths).astype(np.float32)
     return sp.csr_matrix((data, weighed.indices, weighed.indptr), shape=weighed.shape)
-
-
-def _products(users: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(B, I) inner products, the same to the bit whichever other users come with one."""
-    padded = np.pad(users, ((0, max(0, SAME_KERNEL_ROWS - len(users))), (0, 0)))
-    return np.asarray((torch.from_numpy(padded) @ torch.from_numpy(items).t())[: len(users)])
