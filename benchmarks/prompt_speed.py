@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _shapes import published
 from numpy.typing import NDArray
 
 from dynmm.language.compact import CompactShape
@@ -53,13 +54,6 @@ Result = dict[str, Any]
 Call = Callable[[], Any]
 #: (repeats, 2) by name: wall and processor seconds.
 Times = dict[str, NDArray[np.float64]]
-
-#: OPT and LLaMA as published; `compact` as `fit` pretrains it.
-SHAPES: dict[str, Result] = {
-    "opt-125m": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "ffn_dim": 3_072},
-    "opt-1.3b": {"hidden_size": 2_048, "num_hidden_layers": 24, "num_attention_heads": 32, "ffn_dim": 8_192},
-    "llama-7b": {"hidden_size": 4_096, "num_hidden_layers": 32, "num_attention_heads": 32, "intermediate_size": 11_008},
-}
 
 
 def main() -> None:
@@ -314,6 +308,7 @@ def shaped(name: str, precision: torch.dtype, device: str) -> Any:
 
 
 def config(name: str) -> Any:
+    """`compact` as `fit` pretrains it, or a published shape."""
     transformers: Any = importlib.import_module("transformers")
 
     if name == "compact":
@@ -326,10 +321,7 @@ def config(name: str) -> Any:
             intermediate_size=own.inner,
             max_position_embeddings=1_024,
         )
-    if name.startswith("opt"):
-        shape = SHAPES[name] | {"word_embed_proj_dim": SHAPES[name]["hidden_size"]}
-        return transformers.OPTConfig(vocab_size=50_272, max_position_embeddings=2_048, **shape)
-    return transformers.LlamaConfig(vocab_size=32_000, max_position_embeddings=2_048, **SHAPES[name])
+    return published(name)
 
 
 def text_tokens(layout: Layout, model: Any) -> int:

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _shapes import published
 from numpy.typing import NDArray
 
 from dynmm import Dataset, Recommender
@@ -43,9 +44,8 @@ from dynmm.transformers_library import quiet
 from dynmm.types import Events, UserHistory
 
 AIM_PERCENT = 3.0
-#: A model that is pretrained for a moment, and one of OPT-125M's shape with random weights.
-MODELS = ("compact", "opt-125m")
-OPT = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "ffn_dim": 3_072}
+#: A model that is pretrained for a moment, and two of OPT's shapes with random weights.
+MODELS = ("compact", "opt-125m", "opt-1.3b")
 #: Of each stage as little as there is.
 BRIEF: dict[str, Any] = {
     "backbone": {"epochs": 1},
@@ -59,7 +59,7 @@ LANGUAGE: dict[str, Any] = {"epochs": 1, "questions": 64, "pretrain_steps": 10}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="ml-latest-small", help="folder, or name of one under DYNMM_DATA")
-    parser.add_argument("--model", action="append", choices=MODELS, help="repeatable; by default both")
+    parser.add_argument("--model", action="append", choices=MODELS, help="repeatable; by default all")
     parser.add_argument("--candidates", type=int, action="append", help="re-ranked; repeatable; by default 20 and 100")
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3, help="times that each user asks")
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def _measured(data: Dataset, model: str, candidates: int, place: Path, given: argparse.Namespace) -> dict[str, Any]:
-    named = model if model == "compact" else str(_random_model(data, place / model))
+    named = model if model == "compact" else str(_random_model(data, model, place))
     full = _fit(data, candidates, {"model": named}, 1.0, place)
     base = _fit(data, candidates, {"model": named, "evidence": "none"}, 0.0, place)
     split = full.split
@@ -204,8 +204,9 @@ def _fit(data: Dataset, candidates: int, language: dict[str, Any], strength: flo
     return Recommender.fit(data, config, split="full", seed=0, options=FitOptions("cpu", place / "cache"))
 
 
-def _random_model(data: Dataset, folder: Path) -> Path:
-    """A folder with random weights of OPT-125M's shape, and a tokenizer learned from the titles."""
+def _random_model(data: Dataset, name: str, place: Path) -> Path:
+    """A folder with random weights of a published shape, in half precision, and a tokenizer learned from the titles."""
+    folder = place / name
     if folder.exists():
         return folder
     transformers: Any = importlib.import_module("transformers")
@@ -214,8 +215,8 @@ def _random_model(data: Dataset, folder: Path) -> Path:
     save_tokenizer(train_tokenizer(data.item_table["title"].to_list(), 4_096), folder, 2_048)
     torch.manual_seed(0)
     with quiet():
-        shape = transformers.OPTConfig(**OPT, word_embed_proj_dim=OPT["hidden_size"], vocab_size=4_096)
-        transformers.AutoModelForCausalLM.from_config(shape).save_pretrained(folder)
+        shape = published(name, vocab_size=4_096)
+        transformers.AutoModelForCausalLM.from_config(shape, dtype=torch.bfloat16).save_pretrained(folder)
     return folder
 
 

@@ -236,7 +236,7 @@ def _on_refits(events: Events) -> list[str]:
 
 
 def _reranker(recommender: Recommender) -> dict[str, Any]:
-    """The kind that ranks, ``none`` without; and why none does, None where one does."""
+    """The kind that ranks, ``none`` without; why none does, None where one does; and the kinds that got no weight."""
     chosen, told = whole_of(recommender).reranking, recommender.facts["rerank"] or {}  # null in earlier versions
     idle = [kind for kind, fitted in told.get("kinds", {}).items() if fitted.get("gamma") == 0]
     named = {"kind": "none", "why": told.get("why")} if chosen is None else {"kind": chosen.kind, "why": None}
@@ -245,9 +245,14 @@ def _reranker(recommender: Recommender) -> dict[str, Any]:
 
 def _on_reranker(told: Mapping[str, Any]) -> list[str]:
     """Every figure of the whole is owed to it, too. Nothing for a run of an earlier version that does not say why."""
+    idle = [
+        f"{kind} gained nothing sure on the questions that were kept from its training, so it has no weight, and its "
+        "row is that of the stages below."
+        for kind in told["idle"]
+    ]
     if told["kind"] != "none":
-        return [f"The re-ranker of {WHOLE} is {told['kind']}."]
-    return [f"{WHOLE} has no re-ranker: {told['why']}."] if told["why"] else []
+        return [f"The re-ranker of {WHOLE} is {told['kind']}.", *idle]
+    return [*([f"{WHOLE} has no re-ranker: {told['why']}."] if told["why"] else []), *idle]
 
 
 def _split_of(recommender: Recommender) -> Split:

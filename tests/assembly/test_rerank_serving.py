@@ -98,10 +98,20 @@ def test_an_evaluation_knows_no_deadline(run: Path) -> None:
     assert reranking.deadline_ms is not None
     patient, _ = served(run)
     assert result["systems"] == evaluate(patient, systems=["popularity"])["systems"]
-    assert result["reranker"] == {"kind": "language", "why": None}
+    assert result["reranker"] == {"kind": "language", "why": None, "idle": []}
     assert result["served"]["dynmm"] == {"asked": result["cases"], **dict.fromkeys(get_args(Reason), 0)}
     assert not [note for note in result["notes"] if "re-ranked" in note]
     assert "The re-ranker of dynmm is language." in result["notes"]
+
+
+def test_an_evaluation_says_which_re_ranker_has_no_weight(run: Path) -> None:
+    """Its row has the figures of the stages below, to the last digit, and would be taken for a mistake."""
+    recommender, _ = served(run)
+    recommender.facts["rerank"]["kinds"]["language"]["gamma"] = 0.0
+    result = evaluate(recommender, systems=["popularity"])
+    assert result["reranker"]["idle"] == ["language"]
+    (told,) = (note for note in result["notes"] if "it has no weight" in note)
+    assert told.startswith("language gained nothing sure")
 
 
 def test_an_evaluation_says_what_was_not_re_ranked(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
