@@ -91,16 +91,14 @@ class AttributeTable:
         added = _entries(np.asarray(rows, dtype=np.int64), held, self.column, self.rarity, len(items))
         return replace(self, entries=sp.csr_matrix(sp.vstack([self.entries, added], format="csr")))
 
-    def between(self, name: str, sources: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(S, C) what each of S items shares with each of C in one column."""
-        own = self._by_name[name]
-        return np.asarray((own[sources] @ own[items].T).toarray(), dtype=np.float64)
-
-    @cached_property
-    def _by_name(self) -> dict[str, sp.csr_matrix]:
-        """(I, values of the column) by name."""
-        columns = self.entries.tocsc()
-        return {name: columns[:, self.column == place].tocsr() for place, name in enumerate(self.names)}
+    def between(self, sources: NDArray[np.int64], items: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """(S, C) what each of S items shares with each of C, by name of the column."""
+        left, right = self.entries[sources], sp.csr_matrix(self.entries[items].T)
+        columns, found = self.column[left.indices], {}
+        for place, name in enumerate(self.names):
+            own = sp.csr_matrix((left.data * (columns == place), left.indices, left.indptr), shape=left.shape)
+            found[name] = np.asarray((own @ right).toarray(), dtype=np.float64)
+        return found
 
     def of_item(self, item: int) -> NDArray[np.int32]:
         """The values that one item has, as places in `values`."""

@@ -62,8 +62,7 @@ class FactReader:
                 columns += [_over(share, near) for share in shares]
                 columns += [_over(share, near) * self.terms.newness(own) for share in shares]
                 most.append(near.max(axis=0))
-            for name in self.terms.attributes.names:
-                shared = lost.unshared(self.terms.attributes, name, sources, own)
+            for shared in lost.unshared(self.terms.attributes, sources, own):
                 columns += [_over(share, shared) for share in shares]
             people = lost.kept(np.asarray(grid.users, dtype=np.float64), "together")
             beside = [np.log1p(people.max(axis=0)), (people > 0).sum(axis=0).astype(np.float64)]
@@ -109,15 +108,15 @@ class _Lost:
         return _zeroed(values, gone)
 
     def unshared(
-        self, table: AttributeTable, name: str, sources: NDArray[np.int64], own: NDArray[np.int64]
-    ) -> FloatArray:
-        """(S, C) what is shared in one column, less the hidden values."""
-        shared = table.between(name, sources, own)
-        for row, place, part in self.places:
-            if part.kind == "attribute" and part.name == name:
-                amounts = dict(table.in_common(int(sources[row]), int(own[place])))
-                shared[row, place] -= amounts.get(part.value, 0.0)
-        return shared
+        self, table: AttributeTable, sources: NDArray[np.int64], own: NDArray[np.int64]
+    ) -> Iterator[FloatArray]:
+        """(S, C) what is shared in each column, less the hidden values."""
+        for name, shared in table.between(sources, own).items():
+            for row, place, part in self.places:
+                if part.kind == "attribute" and part.name == name:
+                    amounts = dict(table.in_common(int(sources[row]), int(own[place])))
+                    shared[row, place] -= amounts.get(part.value, 0.0)
+            yield shared
 
 
 def _zeroed(values: FloatArray, places: Iterable[tuple[int, int]]) -> FloatArray:
