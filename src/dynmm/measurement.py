@@ -39,6 +39,7 @@ from dynmm.interactions.candidates import Candidates, draw_candidates, load_cand
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
 from dynmm.interactions.windows import usual_window
+from dynmm.rationale.words import listed
 from dynmm.recommender import Recommender
 from dynmm.storage import sha256_of
 from dynmm.system import System
@@ -245,14 +246,22 @@ def _reranker(recommender: Recommender) -> dict[str, Any]:
 
 def _on_reranker(told: Mapping[str, Any]) -> list[str]:
     """Every figure of the whole is owed to it, too. Nothing for a run of an earlier version that does not say why."""
-    idle = [
-        f"{kind} gained nothing sure on the questions that were kept from its training, so it has no weight, and its "
-        "row is that of the stages below."
-        for kind in told["idle"]
-    ]
     if told["kind"] != "none":
-        return [f"The re-ranker of {WHOLE} is {told['kind']}.", *idle]
-    return [*([f"{WHOLE} has no re-ranker: {told['why']}."] if told["why"] else []), *idle]
+        return [f"The re-ranker of {WHOLE} is {told['kind']}.", *_on_weightless(told["idle"])]
+    return [*([f"{WHOLE} has no re-ranker: {told['why']}."] if told["why"] else []), *_on_weightless(told["idle"])]
+
+
+def _on_weightless(kinds: Sequence[str]) -> list[str]:
+    """Their rows have the figures of the stages below to the last digit, which would be taken for a mistake."""
+    if not kinds:
+        return []
+    rest = (
+        "it has no weight, and its row is that" if len(kinds) == 1 else "they have no weight, and their rows are those"
+    )
+    return [
+        f"{listed(kinds)} gained nothing sure on the questions that were kept from training, so {rest} of the stages "
+        "below."
+    ]
 
 
 def _split_of(recommender: Recommender) -> Split:

@@ -107,11 +107,16 @@ def test_an_evaluation_knows_no_deadline(run: Path) -> None:
 def test_an_evaluation_says_which_re_ranker_has_no_weight(run: Path) -> None:
     """Its row has the figures of the stages below, to the last digit, and would be taken for a mistake."""
     recommender, _ = served(run)
-    recommender.facts["rerank"]["kinds"]["language"]["gamma"] = 0.0
+    kinds = recommender.facts["rerank"]["kinds"]
+    kinds["language"]["gamma"] = 0.0
     result = evaluate(recommender, systems=["popularity"])
     assert result["reranker"]["idle"] == ["language"]
-    (told,) = (note for note in result["notes"] if "it has no weight" in note)
+    (told,) = (note for note in result["notes"] if "so it has no weight" in note)
     assert told.startswith("language gained nothing sure")
+    kinds["mlp"] = {"gamma": 0.0}
+    notes = evaluate(recommender, systems=["popularity"])["notes"]
+    (told,) = (note for note in notes if "so they have no weight" in note)
+    assert told.startswith("language and mlp gained nothing sure")
 
 
 def test_an_evaluation_says_what_was_not_re_ranked(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,7 @@ def test_it_prints_accuracy_recommendations_and_what_each_sense_explains(made: t
     assert result.stdout.count("watched, newest first") == running.USERS
     told = re.findall(r"^(?:A|No) recommendation (?:that )?is owed to a (picture|sound) alone$", result.stdout, re.M)
     assert told == ["picture", "sound"]
+    assert "\n- Candidates: the whole catalogue less the user's history.\n" in result.stdout
     assert f"Open {out / 'report.html'}" in result.stdout
 
 

@@ -46,6 +46,8 @@ def demo(out: Path, data: Path | None, seed: int, device: str, as_json: bool) ->
         print_json({"report": str(made.report), "run": str(made.run), "seconds": made.seconds, "result": made.result})
         return
     click.echo(ladder(made.result).to_text())
+    for text in made.result["notes"]:
+        click.echo(f"- {text}")
     verb = Words.of(made.fitted.split.source.info).verb
     for example in made.examples:
         click.echo(f"\nUser {example.user} {verb}, newest first: {', '.join(example.history)}")
