@@ -1,8 +1,8 @@
 """Fake users push ten unpopular items: how much more do honest users see of them, and what does it cost these users?
 
-    python benchmarks/attackers.py --seeds 0 1 2 --out benchmarks/results/attackers.json
-    python benchmarks/attackers.py --seeds 0 1 2 --system dynmm --system dynmm/static --set evidence.trend_say=5 \\
-        --out benchmarks/results/attackers-say-5.json
+    python benchmarks/attackers.py --out benchmarks/results/attackers.json
+    python benchmarks/attackers.py --system dynmm --system dynmm/static --set evidence.trend_say=null \\
+        --out benchmarks/results/attackers-say-null.json
 
 A simulated world. The first 70 % of its events train. Soon after, within a day, fake users, 1 % as many as there are
 honest ones, each take ten items of the less popular half and as many popular ones. The stream is replayed twice, with
