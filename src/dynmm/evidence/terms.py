@@ -47,6 +47,9 @@ HALF_KNOWN = 5.0
 #: Up to so many queries the pairs of all history items are read for each: that costs less than a sparse product.
 _FEW_ROWS = 4
 
+#: Queries whose values of attributes stand side by side, dense, so that few items with many values cost no memory.
+_PROFILE_ROWS = 256
+
 
 @dataclass(frozen=True, eq=False)
 class Terms:
@@ -299,13 +302,12 @@ class Terms:
         if not table.names:
             return
         had = table.entries[sources]
-        profiles = np.zeros((len(out), len(table.values)), dtype=np.float32)
-        for r in self.recencies:
-            by_value = self._attribute_worth(worth, r).astype(np.float32)
-            if by_value.any():
-                profiles += (shares[r] @ had).toarray() * by_value
-        if profiles.any():
-            out += (table.entries @ profiles.T).T
+        by_value = {r: self._attribute_worth(worth, r).astype(np.float32) for r in self.recencies}
+        told = [r for r in self.recencies if by_value[r].any()]
+        for start in range(0, len(out) if told else 0, _PROFILE_ROWS):
+            rows = slice(start, start + _PROFILE_ROWS)
+            profiles = _summed((shares[r][rows] @ had).toarray() * by_value[r] for r in told)
+            out[rows] += (table.entries @ profiles.T).T
 
     def _attribute_worth(self, worth: dict[tuple[str, str, float], float], r: float) -> FloatArray:
         """(V,) weight of each value's column."""
