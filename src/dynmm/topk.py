@@ -25,9 +25,6 @@ PRODUCT_BLOCK_BYTES = 8 * 2**20
 #: Eight are enough for vectors of up to 128 numbers, not for the 384 of a sentence encoder.
 SAME_KERNEL_ROWS = 16
 
-#: Most rows of such a product. From 256 on, several threads share the sums of vectors of 1,280 numbers.
-SAME_KERNEL_MOST_ROWS = 128
-
 
 def rank_in_blocks(
     score: ScoreBlock, queries: Sequence[Query], k: int, n_items: int, *, block_bytes: int = BLOCK_BYTES
@@ -81,12 +78,15 @@ def rank_by_vectors(
 
 
 def inner_products(users: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(B, I) inner products, a row the same to the bit whichever others come with it. users: (B, W), items: (I, W)."""
+    """(B, I) inner products, a row the same to the bit whichever others come with it. users: (B, W), items: (I, W).
+
+    Every product has `SAME_KERNEL_ROWS` rows, no more and no fewer: which kernel BLAS takes depends on their number.
+    """
     out = np.empty((len(users), len(items)), dtype=np.float32)
     transposed = torch.from_numpy(items).t()
-    for start in range(0, len(users), SAME_KERNEL_MOST_ROWS):
-        block = users[start : start + SAME_KERNEL_MOST_ROWS]
-        padded = np.pad(block, ((0, max(0, SAME_KERNEL_ROWS - len(block))), (0, 0)))
+    for start in range(0, len(users), SAME_KERNEL_ROWS):
+        block = users[start : start + SAME_KERNEL_ROWS]
+        padded = np.pad(block, ((0, SAME_KERNEL_ROWS - len(block)), (0, 0)))
         out[start : start + len(block)] = (torch.from_numpy(padded) @ transposed)[: len(block)].numpy()
     return out
 
