@@ -8,7 +8,7 @@ import pytest
 
 from dynmm.config import Config
 from dynmm.errors import ConfigError
-from dynmm.language.settings import LanguageSettings
+from dynmm.language.settings import LanguageSettings, RerankSettings
 
 
 @pytest.mark.parametrize("gammas", [[], [-1.0], [0.5, -0.25], [float("nan")], [float("inf")]])
@@ -50,3 +50,9 @@ def test_times_and_rates_without_end_are_refused(key: str) -> None:
 def test_so_they_are_of_every_re_ranker(key: str) -> None:
     with pytest.raises(ConfigError, match=f"reranking.{key}"):
         Config.of({"reranking": {key: float("inf")}})
+
+
+def test_how_many_questions_choose_among_re_rankers_trains_none_anew() -> None:
+    plain = RerankSettings()
+    assert RerankSettings(validated=7).taught() == plain.taught()
+    assert RerankSettings(held=0.3).taught() != plain.taught()

@@ -79,7 +79,7 @@ class _Asked:
     def learned_from(self) -> int:
         """Questions that train; 0 where they are too few."""
         how = self.how
-        chain = [how.settings, how.config.evidence]
+        chain = [how.settings.taught(), how.config.evidence]
         key = how.cache.key("answers", data=self.key, settings=chain, seed=how.seed, code_version=CODE_VERSION)
         if (found := how.cache.get(key)) is None:
             training, held, _ = self.parts
@@ -165,7 +165,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
             logger.warning("no language model re-ranks: %s", error)
             return None
     how.stage(f"re-ranker: {kind}")
-    chain = [how.settings, how.config.evidence, *([how.language.taught()] if kind == "language" else [])]
+    chain = [how.settings.taught(), how.config.evidence, *([how.language.taught()] if kind == "language" else [])]
     # The controls are not trained with the margin, but measured with it.
     reads = f"margin={how.language.margin:g}"
     if frozen is not None:

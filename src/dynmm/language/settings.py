@@ -86,6 +86,10 @@ class RerankSettings(Settings):
         description="Weights of the re-ranker that held-back users choose from.",
     )
 
+    def taught(self) -> RerankSettings:
+        """The same without what only chooses among those that are trained, for the keys of what was trained."""
+        return self.model_copy(update={"validated": type(self).model_fields["validated"].default})
+
 
 class LanguageSettings(Settings):
     """The frozen language model, what it reads, and how what feeds it is trained."""
