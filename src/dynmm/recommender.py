@@ -18,19 +18,10 @@ from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.fields import ITEM, TITLE
 from dynmm.interactions.histories import Histories
 from dynmm.interactions.itemtable import stacked
-from dynmm.interactions.vocabulary import OpenVocabulary
+from dynmm.interactions.vocabulary import OpenVocabulary, names_of
 from dynmm.recommendations import Recommendations
 from dynmm.system import PADDING, Query, Rankings, System
-from dynmm.types import (
-    NO_TIME,
-    Events,
-    Explanation,
-    IntArray,
-    Rationale,
-    Recommendation,
-    SimilarItem,
-    UserHistory,
-)
+from dynmm.types import NO_TIME, Events, Explanation, IntArray, Rationale, Recommendation, SimilarItem, UserHistory
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -147,7 +138,7 @@ class Recommender:
             need_log(self)
         # One state throughout: who is deleted meanwhile is asked about, and remembered, where all is from before.
         asked = one_request(self) if explain else copy.copy(self)
-        query, gone, depth = asked.query_of(user, exclude, exclude_history), _names(without), self._depth(k)
+        query, gone, depth = asked.query_of(user, exclude, exclude_history), names_of(without), self._depth(k)
         if view is not None and not explain and not gone:
             raise ConfigError("view is about reasons, and about facts that are left out; ask with explain=True")
         top = ranked_without(asked, query, depth, gone, str(user), view) if gone else asked.system.rank([query], depth)
@@ -167,7 +158,7 @@ class Recommender:
         need_log(self)
         asked = copy.copy(self)  # as in `recommend`
         query, dense = asked.query_of(user), self.items.encode(item, what="item")
-        return explanation_of(asked, query, dense, str(user), _names(without), view)
+        return explanation_of(asked, query, dense, str(user), names_of(without), view)
 
     def importance(self, user: str | int, item: str | int) -> dict[str, float]:
         """What latent and evidence of an item lose without each attribute and each modality, most important first.
@@ -196,11 +187,11 @@ class Recommender:
         from dynmm.assembly import verified
 
         told = rationale.as_json() if isinstance(rationale, Rationale) else rationale
-        return verified(self, told, _names(without), _names(exclude), exclude_history, offset)
+        return verified(self, told, names_of(without), names_of(exclude), exclude_history, offset)
 
     def recommend_many(self, users: Iterable[str | int], k: int = 10) -> Recommendations:
         """The best k items for each user, as one batch."""
-        names = _names(users)
+        names = names_of(users)
         rankings = self.system.rank([self.query_of(name) for name in names], self._depth(k))
         return Recommendations({name: self._dress(rankings, row) for row, name in enumerate(names)})
 
@@ -280,11 +271,11 @@ class Recommender:
     def moves(self, user: str | int, start: int, end: int, k: int = 10) -> Moves:
         """What moved in a user's list from one offset of the log to another, and which events did that.
 
-        Raises UnknownIdError, and DataError for offsets that the log does not have.
+        Raises UnknownIdError, DataError for offsets that the log does not have, and ConfigError for k below 1.
         """
         from dynmm.assembly import moves_between
 
-        return moves_between(self, str(user), start, end, k)
+        return moves_between(self, str(user), start, end, self._depth(k))
 
     def rollback(self, version: int) -> None:
         """Serve an earlier version of the adapter, one of `versions`, until a new one, learned from there, has proved
@@ -333,6 +324,13 @@ class Recommender:
         from dynmm.assembly import versions_of
 
         return versions_of(self)
+
+    @property
+    def refused(self) -> int:
+        """Events and updates that the adapter threw away: not finite numbers, or far too large a step."""
+        from dynmm.assembly import refused_of
+
+        return refused_of(self)
 
     @property
     def titles(self) -> tuple[str | None, ...]:
@@ -385,7 +383,7 @@ class Recommender:
         return Query(history, self._now, exclude=hidden.astype(np.int32))
 
     def _dense_items(self, items: Iterable[str | int]) -> IntArray:
-        return np.asarray([self.items.encode(item, what="item") for item in _names(items)], dtype=np.int32)
+        return np.asarray([self.items.encode(item, what="item") for item in names_of(items)], dtype=np.int32)
 
     def _dress(self, rankings: Rankings, row: int) -> list[Recommendation]:
         return [
@@ -393,8 +391,3 @@ class Recommender:
             for item, score in zip(rankings.items[row].tolist(), rankings.scores[row].tolist(), strict=True)
             if item != PADDING
         ]
-
-
-def _names(ids: Iterable[str | int] | str | int) -> list[str]:
-    """Ids as text. One by itself is one, and not its letters."""
-    return [str(one) for one in ([ids] if isinstance(ids, str | int) else ids)]

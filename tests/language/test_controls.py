@@ -84,7 +84,7 @@ def test_the_mlp_is_the_mean_of_members_that_differ() -> None:
     model, asked, items = _made("mlp"), slates(5), shelf()
     assert isinstance(model, Perceptron)
     members = model.each(asked, items)
-    assert members.shape == (3, 5, 6)
+    assert members.shape == (5, 5, 6)
     assert torch.allclose(model(asked, items), members.mean(0), atol=1e-5)
     assert not torch.allclose(members[0], members[1], atol=1e-2)
 

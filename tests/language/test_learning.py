@@ -10,6 +10,7 @@ from tests.language.slate_samples import FACTS, WIDTH, shelf, slates
 from torch import Tensor, nn
 
 from dynmm.errors import ModelError, TrainingDiverged
+from dynmm.language.folds import Judged
 from dynmm.language.gamma import ndcg
 from dynmm.language.inputs import CandidateFeatures
 from dynmm.language.learning import Lessons, RerankTrainer, learn, put_weights, raw_scores
@@ -43,7 +44,15 @@ def test_what_the_scores_below_leave_open_is_learned() -> None:
     model = _model(training)
     shares: list[float] = []
     outcome = learn(
-        model, Listwise(model, ITEMS), training, held, ITEMS, LESSONS, 0, gammas=(0.0, 1.0), on_progress=shares.append
+        model,
+        Listwise(model, ITEMS),
+        training,
+        [Judged(model, held)],
+        ITEMS,
+        LESSONS,
+        0,
+        gammas=(0.0, 1.0),
+        on_progress=shares.append,
     )
     assert not model.training
     before = ndcg(held.slates.scores, held.answers)
@@ -60,7 +69,7 @@ def test_what_the_scores_below_leave_open_is_learned() -> None:
 def test_questions_may_train_with_few_of_their_candidates() -> None:
     training, held = apart(_questions(), 0.25, 0)
     model = _model(training)
-    learn(model, Listwise(model, ITEMS), training, None, ITEMS, replace(LESSONS, candidates=3), 0)
+    learn(model, Listwise(model, ITEMS), training, [], ITEMS, replace(LESSONS, candidates=3), 0)
     after = ndcg(held.slates.scores + raw_scores(model, held.slates, ITEMS, 64), held.answers)
     assert after > ndcg(held.slates.scores, held.answers) + 0.1
 
@@ -79,7 +88,7 @@ def test_a_training_broken_off_ends_with_the_same_bits(tmp_path: Path) -> None:
             model,
             Listwise(model, ITEMS),
             training,
-            held,
+            [Judged(model, held)],
             ITEMS,
             LESSONS,
             0,
@@ -103,22 +112,8 @@ def test_training_leaves_the_global_random_state_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    learn(model, Listwise(model, ITEMS), training, None, ITEMS, replace(LESSONS, epochs=1), 0)
+    learn(model, Listwise(model, ITEMS), training, [], ITEMS, replace(LESSONS, epochs=1), 0)
     assert torch.equal(torch.rand(1), expected)
-
-
-def test_a_refit_follows_the_course_of_the_whole() -> None:
-    training = _questions(40)
-    one, two = _model(training), _model(training)
-    seen: list[Tensor] = []
-
-    def keep(report: EpochReport) -> None:
-        if report.epoch == 2:
-            seen.extend(parameter.detach().clone() for parameter in one.parameters())
-
-    learn(one, Listwise(one, ITEMS), training, None, ITEMS, LESSONS, 0, on_epoch=keep)
-    learn(two, Listwise(two, ITEMS), training, None, ITEMS, LESSONS, 0, epochs=2)
-    assert all(torch.equal(a, b) for a, b in zip(seen, two.parameters(), strict=True))
 
 
 def test_a_loss_that_is_no_number_stops_with_advice() -> None:
@@ -126,7 +121,7 @@ def test_a_loss_that_is_no_number_stops_with_advice() -> None:
     model = _model(training)
     nn.init.constant_(model.get_parameter("members.0.out.bias"), float("nan"))
     with pytest.raises(TrainingDiverged, match=r"epoch 1, step 1.*reranking\.learning_rate"):
-        learn(model, Listwise(model, ITEMS), training, None, ITEMS, LESSONS, 0)
+        learn(model, Listwise(model, ITEMS), training, [], ITEMS, LESSONS, 0)
 
 
 class _Tight:
@@ -165,7 +160,7 @@ def test_what_memory_never_holds_is_an_error_with_a_way_out() -> None:
     tight = _Tight(Listwise(model, ITEMS), 0)
     lessons = replace(LESSONS, lighter="take less")
     with pytest.raises(ModelError, match=r"one question at a time: no memory left; take less$"):
-        learn(model, tight, training, None, ITEMS, lessons, 0)
+        learn(model, tight, training, [], ITEMS, lessons, 0)
     assert tight.tried == [16, 8, 4, 2, 1]
 
 
@@ -264,7 +259,7 @@ def test_each_member_is_trained_by_its_own_loss() -> None:
         weight = model.get_parameter(f"members.{place}.layers.0.weight")
         (expected,) = torch.autograd.grad(alone, weight)
         assert weight.grad is not None
-        assert torch.allclose(weight.grad, expected / 3, atol=1e-6)
+        assert torch.allclose(weight.grad, expected / 5, atol=1e-6)
 
 
 def test_scores_that_are_too_sure_of_themselves_are_met_under_a_factor() -> None:

@@ -138,8 +138,19 @@ def test_a_log_that_ends_before_its_seal_is_refused(tmp_path: Path) -> None:
     filled(tmp_path / "short", 10).close()
     filled(tmp_path / "long", 30).close()
     seal_path(tmp_path / "long").replace(seal_path(tmp_path / "short"))
-    with pytest.raises(TamperedArtefact, match="closed at offset 30"):
-        SqliteLog(tmp_path / "short")
+    for read_only in (True, False):
+        with pytest.raises(TamperedArtefact, match="closed at offset 30"):
+            SqliteLog(tmp_path / "short", read_only=read_only)
+
+
+def test_a_log_whose_file_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    filled(tmp_path / "log", 10).close()
+    (tmp_path / "log").unlink()
+    with pytest.raises(TamperedArtefact, match=r"log is gone, and log\.seal says that it was a log"):
+        SqliteLog(tmp_path / "log")
+    assert not (tmp_path / "log").exists()
+    seal_path(tmp_path / "log").unlink()
+    assert SqliteLog(tmp_path / "log").offset == 0
 
 
 def test_a_closed_log_says_so(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ N events, C items, P weights.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from dynmm.adapter.lessons import Lesson
 from dynmm.adapter.model import ITEM, USER, Shape, shift
+from dynmm.adapter.settings import AdapterSettings
 
 
 @dataclass(eq=False)
@@ -61,6 +63,13 @@ class Rule:
     ewc: float
     clip: float
     ema: float
+
+    @classmethod
+    def of(cls, settings: AdapterSettings) -> Rule:
+        """As configured; the paper's has no clipping."""
+        clip = math.inf if settings.variant == "paper" else settings.clip
+        rates = settings.learning_rate, settings.weight_decay
+        return cls(*rates, settings.stability, settings.ewc, clip, settings.ema)
 
 
 #: AdamW's decay of its moments, and what is added to a spread; a Fisher value keeps so much of itself at a step.

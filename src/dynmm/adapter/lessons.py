@@ -79,6 +79,12 @@ class Lesson:
     def __len__(self) -> int:
         return len(self.people)
 
+    @property
+    def sound(self) -> bool:
+        """Whether all of it but the standing, where -inf has a meaning, is finite."""
+        read = (self.users, self.seen, self.active, self.known, self.moving, self.beside)
+        return all(bool(torch.isfinite(one).all()) for one in read)
+
     def take(self, rows: Tensor | Sequence[int]) -> Lesson:
         """Some of them, in the order given."""
         places = torch.as_tensor(rows, dtype=torch.int64)

@@ -12,7 +12,6 @@ import copy
 import hashlib
 import json
 import logging
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -176,7 +175,11 @@ class OnlineAdapter:
             beside=torch.from_numpy(np.asarray(asked.beside(candidates), dtype=np.float32))[None],
             standing=torch.from_numpy(standing.astype(np.float32))[None],
         )
-        self._waiting.append(lesson)
+        if lesson.sound:
+            self._waiting.append(lesson)
+        else:  # what is measured with it would be no number for good
+            self.refused += 1
+            logger.warning("an event is asked with numbers that are not finite, and teaches the adapter nothing")
         self.windows.observe(user)
         if settings.variant != "paper":
             self._meetings.append((item, context))
@@ -268,14 +271,7 @@ class OnlineAdapter:
         before = self.weights.copy()
         draws = generator(self._seed, "adapter boundary", number)
         factor = 1.0 if paper else self.factor
-        rule = Rule(
-            settings.learning_rate,
-            settings.weight_decay,
-            settings.stability,
-            settings.ewc,
-            settings.clip if not paper else math.inf,
-            settings.ema,
-        )
+        rule = Rule.of(settings)
         for start in range(0, taught, size):
             fresh = gathered.take(range(start, start + size))
             for _ in range(settings.steps):

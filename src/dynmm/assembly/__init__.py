@@ -28,7 +28,7 @@ from dynmm.assembly.online import ONLINE, online
 from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.streamed import Frozen, alone, frozen_sha256, lower_rungs, with_adapter
 from dynmm.assembly.travel import Moved, Moves, moves_between
-from dynmm.assembly.versioning import Version, versions_of
+from dynmm.assembly.versioning import Version, refused_of, versions_of
 from dynmm.assembly.whole import WHOLE, Whole, known_events, pick_device, retrained_backbone, served, whole_of
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "pick_device",
     "push_to_hub",
     "ranked_without",
+    "refused_of",
     "retrained_backbone",
     "roll_back",
     "rungs",

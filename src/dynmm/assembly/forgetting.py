@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +14,12 @@ from dynmm.artefact import CANDIDATES, MOVING, seal
 from dynmm.assembly.arrivals import write_arrival
 from dynmm.assembly.books import Books, counted_in
 from dynmm.assembly.evidencing import items_of
-from dynmm.assembly.live import BOUNDARY, DELETION_STOPPED, LOG_FILE, Live, follow, writable
+from dynmm.assembly.live import BOUNDARY, DELETION_STOPPED, LOG_FILE, Live, follow, sealed_in, writable
 from dynmm.assembly.logkeeping import try_snapshot
 from dynmm.assembly.snapshotting import live_sha256
 from dynmm.assembly.whole import Stopped, Whole, known_events, set_moving, whole_of
 from dynmm.config import Config
-from dynmm.errors import UnknownIdError, UnsupportedByData
+from dynmm.errors import StorageError, UnknownIdError, UnsupportedByData
 from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.score import EvidenceScore
@@ -78,6 +79,7 @@ def _forget(recommender: Recommender, user: str) -> dict[str, Any]:
         rebuilt = Recommender(_refreshed(recommender, split), known_events(split), recommender.facts, split)
         rebuilt.forgotten, rebuilt.lock = forgotten, recommender.lock
         rebuilt.live = Live(log, live.settings, home, writes=home is not None, arrivals=live.arrivals)
+        rebuilt.live.sealed = None if home is None else sealed_in(home)
         set_moving(rebuilt)
         follow(rebuilt)
     except BaseException:
@@ -109,6 +111,11 @@ def _log_without(live: Live, user: str, split: Split, forgotten: int, facts: Any
     if live.home is None:
         smaller = MemoryLog()
         return smaller, copy_records(live.log, smaller, without=user, leave_out=(BOUNDARY,))
+    if os.path.ismount(live.home):
+        raise StorageError(
+            f"{live.home} is a file system of its own, and a deletion puts another folder in its place: mount the "
+            f"folder of the run, {live.home.parent}, instead"
+        )
     # The log, the data and their manifest change places with the old ones in one step.
     with contextlib.ExitStack() as exchanged, new_folder(live.home) as beside:
         write_events(beside, split.source, split.parts)

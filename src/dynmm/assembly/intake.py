@@ -54,20 +54,24 @@ def learn_events(recommender: Recommender, events: Any, *, skip_bad: bool = Fals
         # After a refusal the log may hold more than it acknowledged; an append of nothing lets it look.
         live.log.append(())
         named, live.unsure = _named(checked, live.log.head, live.unsure), []
-        try:
-            receipt = live.log.append(named)
-        except BaseException:
-            live.unsure = named
-            raise
-        follow(recommender)
-        snapshot_if_due(recommender)
-    if receipt.conflicts:
+        receipts = []
+        # In pieces, so that a kill in the middle of many events costs no more than between calls.
+        for start in range(0, len(named), live.settings.snapshot_every):
+            try:
+                receipts.append(live.log.append(named[start : start + live.settings.snapshot_every]))
+            except BaseException:
+                live.unsure = named
+                raise
+            follow(recommender)
+            snapshot_if_due(recommender)
+    accepted, duplicates = (sum(len(getattr(one, name)) for one in receipts) for name in ("accepted", "duplicates"))
+    if conflicts := [event for one in receipts for event in one.conflicts]:
         raise DataError(
-            f"events: the id {receipt.conflicts[0]!r} is in the log with other contents ({len(receipt.conflicts):,} "
-            f"such events); the first stands, and all other events were taken in: {len(receipt.accepted):,} new, "
-            f"{len(receipt.duplicates):,} were there already. Give a new event a new id"
+            f"events: the id {conflicts[0]!r} is in the log with other contents ({len(conflicts):,} such events); the "
+            f"first stands, and all other events were taken in: {accepted:,} new, {duplicates:,} were there already. "
+            "Give a new event a new id"
         )
-    return Learned(len(receipt.accepted), len(receipt.duplicates), left_out)
+    return Learned(accepted, duplicates, left_out)
 
 
 def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -88,8 +92,8 @@ def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.Da
             raise DataError(f"events, column {EVENT!r}: ids are text, not {frame[EVENT].dtype}")
         rows = rows.with_columns(frame[EVENT].cast(pl.String))
     rules = [_of_a_run(rule) for rule in interaction_rules(told, need_time=timed)] + _log_rules(rows.columns)
-    one_unit = not skip_bad or len(rows) >= _MANY
-    rows, left_out = check_rows(rows, rules, "events", skip_bad=skip_bad, may_be_empty=True, one_unit=one_unit)
+    many = len(rows) >= _MANY
+    rows, left_out = check_rows(rows, rules, "events", skip_bad=skip_bad, may_be_empty=True, one_unit=many)
     if EVENT in rows.columns and rows[EVENT].null_count():
         row = rows[_ROW][int(rows[EVENT].is_null().arg_max() or 0)]
         raise DataError(f"events, row {row}, column {EVENT!r}: is missing; give each event an id, or leave all out")
@@ -98,8 +102,11 @@ def _checked(frame: pl.DataFrame, *, timed: bool, skip_bad: bool) -> tuple[pl.Da
 
 def _of_a_run(rule: RowRule) -> RowRule:
     """A rule of data sets, with a mend that can be done where a run learns: what its data has is settled."""
-    mend = "fill it in, for the data of this run's fit has a time for every event"
-    return replace(rule, mend=mend) if rule.reason == "missing timestamp" else rule
+    mends = {
+        "missing timestamp": "fill it in, for the data of this run's fit has a time for every event",
+        "timestamp out of range": "write milliseconds since 1970 UTC; where the moment is not known, that of now",
+    }
+    return replace(rule, mend=mends.get(rule.reason, rule.mend))
 
 
 def _log_rules(columns: Sequence[str]) -> list[RowRule]:

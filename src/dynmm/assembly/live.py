@@ -68,7 +68,8 @@ class Live:
     snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
     head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
     which model and which data of the fit this is, None in memory. unsure: events that the log refused last, which it
-    may hold all the same. broken: what to say since reading on, or a deletion, ended in the middle, else None.
+    may hold all the same. broken: what to say since reading on, or a deletion, ended in the middle, else None. closed:
+    it let go of the log on a disk, which others may write by now.
     """
 
     log: EventLog
@@ -91,6 +92,7 @@ class Live:
     sealed: str | None = None
     unsure: list[Event] = field(default_factory=list)
     broken: str | None = None
+    closed: bool = False
 
 
 def live_of(recommender: Recommender) -> Live:
@@ -108,10 +110,13 @@ def stream_settings(recommender: Recommender) -> StreamSettings:
 def writable(recommender: Recommender) -> Live:
     """Its place in a log that takes events.
 
-    Raises UnsupportedByData for one that shows an earlier moment, and DynmmError for one that is not what its log says.
+    Raises UnsupportedByData for one that shows an earlier moment, StorageError for one that was closed, and DynmmError
+    for one that is not what its log says.
     """
     live = live_of(recommender)
     check_sound(live)
+    if live.closed:
+        raise StorageError(f"the run in {live.home} was closed; open it again")
     if live.fixed:
         raise UnsupportedByData(
             f"this is the run as of an earlier moment, offset {live.offset:,} of its log: it can be looked at, and "

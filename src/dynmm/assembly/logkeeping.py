@@ -21,7 +21,7 @@ from dynmm.assembly.live import (
     unwritten_boundaries,
 )
 from dynmm.assembly.snapshotting import counted_at, read_live, write_live
-from dynmm.errors import ArtefactError, DataError, StorageError, UnsupportedByData
+from dynmm.errors import ArtefactError, DataError, StorageError, TamperedArtefact, UnsupportedByData
 from dynmm.recommender import Recommender
 from dynmm.stream.copying import copy_records
 from dynmm.stream.events import Mark
@@ -44,7 +44,7 @@ def write_log(recommender: Recommender, state: Path) -> None:
     check_sound(live)
     if live.fixed:
         _check_end(recommender, live)
-    shared = None if live.writes else live.home  # where others may write meanwhile
+    shared = None if live.writes and not live.closed else live.home  # where others may write meanwhile
     source = live.log
     if shared is not None:
         if (shared / LOG_FILE).is_file():  # which may have come since the run was opened
@@ -143,6 +143,7 @@ def _follow_to_the_end(recommender: Recommender, live: Live) -> None:
 
 def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | None:
     """The newest snapshot that lies on this log, and not behind the moment that is asked for."""
+    _must_reach(store, live)
     most = live.log.offset
     while (found := store.newest(most, live.log.holds)) is not None:
         try:
@@ -153,6 +154,20 @@ def _usable(store: SnapshotStore, live: Live, until: int | None) -> Snapshot | N
             logger.warning("%s", error)
         most = found.offset - 1
     return None
+
+
+def _must_reach(store: SnapshotStore, live: Live) -> None:
+    """Raises TamperedArtefact where a snapshot was made of more events than the log has: those were acknowledged.
+
+    Another process may have written on, or put a log in its place that never had somebody, since either was looked at.
+    """
+    beyond = store.behind(live.log.offset)
+    if beyond is not None and beyond.offset > live.log.offset and (beyond.folder / MANIFEST).is_file():
+        raise TamperedArtefact(
+            f"the log of {live.home} ends at offset {live.log.offset}, and the snapshot {beyond.folder} was made of "
+            f"{beyond.offset} events, so acknowledged events are gone. Restore the run from a copy; or, to go on with "
+            "what there is, remove that snapshot"
+        )
 
 
 def snapshot_if_due(recommender: Recommender) -> None:
@@ -206,7 +221,10 @@ def close_live(recommender: Recommender) -> None:
         if live is None:
             return
         try:
-            if live.writes and live.broken is None and live.offset > live.snapshot:
+            if live.writes and not live.closed and live.broken is None and live.offset > live.snapshot:
                 try_snapshot(recommender)
         finally:
+            if live.writes and not live.closed:
+                live.seen = live.log.offset, live.log.head
+            live.closed = live.home is not None
             live.log.close()

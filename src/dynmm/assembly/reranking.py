@@ -31,11 +31,13 @@ from dynmm.assembly.wordingtargets import wanted_texts, words_key
 from dynmm.errors import ConfigError, MissingExtraError, UnsupportedByData
 from dynmm.evidence.reading import FactReader
 from dynmm.interactions.dataset import Dataset
-from dynmm.language.faithful import Faithful, faithfulness
+from dynmm.language.faithful import Faithful, faithfulness, pooled
+from dynmm.language.folds import Folds, Judged, asked_of
 from dynmm.language.frozen import FrozenTransformer
 from dynmm.language.gamma import choose_gamma
-from dynmm.language.learning import Lessons, learn, raw_scores
+from dynmm.language.learning import Lessons, judged_scores, learn
 from dynmm.language.listwise import Listwise, tempered
+from dynmm.language.mlp import Perceptron
 from dynmm.language.questions import Questions, apart, some_of
 from dynmm.language.ranker import LanguageRanker
 from dynmm.language.settings import PRESETS, LanguageSettings, RerankSettings
@@ -69,11 +71,15 @@ class _Asked:
         return f"{self.before.key}/{self.strength:g}/{self.history}"
 
     @cached_property
-    def parts(self) -> tuple[Questions, Questions, Shelf]:
-        """What trains, what other people's questions choose with, and the shelf."""
+    def all(self) -> tuple[Questions, Shelf]:
+        """Every question, and the shelf."""
         self.how.stage("what re-rankers learn from")
-        asked, shelf = questions_before(self.before, self.strength, self.history, self.how)
-        return (*apart(asked, self.how.settings.held, self.how.seed), shelf)
+        return questions_before(self.before, self.strength, self.history, self.how)
+
+    @cached_property
+    def parts(self) -> tuple[Questions, Questions]:
+        """What trains, and what other people's questions choose with."""
+        return apart(self.all[0], self.how.settings.held, self.how.seed)
 
     @cached_property
     def learned_from(self) -> int:
@@ -82,7 +88,7 @@ class _Asked:
         chain = [how.settings.taught(), how.config.evidence]
         key = how.cache.key("answers", data=self.key, settings=chain, seed=how.seed, code_version=CODE_VERSION)
         if (found := how.cache.get(key)) is None:
-            training, held, _ = self.parts
+            training, held = self.parts
             enough = len(training) >= how.settings.least_users and len(held) > 0
             with how.cache.put(key) as folder:
                 write_json(folder / "answers.json", {"learned_from": len(training) if enough else 0})
@@ -187,10 +193,9 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         if isinstance(ranker, LanguageRanker):
             # A prompt that does not fit is told now: reading what it is to learn from takes long.
             ranker.fitted(min(how.settings.candidates, asked.before.terms.n_items))
-        training, held, shelf = asked.parts
-        standardise(ranker, training.slates, shelf)
+        how.stage(f"re-ranker: {kind}")  # again: the questions may have been made in between
         with how.cache.work(entry) as work:
-            facts = _trained(kind, ranker, training, held, shelf, Checkpoints(work, entry), how, asked)
+            facts = _trained(kind, ranker, Checkpoints(work, entry), how, asked)
             made = Reranking(kind, ranker, facts["gamma"], how.settings.candidates)
             with how.cache.put(entry) as folder:
                 save_ranker(Kept(made, asked.shape, how.settings, how.language, frozen, how.seed), folder)
@@ -238,9 +243,6 @@ def _lessons(kind: str, chosen: RerankSettings, language: LanguageSettings) -> L
 def _trained(
     kind: str,
     ranker: nn.Module,
-    training: Questions,
-    held: Questions,
-    shelf: Shelf,
     checkpoints: Checkpoints,
     how: Training,
     asked: _Asked,
@@ -248,8 +250,14 @@ def _trained(
     """Train in place; returns what the manifest tells."""
     told: dict[str, Any] = {}
     chosen, language = how.settings, how.language
+    (everything, shelf), folds = asked.all, None
+    training, held = (everything, everything) if isinstance(ranker, Perceptron) else asked.parts
+    standardise(ranker, training.slates, shelf)
     training = tempered(training)
-    held = replace(held, factor=training.factor)
+    judged = [Judged(ranker, replace(held, factor=training.factor))]
+    if isinstance(ranker, Perceptron):
+        folds = Folds.of(everything, chosen.held, how.seed)
+        judged = folds.judged(ranker, training)
     gammas = [gamma / training.factor for gamma in chosen.gammas]
     lessons = _lessons(kind, chosen, language)
     if kind == "language":
@@ -258,12 +266,12 @@ def _trained(
         if language.wording:
             objective, told["worded"] = _worded(objective, ranker, training, shelf, asked)
     else:
-        objective = Listwise(ranker, shelf)
+        objective = Listwise(ranker, shelf, folds)
     outcome = learn(
         ranker,
         objective,
         training,
-        held,
+        judged,
         shelf,
         lessons,
         derive_seed(how.seed, "rerank", kind),
@@ -274,9 +282,10 @@ def _trained(
     )
     if isinstance(ranker, LanguageRanker) and isinstance(ranker.model, FrozenTransformer):
         ranker.model.check()  # what is said to be frozen has the hash that it had before it was trained around
-    raw = raw_scores(ranker, held.slates.to(how.device), shelf, SCORED)
-    gamma = choose_gamma(raw, held, gammas)
-    known = faithfulness(ranker, held.to(how.device), shelf, language.margin, SCORED)
+    gamma = choose_gamma(judged_scores(judged, shelf, SCORED), asked_of(judged), gammas)
+    known = pooled(
+        [faithfulness(one.model, one.questions.to(how.device), shelf, language.margin, SCORED) for one in judged]
+    )
     return told | {
         "factor": training.factor,
         "gamma": gamma.value,

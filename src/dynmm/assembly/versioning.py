@@ -33,3 +33,9 @@ def versions_of(recommender: Recommender) -> tuple[Version, ...]:
     fitted = int(times.max()) if times is not None and len(times) else None
     made = [(0, 0, fitted), *((number, *moving.adapter.made[number]) for number in sorted(moving.adapter.kept))]
     return tuple(Version(number, first + counted, moment, number == moving.version) for number, counted, moment in made)
+
+
+def refused_of(recommender: Recommender) -> int:
+    """See `Recommender.refused`."""
+    moving = whole_of(recommender).moving
+    return 0 if moving is None else moving.adapter.refused

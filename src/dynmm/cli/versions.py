@@ -24,13 +24,16 @@ def versions(run: Path, device: str, as_json: bool) -> None:
     """
     from dynmm.recommender import Recommender
 
-    found = Recommender.from_pretrained(run, device=device).versions
+    recommender = Recommender.from_pretrained(run, device=device)
+    found, refused = recommender.versions, recommender.refused
     if as_json:
-        print_json({"versions": [one.as_json() for one in found]})
+        print_json({"versions": [one.as_json() for one in found], "refused": refused})
         return
     for one in found:
         moment = None if one.moment is None else datetime.fromtimestamp(one.moment / 1000, UTC)
         when = "" if moment is None else f", newest event of {moment:%Y-%m-%dT%H:%M:%SZ}"
         click.echo(f"{one.version}: offset {one.offset:,}{when}{', serves' if one.serves else ''}")
+    if refused:
+        note(f"{refused:,} events or updates were thrown away: not finite numbers, or far too large a step")
     if not found:
         note("this run has no adapter, so nothing of it has versions")

@@ -68,7 +68,7 @@ def _time_rules(columns: Sequence[str], need_time: bool) -> list[RowRule]:
     if TIME not in columns:
         return []
     outside = ~pl.col(TIME).is_between(EARLIEST_MS, LATEST_MS, closed="left")
-    mend = "write milliseconds since 1970 UTC; where the moment is not known, null"
+    mend = "write milliseconds since 1970 UTC; where only the order is known, write 'position', and null here"
     rules = [RowRule("timestamp out of range", TIME, outside, "is not between the years 1971 and 2200", mend)]
     if need_time:
         mend = "fill it in, or say time_resolution 'partial'"
@@ -89,12 +89,13 @@ def check_rows(
     """The frame without bad rows, and how many were left out for each reason.
 
     Raises DataError for the first bad row, unless `skip_bad`; for a column of times in a wrong unit, `skip_bad` or not,
-    unless `one_unit` is False: a few rows tell of no unit; EmptyDataError where nothing is left, unless `may_be_empty`.
+    unless `one_unit` is False: a few rows tell of no unit, so that they can be skipped, and are refused as a column
+    only where they look like one; EmptyDataError where nothing is left, unless `may_be_empty`.
     """
     if frame.height == 0:
         raise EmptyDataError(f"{where}: there are no rows; a data set needs at least one interaction")
-    if one_unit:
-        _check_unit(frame, where)
+    if one_unit or not skip_bad:
+        _check_unit(frame, where, surely=one_unit)
     counts = frame.select(rule.bad.fill_null(False).sum().alias(str(k)) for k, rule in enumerate(rules)).row(0)
     left_out: dict[str, int] = {}
     for rule, count in zip(rules, counts, strict=True):
@@ -119,19 +120,24 @@ def _first_bad_row(frame: pl.DataFrame, rule: RowRule, count: int, where: str) -
     return DataError(f"{where}, row {row}, column {rule.column!r}: {value} {rule.problem}; {rule.mend}{more}")
 
 
-def _check_unit(frame: pl.DataFrame, where: str) -> None:
-    """A wrong unit spoils the whole column, so that no row can be skipped to mend it."""
+def _check_unit(frame: pl.DataFrame, where: str, *, surely: bool) -> None:
+    """A wrong unit spoils the whole column, so that no row can be skipped to mend it. surely: whatever unit it is."""
     if TIME not in frame.columns or frame[TIME].null_count() == frame.height:
         return
     median = int(frame[TIME].median())  # type: ignore[arg-type]
     if EARLIEST_MS <= median < LATEST_MS:
         return
+    guess = _unit_guess(median)
+    if guess is None and not surely:
+        return
+    guess = guess or "is out of every range; where only the order is known, write it to 'position' and leave these null"
     row = frame[TIME].is_not_null().arg_max() or 0
     place = f"{where}, row {row}, column {TIME!r}: {frame[TIME][row]}"
-    raise DataError(f"{place} cannot be milliseconds since 1970 UTC: half of the column {_unit_guess(median)}")
+    raise DataError(f"{place} cannot be milliseconds since 1970 UTC: half of the column {guess}")
 
 
-def _unit_guess(median: int) -> str:
+def _unit_guess(median: int) -> str | None:
+    """What the column looks like; None where no unit makes moments of it."""
     if median < 0:
         return "lies before 1970; write milliseconds since 1970 UTC"
     for name, per_ms, mend in (
@@ -143,4 +149,4 @@ def _unit_guess(median: int) -> str:
         if EARLIEST_MS <= in_ms < LATEST_MS:
             day = datetime.fromtimestamp(in_ms / 1000, UTC).date()
             return f"looks like {name} (its median would be {day}); {mend}"
-    return "is out of every range; where only the order is known, write it to 'position' and leave timestamp null"
+    return None

@@ -73,3 +73,8 @@ class OpenVocabulary(Vocabulary):
             seen.add(one)
         for one in outside:
             self.add(one)
+
+
+def names_of(ids: Iterable[str | int] | str | int) -> list[str]:
+    """Ids as text. One by itself is one, and not its letters."""
+    return [str(one) for one in ([ids] if isinstance(ids, str | int) else ids)]

@@ -7,6 +7,7 @@ gradient. B questions, C candidates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -71,6 +72,20 @@ def faithfulness(model: Reranker, questions: Questions, shelf: Shelf, margin: fl
     control = float(others.mean()) if len(told) > 1 else None
     lifted = float((told >= margin).float().mean())
     return Faithfulness(float(told.mean()), control, lifted, margin, len(told))
+
+
+def pooled(parts: Sequence[Faithfulness]) -> Faithfulness:
+    """Of several lots of questions as one. Each of the parts has one at least."""
+    total = sum(one.questions for one in parts)
+    share = [one.questions / total for one in parts]
+    known = [one.others for one in parts]
+    others = (
+        None if None in known else sum(part * own for part, own in zip(share, known, strict=True) if own is not None)
+    )
+    own, lifted = (
+        sum(part * getattr(one, name) for part, one in zip(share, parts, strict=True)) for name in ("own", "lifted")
+    )
+    return Faithfulness(own, others, lifted, parts[0].margin, total)
 
 
 def blind(slates: Slates) -> Slates:

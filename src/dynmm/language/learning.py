@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dynmm.errors import ModelError, TrainingDiverged
 from dynmm.language.contracts import Reranker
+from dynmm.language.folds import Judged, asked_of
 from dynmm.language.gamma import choose_gamma
 from dynmm.language.piecewise import in_pieces
 from dynmm.language.questions import Questions, drawn
@@ -157,28 +158,25 @@ def learn(
     model: nn.Module,
     objective: Objective,
     training: Questions,
-    held: Questions | None,
+    held: Sequence[Judged],
     shelf: Shelf,
     lessons: Lessons,
     seed: int,
     *,
     gammas: Sequence[float] = (1.0,),
-    epochs: int | None = None,
     checkpoints: Checkpoints | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Outcome:
     """Train a re-ranker in place; it ends with the weights of the best epoch, in evaluation mode.
 
-    objective: reads the model, see `Listwise` and `Faithful`. held: questions of other people, on which NDCG@10
-    under the best of ``gammas`` chooses the epoch; None keeps the last. epochs: stop after so many, on the course of
-    `lessons.epochs`: the refit on all questions with a chosen count. checkpoints: where a broken-off training goes on.
-    Raises TrainingDiverged, ModelError out of memory, StorageError.
+    objective: reads the model, see `Listwise` and `Faithful`. held: what its parts did not learn from, on which NDCG@10
+    under the best of ``gammas`` chooses the epoch; nothing keeps the last. checkpoints: where a broken-off training
+    goes on. Raises TrainingDiverged, ModelError out of memory, StorageError.
     """
     trainer = RerankTrainer(model, objective, training, lessons, seed)
-    count = lessons.epochs if epochs is None else epochs
-    validate = None if held is None or not len(held) else partial(_validated, model, held, shelf, lessons, gammas)
-    plan = Plan(count, patience=count, validate_from=0.0)
+    validate = partial(_validated, held, shelf, lessons, gammas) if held else None
+    plan = Plan(lessons.epochs, patience=lessons.epochs, validate_from=0.0)
     outcome = run_epochs(trainer, plan, validate, checkpoints=checkpoints, on_epoch=on_epoch, on_progress=on_progress)
     put_weights(model, outcome.weights)
     model.eval()
@@ -203,8 +201,20 @@ def raw_scores(model: Reranker, slates: Slates, shelf: Shelf, batch: int) -> Ten
     return torch.cat(parts) if parts else torch.zeros(0, slates.items.shape[1])
 
 
-def _validated(model: nn.Module, held: Questions, shelf: Shelf, lessons: Lessons, gammas: Sequence[float]) -> float:
-    device = next(one.device for one in model.parameters() if one.requires_grad)
+@torch.no_grad()
+def judged_scores(held: Sequence[Judged], shelf: Shelf, batch: int) -> Tensor:
+    """(B, C) raw scores of all of their questions, each by what did not learn from it; see `raw_scores`."""
+    parts = []
+    for one in held:
+        device = next(weight.device for weight in one.model.parameters() if weight.requires_grad)
+        parts.append(raw_scores(one.model, one.questions.slates.to(device), shelf, batch))
+    return torch.cat(parts)
+
+
+def _validated(held: Sequence[Judged], shelf: Shelf, lessons: Lessons, gammas: Sequence[float]) -> float:
+    device = next(one.device for one in held[0].model.parameters() if one.requires_grad)
+    for one in held:
+        one.model.eval()
     with autocast(device, lessons.precision):
-        raw = raw_scores(model, held.slates.to(device), shelf, lessons.batch)
-    return max(choose_gamma(raw, held.to("cpu"), gammas).ndcg)
+        raw = judged_scores(held, shelf, lessons.batch)
+    return max(choose_gamma(raw, asked_of(held).to("cpu"), gammas).ndcg)

@@ -6,7 +6,7 @@ B questions, C candidates.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from dynmm.language.contracts import Reranker
 from dynmm.language.questions import Questions
 from dynmm.language.slates import Shelf, Slates
 from dynmm.training.scales import FACTORS
+
+if TYPE_CHECKING:
+    from dynmm.language.folds import Folds
 
 
 @runtime_checkable
@@ -32,15 +35,21 @@ class Listwise:
     Members that are trained together correct one another and end as one wide net; by themselves they err apart.
     """
 
-    def __init__(self, model: Reranker, shelf: Shelf) -> None:
-        self._model, self._shelf = model, shelf
+    def __init__(self, model: Reranker, shelf: Shelf, folds: Folds | None = None) -> None:
+        """folds: whose questions which member does not learn from; None where all learn from all."""
+        self._model, self._shelf, self._folds = model, shelf, folds
 
     def __call__(self, questions: Questions) -> Tensor:
         """Mean loss of a batch."""
         if not isinstance(self._model, Several):
             return answers_loss(self._model(questions.slates, self._shelf), questions)
         members = self._model.each(questions.slates, self._shelf)
-        return torch.stack([answers_loss(one, questions) for one in members]).mean()
+        if self._folds is None:
+            return torch.stack([answers_loss(one, questions) for one in members]).mean()
+        taught = self._folds.taught(questions, len(members)).to(members.device)
+        chances = torch.stack([answer_chances(one, questions) for one in members])
+        # Over as many questions as taught it, whether the batch has many or few of those.
+        return -(chances * taught).sum(1).div(taught.sum(1).clamp(min=1)).mean()
 
 
 def answers_loss(raw: Tensor, questions: Questions) -> Tensor:

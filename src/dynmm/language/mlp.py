@@ -5,6 +5,8 @@ B questions, C candidates, F' features, M members.
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from functools import partial
 
 import torch
@@ -19,12 +21,13 @@ from dynmm.language.slates import Shelf, Slates
 class Perceptron(nn.Module):
     """Scores each candidate from its features, and from the user's and the item's latent. See `Reranker`.
 
-    The score is the mean of a few members that differ in their first weights alone: one of them is worth what its
-    seed is worth. Starts at zero everywhere: an untrained one changes no order.
+    The score is the mean of a few members, which differ in their first weights and in whose questions they do not
+    learn from, see `Folds`: one of them is worth what its seed is worth. Starts at zero everywhere: an untrained one
+    changes no order.
     """
 
     def __init__(
-        self, features: CandidateFeatures, width: int, *, hidden: int, rank: int, dropout: float, members: int = 3
+        self, features: CandidateFeatures, width: int, *, hidden: int, rank: int, dropout: float, members: int = 5
     ) -> None:
         """width: D of the latents. hidden: of both layers. rank: numbers that user and item are projected to.
         members: M."""
@@ -41,6 +44,12 @@ class Perceptron(nn.Module):
         """(M, B, C) float32: the members' scores, each of which is trained by its own loss."""
         known = self.features(slates, shelf)
         return torch.stack([one(known, slates, shelf) for one in self.members]).float()
+
+    def only(self, members: Iterable[int]) -> Perceptron:
+        """Some of the members by themselves; their weights are shared."""
+        some = copy.copy(self)
+        some._modules = self._modules | {"members": nn.ModuleList(self.members[one] for one in members)}
+        return some
 
     def _score(self, slates: Slates, shelf: Shelf) -> Tensor:
         return self.each(slates, shelf).mean(0)

@@ -5,6 +5,7 @@ B questions, C candidates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -42,6 +43,14 @@ class Questions:
         """Some of them, in the order given."""
         rest = self.answers[rows], self.people[rows], self.standing[rows]
         return Questions(self.slates.take(rows), *rest, self.factor)
+
+    @staticmethod
+    def joined(parts: Sequence[Questions]) -> Questions:
+        """Several of one shape and factor as one."""
+        answers, people, standing = (
+            torch.cat([getattr(one, name) for one in parts]) for name in ("answers", "people", "standing")
+        )
+        return Questions(Slates.joined([one.slates for one in parts]), answers, people, standing, parts[0].factor)
 
     def to(self, device: torch.device | str) -> Questions:
         """The same on a device."""

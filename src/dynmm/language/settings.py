@@ -70,12 +70,15 @@ class RerankSettings(Settings):
     )
     rank: int = Field(4, ge=1, description="Numbers that the latents of users and items are projected to.")
     members: int = Field(
-        3,
+        5,
         ge=1,
-        description="Perceptrons of the mlp, trained apart, whose mean is its score: steadier, and as much slower.",
+        description="Perceptrons of the mlp, whose mean is its score: steadier, and as much slower. Each learns "
+        "nothing from another `held` of the users, who choose.",
     )
     held: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="Share of the users whose answers train nothing, and choose the epoch and the weight."
+        0.2,
+        description="Share of the users whose answers train nothing, and choose the epoch and the weight; of the mlp, "
+        "for each member another.",
     )
     validated: int = Field(
         5_000, ge=1, description="Most validation questions that choose among the re-rankers, drawn by seed."

@@ -33,12 +33,22 @@ class Background:
         except (TimeoutError, concurrent.futures.TimeoutError) as error:
             future.cancel()
             raise StorageError(
-                f"{self._server} does not answer within {self._timeout} s; check it, then send the events again"
+                f"{self._server} does not answer within {self._timeout} s; check it, then open it, or send the "
+                "events again: what is there already counts once"
             ) from error
 
     def close(self) -> None:
         """End the loop and its thread. May be called again."""
         if not self._loop.is_closed():
+            asyncio.run_coroutine_threadsafe(_none_left(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+
+async def _none_left() -> None:
+    """End what is still under way: a loop that is stopped first would complain of it."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

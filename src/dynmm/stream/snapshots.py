@@ -75,6 +75,17 @@ class SnapshotStore:
             logger.warning("passed over the snapshot %s: the log does not hold what it was made of", folder)
         return None
 
+    def behind(self, offset: int) -> Snapshot | None:
+        """The newest whole snapshot if it is of more events than `offset`, else None."""
+        for at, folder in self._newest_first():
+            if at <= offset:
+                return None
+            try:
+                return _opened(folder)
+            except (ArtefactError, OSError):  # damaged, which `newest` names, or just being removed
+                continue
+        return None
+
     def prune(self) -> None:
         """Remove all but the newest."""
         self._remove([folder for _, folder in self._newest_first()][self._keep :])

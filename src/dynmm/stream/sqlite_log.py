@@ -22,7 +22,14 @@ from dynmm.stream.sealing import write_seal
 from dynmm.stream.sqlite_checking import check_all
 from dynmm.stream.sqlite_errors import named_sqlite_errors
 from dynmm.stream.sqlite_forgetting import rewrite_without
-from dynmm.stream.sqlite_opening import checked_connection, fold_in, reading_connection, writing_connection
+from dynmm.stream.sqlite_opening import (
+    checked_connection,
+    fold_in,
+    must_be_new,
+    must_reach_its_seal,
+    reading_connection,
+    writing_connection,
+)
 from dynmm.stream.sqlite_rows import known_ids, last_state, place_of, record_at, records, state_before
 from dynmm.stream.sqlite_schema import create, format_of, generation, sweep
 from dynmm.stream.sqlite_writing import write_ids, write_records
@@ -63,6 +70,7 @@ class SqliteLog:
         if read_only:
             with self._reading() as connection:
                 self._must_be_current(connection)
+                must_reach_its_seal(connection, self._path)
         else:
             self._open()
 
@@ -168,7 +176,11 @@ class SqliteLog:
 
     @contextlib.contextmanager
     def put_away(self) -> Iterator[None]:
-        """Closed, while no other process can write yet: for whoever puts another log in its place."""
+        """Closed, while no other process can write yet: for whoever puts another log in its place.
+
+        Raises StorageError where it was closed before: then others may write.
+        """
+        self._writable()
         lock, self._lock = self._lock, None
         try:
             self.close()
@@ -190,6 +202,7 @@ class SqliteLog:
         try:
             sweep(self._path)
             if not self._path.exists():
+                must_be_new(self._path)
                 create(self._path)
             self._connection, self._state = checked_connection(self._path, self._connect)
             with named_sqlite_errors(self._path):

@@ -101,6 +101,28 @@ def checked_connection(path: Path, make: Callable[[], sqlite3.Connection]) -> tu
     return connection, state
 
 
+def must_be_new(path: Path) -> None:
+    """Raises TamperedArtefact where a file is gone that has been a log."""
+    if seal_path(path).exists():
+        raise TamperedArtefact(
+            f"{path} is gone, and {seal_path(path).name} says that it was a log; restore it from a copy, or remove the "
+            "seal to begin anew"
+        )
+
+
+def must_reach_its_seal(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises TamperedArtefact for a log that ends before its seal, also where it is only read.
+
+    Whoever writes takes the seal away before the first record, and a deletion puts another log and seal in their place.
+    """
+    seal = read_seal(path)
+    if seal is None:
+        return
+    state = last_state(connection, path)
+    if (state.events, state.head) != (seal.offset, seal.head) and read_seal(path) == seal:
+        _must_reach(connection, path, seal, state)
+
+
 def _must_reach(connection: sqlite3.Connection, path: Path, seal: Seal, state: State) -> None:
     if (seal.offset, seal.head) == (state.events, state.head) or seal.head == State().head:
         return
