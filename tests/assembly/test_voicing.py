@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -123,18 +124,35 @@ def test_a_model_that_ranks_and_words_is_held_once(
     assert _texts(loaded) == _texts(made)
 
 
-def test_a_model_that_is_another_is_refused(speaking: Recommender, tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["another", "gone"])
+def test_with_another_model_or_none_reasons_are_plain(
+    speaking: Recommender, tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing but words is lost: lists, reasons and deletions need no such model."""
     speaking.save_pretrained(tmp_path / "run")
     voice = whole_of(speaking).voice
     assert voice is not None
     folder = Path(voice.language.model)
-    kept = (folder / "model.safetensors").read_bytes()
+    aside = folder.rename(tmp_path / "aside")
     try:
-        tiny_folder("llama", folder, seed=9, max_position_embeddings=2048)
-        with pytest.raises(ModelError, match="does not hold the model"):
-            Recommender.from_pretrained(tmp_path / "run")
+        if harm == "another":
+            tiny_folder("llama", folder, seed=9, max_position_embeddings=2048)
+        loaded = Recommender.from_pretrained(tmp_path / "run")
+        why = {
+            "another": "does not hold the model",
+            "gone": "with a language model. The run was fitted with it: put it",
+        }
+        assert "reasons are told in plain words: " in caplog.text
+        assert why[harm] in caplog.text
+        assert whole_of(loaded).voice is None
+        told, own = _texts(loaded), _texts(speaking)
+        assert len(told) == len(own)
+        assert told != own
+        with loaded:
+            assert loaded.forget(USERS[0])["user"] == USERS[0]
     finally:
-        (folder / "model.safetensors").write_bytes(kept)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
 
 
 def test_an_encoder_cannot_write(world: Path, options: FitOptions, tmp_path: Path) -> None:

@@ -68,6 +68,15 @@ def test_behind_the_history_the_evidence_goes_and_then_the_company() -> None:
     assert "3 of 20 candidates are read at a time" in fitted.note
 
 
+def test_where_a_list_is_cut_anyway_the_past_of_the_user_is_kept() -> None:
+    context = _texts(PAPER) + 50 + 16 + 12 * 13
+    fitted = fit_prompt(PAPER, _words, context, 100)
+    assert (fitted.history, fitted.evidence, fitted.at_once) == (50, 16, 12)
+    assert fitted.note == (
+        f"the model reads {context} tokens, so 12 of 100 candidates are read at a time, and see none of another time"
+    )
+
+
 def test_branches_keep_their_history_whatever_the_number_of_candidates() -> None:
     layout = Layout("branch", 20, 8, "candidate", 4)
     context = _texts(layout) + 20 + 3 * 5

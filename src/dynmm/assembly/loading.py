@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from dynmm.assembly.voicing import VOICE_DIR, load_voice
 from dynmm.assembly.whole import Whole, known_events, pick_device, set_moving
 from dynmm.backbone.system import Backbone
 from dynmm.config import Config
-from dynmm.errors import ArtefactError, TamperedArtefact, UnsupportedByData
+from dynmm.errors import ArtefactError, ModelError, TamperedArtefact, UnsupportedByData
 from dynmm.fusion.keeping import load_joint
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split, after_deletion, make_split
@@ -34,6 +35,8 @@ from dynmm.interactions.vocabulary import Vocabulary
 from dynmm.recommender import Recommender
 from dynmm.runfiles import read_catalogue, read_dataset
 from dynmm.types import Events
+
+logger = logging.getLogger(__name__)
 
 
 def load(source: str | Path, *, device: str = "auto", as_of: int | None = None) -> Recommender:
@@ -116,7 +119,10 @@ def _read_whole(model: Path, facts: Mapping[str, Any], device: str, titles: Sequ
     search = Search(model / INDEX_DIR) if (model / INDEX_DIR).is_dir() else None
     whole = Whole(backbone, joint, lambda dataset: again(config, seed, FitOptions(device), dataset), search)
     if (model / VOICE_DIR).is_dir():
-        whole.voice = load_voice(model / VOICE_DIR, on)
+        try:
+            whole.voice = load_voice(model / VOICE_DIR, on)
+        except ModelError as error:  # nothing but words is lost
+            logger.warning("reasons are told in plain words: %s", error)
     if (model / RERANK_DIR).is_dir():
         spoken = None if whole.voice is None else whole.voice.frozen
         whole.reranked = load_reranked(model / RERANK_DIR, backbone, titles, on, spoken)

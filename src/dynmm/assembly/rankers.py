@@ -158,8 +158,12 @@ def reopen_frozen(
 
     Raises ModelError for another, and where its configuration or its tokenizer is another, naming the file.
     """
-    from dynmm.language.folders import check_reading_files
+    from dynmm.language.folders import check_reading_files, model_folder
 
+    try:
+        model_folder(source)
+    except ModelError as error:
+        raise ModelError(f"{error}. The run was fitted with it: put it back, or fit again") from error
     check_reading_files(source, files)
     folder = Path(source) if language.model == COMPACT else None
     pretrained = language.weights == "pretrained"

@@ -28,7 +28,7 @@ from dynmm.assembly.rankers import (
 from dynmm.assembly.reranked import NONE, Reranked
 from dynmm.assembly.whole import Whole
 from dynmm.assembly.wordingtargets import wanted_texts, words_key
-from dynmm.errors import ConfigError, MissingExtraError, UnsupportedByData
+from dynmm.errors import ConfigError, MissingExtraError, ModelError, UnsupportedByData
 from dynmm.evidence.reading import FactReader
 from dynmm.interactions.dataset import Dataset
 from dynmm.language.faithful import Faithful, faithfulness, pooled
@@ -192,7 +192,13 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         ranker = new_ranker(kind, asked.shape, how.settings, how.language, how.seed, frozen).to(how.device)
         if isinstance(ranker, LanguageRanker):
             # A prompt that does not fit is told now: reading what it is to learn from takes long.
-            ranker.fitted(min(how.settings.candidates, asked.before.terms.n_items))
+            try:
+                ranker.fitted(min(how.settings.candidates, asked.before.terms.n_items))
+            except ModelError as error:
+                if how.config.rerank != "auto":
+                    raise
+                logger.warning("no language model re-ranks: %s", error)
+                return None
         how.stage(f"re-ranker: {kind}")  # again: the questions may have been made in between
         with how.cache.work(entry) as work:
             facts = _trained(kind, ranker, Checkpoints(work, entry), how, asked)

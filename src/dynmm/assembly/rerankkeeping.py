@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,12 +27,14 @@ from dynmm.assembly.rankers import (
 from dynmm.assembly.reranked import NONE, Reranked
 from dynmm.assembly.whole import Whole
 from dynmm.backbone.system import Backbone
-from dynmm.errors import ArtefactError, reason
+from dynmm.errors import ArtefactError, ModelError, reason
 from dynmm.fusion.joint import Joint
 from dynmm.fusion.keeping import load_joint, save_joint
 from dynmm.language.settings import LanguageSettings
 from dynmm.protocols import VectorSpace
 from dynmm.storage import named_disk_errors, write_json
+
+logger = logging.getLogger(__name__)
 
 RERANK_DIR = "rerank"
 _CARD, _JOINT, _BACKBONE = "rerank.json", "reader-joint", "reader-backbone"
@@ -76,7 +79,7 @@ def load_reranked(
     """Read what `save_reranked` wrote: the kind that ranks now, the others when they are asked for.
 
     spoken: the model that words reasons; a re-ranker that reads with the same one does not open it again. Raises
-    ArtefactError, and ModelError for a language model that ranks and is not there. See `Kinds`.
+    ArtefactError. See `Kinds`, which refuses a language model that is not there; one that ranks is told here.
     """
     try:
         card = json.loads((folder / _CARD).read_bytes())
@@ -89,7 +92,11 @@ def load_reranked(
     folders = {kind: folder / kind for kind in kinds}
     fitted = Kinds({kind: partial(load_ranker, one, device, found) for kind, one in folders.items()}, folders)
     if chosen != NONE:
-        fitted[chosen]  # what cannot serve is told now rather than at the first question
+        try:
+            # What cannot serve is told now, and refused at the first question: a deletion, say, asks none.
+            fitted[chosen]
+        except ModelError as error:
+            logger.warning("this run cannot recommend: %s", error)
     return Reranked(fitted, chosen, _reader(folder, backbone, device), titles, history, card["facts"])
 
 

@@ -6,7 +6,6 @@ nothing but what every such server tells, so a re-ranker that was trained with i
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from dynmm.errors import ModelError
@@ -39,8 +38,8 @@ class AnswerReadOut(nn.Module):
         nn.init.ones_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 
-    def forward(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """(..., T) to (...) float32. noise: nothing is dropped here."""
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(..., T) to (...) float32."""
         return self.scaled(self._frozen[0].logits(hidden).log_softmax(-1)[..., self.answer])
 
     def scaled(self, likelihoods: Tensor) -> Tensor:

@@ -14,6 +14,9 @@ from typing import Literal
 from dynmm.errors import ModelError
 from dynmm.language.settings import PRESETS, LanguageSettings
 
+#: Candidates that a list has at least, where they are read in several passes and the context has room for as many.
+_LIST = 10
+
 #: What soft tokens of a segment stand for.
 Role = Literal["user", "history", "evidence", "candidates"]
 Arrangement = Literal["branch", "listwise"]
@@ -100,14 +103,17 @@ def fit_prompt(layout: Layout, count: Callable[[str], int], context: int, candid
     """Make a prompt of so many candidates fit: the oldest history goes first.
 
     count: tokens of a text. context: most tokens that the model reads at once. Where the history is gone and it still
-    does not fit, the weakest evidence goes; then listwise candidates are read in several passes. (Candidates in
-    branches are read in passes from the start: passes do not change what they see.) Raises ModelError where system,
-    user and one candidate do not fit.
+    does not fit, the weakest evidence goes. Listwise candidates that would not fit by themselves are read in several
+    passes, beside the whole history where it leaves room for a list. (Candidates in branches are read in passes from
+    the start: passes do not change what they see.) Raises ModelError where system, user and one candidate do not fit.
     """
     own = layout.titles + 1
     branching = layout.arrangement == "branch"
-    wanted = own if branching else own * candidates
     texts = sum(count(text) for text, _ in layout.pieces) + 1
+    at_least = 1 if branching else candidates
+    if texts + own * at_least > context:
+        at_least = min(candidates, _LIST)  # in passes anyway: then the user's own past is worth more than fewer of them
+    wanted = own * at_least
     if texts + own > context:
         raise ModelError(
             f"the prompt's text, the user and one candidate are {texts + own} tokens, and the model reads {context}: "

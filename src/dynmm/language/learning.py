@@ -15,6 +15,7 @@ from dynmm.errors import ModelError, TrainingDiverged
 from dynmm.language.contracts import Reranker
 from dynmm.language.folds import Judged, asked_of
 from dynmm.language.gamma import choose_gamma
+from dynmm.language.listwise import Several
 from dynmm.language.piecewise import in_pieces
 from dynmm.language.questions import Questions, drawn
 from dynmm.language.slates import Shelf, Slates
@@ -207,8 +208,16 @@ def judged_scores(held: Sequence[Judged], shelf: Shelf, batch: int) -> Tensor:
     parts = []
     for one in held:
         device = next(weight.device for weight in one.model.parameters() if weight.requires_grad)
-        parts.append(raw_scores(one.model, one.questions.slates.to(device), shelf, batch))
+        parts.append(_scored(one.model, one.questions.slates.to(device), shelf, batch))
     return torch.cat(parts)
+
+
+def _scored(model: nn.Module, slates: Slates, shelf: Shelf, batch: int) -> Tensor:
+    if not isinstance(model, Several):
+        return raw_scores(model, slates, shelf, batch)
+    # Many at once: what only chooses need not be the same to the last bit in any company.
+    found = in_pieces(lambda rows: model.each(slates.take(rows), shelf).mean(0).cpu(), len(slates), batch)
+    return torch.cat(found) if found else torch.zeros(0, slates.items.shape[1])
 
 
 def _validated(held: Sequence[Judged], shelf: Shelf, lessons: Lessons, gammas: Sequence[float]) -> float:

@@ -37,7 +37,7 @@ class LanguageRanker(nn.Module):
     """Scores candidates by reading them, the user and the history as soft tokens of a frozen model.
 
     With a layout that shows no evidence it is the base aligner alone (the shape of A-LLMRec): user, history and
-    candidate tokens. ``variant: paper`` is a layout that is listwise, with titles and an evidence segment.
+    candidate tokens. The paper's prompt is a layout that is listwise, with titles and an evidence segment.
     An untrained one gives 0. Untrained weights come from torch's own generator, which the caller seeds.
     """
 
@@ -134,12 +134,12 @@ class LanguageRanker(nn.Module):
         head = self.head(slates, shelf, fitted.history)
         if fitted.at_once < candidates and self.model.caches:
             return self.score_after(slates, shelf, evidence, head.real, self.run_head(head))
-        found = []
-        for tail in self._tails(slates, shelf, evidence, fitted):
+        found, order = [], self._order(slates)
+        for tail in self._tails(slates, shelf, evidence, fitted, order):
             prompt = whole_prompt(head, tail, causal=self.model.caches)
             hidden, _ = self.model.run(prompt.embeddings, prompt.visible, prompt.places)
             found.append(self.read(hidden, tail.slots + head.real.shape[1]))
-        return torch.cat(found, 1).masked_fill(~slates.present, 0.0)
+        return _put_back(torch.cat(found, 1), order).masked_fill(~slates.present, 0.0)
 
     def run_head(self, head: Part) -> Any:
         """The states of a head, for `score_after`. Raises ModelError for a model that keeps none."""
@@ -152,21 +152,34 @@ class LanguageRanker(nn.Module):
 
         real: (B, P) bool, of the heads. past: their states.
         """
-        found = []
-        for tail in self._tails(slates, shelf, evidence, self.fitted(slates.items.shape[1])):
+        found, order = [], self._order(slates)
+        for tail in self._tails(slates, shelf, evidence, self.fitted(slates.items.shape[1]), order):
             prompt = tail_prompt(real, tail)
             hidden, _ = self.model.run(prompt.embeddings, prompt.visible, prompt.places, past)
             found.append(self.read(hidden, tail.slots))
-        return torch.cat(found, 1).masked_fill(~slates.present, 0.0)
+        return _put_back(torch.cat(found, 1), order).masked_fill(~slates.present, 0.0)
 
-    def _tails(self, slates: Slates, shelf: Shelf, evidence: Tensor | None, fitted: FittedPrompt) -> Iterator[Tail]:
+    def _order(self, slates: Slates) -> Tensor:
+        """(B, C) the places of candidates in the order in which they are read.
+
+        Branches are read by item out of training: the place in a product changes the last bits of what comes out, in
+        half precision so many that an order could change, and no place given to a candidate may matter.
+        """
+        items = slates.items
+        if self.training or self.layout.arrangement != "branch":
+            return torch.arange(items.shape[1], device=items.device).expand_as(items)
+        return items.masked_fill(~slates.present, torch.iinfo(items.dtype).max).argsort(dim=1, stable=True)
+
+    def _tails(
+        self, slates: Slates, shelf: Shelf, evidence: Tensor | None, fitted: FittedPrompt, order: Tensor
+    ) -> Iterator[Tail]:
         """One for each pass."""
-        columns = torch.arange(slates.items.shape[1], device=self.device)
-        for start in range(0, len(columns), fitted.at_once):
-            some = columns[start : start + fitted.at_once]
-            part = slates.places(some.expand(len(slates), -1))
-            shown = None if evidence is None else evidence[:, some]
-            yield self.tail(part, shelf, shown, fitted.evidence)
+        for start in range(0, order.shape[1], fitted.at_once):
+            some = order[:, start : start + fitted.at_once]
+            shown = None
+            if evidence is not None:
+                shown = evidence.gather(1, some[..., None].expand(-1, -1, evidence.shape[2]))
+            yield self.tail(slates.places(some), shelf, shown, fitted.evidence)
 
     def head(self, slates: Slates, shelf: Shelf, history: int) -> Part:
         """System, user and the newest items of the history, of slates on this module's device."""
@@ -252,3 +265,8 @@ class LanguageRanker(nn.Module):
     @property
     def _dtype(self) -> torch.dtype:
         return self._texts.vectors(self.layout.pieces[0][0], self.device).dtype
+
+
+def _put_back(scores: Tensor, order: Tensor) -> Tensor:
+    """(B, C) scores that were read in an order, at the places that they belong to."""
+    return torch.empty_like(scores).scatter(1, order, scores)

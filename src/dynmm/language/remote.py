@@ -87,8 +87,9 @@ class VllmServer:
         """
         if not is_address(url):
             raise ConfigError(no_address(url))
-        parts = urlsplit(url)
-        self.url, self.model = url.rstrip("/"), model
+        # As clients of this interface often write it; the paths that are asked begin with it.
+        self.url, self.model = url.rstrip("/").removesuffix("/v1"), model
+        parts = urlsplit(self.url)
         self._parts, self._timeout, self._at_once = parts, timeout_s, at_once
         self._key = server_key(key)
         #: When it may be asked again, in seconds of the monotonic clock, and how long it is left alone after that.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
@@ -64,6 +65,8 @@ class RemoteRanker:
         self._server.check()
         own = self._readout.score.weight.abs().cpu()
         apart = (self(slates, shelf) - self._ranker(slates, shelf)).abs().max().cpu() / own
+        if not math.isfinite(float(apart)):
+            raise ModelError(f"the vLLM server at {self._server.url} gave a log-probability that is no finite number")
         if not float(apart) <= TOLERANCE:
             raise ModelError(
                 f"the model at {self._server.url} and the one in process differ by {float(apart):.3g} in a "

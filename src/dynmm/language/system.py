@@ -107,7 +107,7 @@ class Reranking:
         elif self.kind == "language" and self.prefixes:
             asked = self._heads
         if self.kind != "language" or self.batch_wait_ms is None:
-            at_once = 1 if self.server is None else AT_ONCE
+            at_once = AT_ONCE if self.kind == "language" and self.server is not None else 1
             return Refiner(asked, deadline_ms=self.deadline_ms, served=self.served, at_once=at_once)
         together = MicroBatcher(asked, rows=BATCH_ROWS, wait_ms=self.batch_wait_ms)
         refiner = Refiner(together, deadline_ms=self.deadline_ms, served=self.served)
