@@ -96,6 +96,11 @@ class _Asked:
         return int(json.loads((found / "answers.json").read_bytes())["learned_from"])
 
     @property
+    def longest(self) -> int:
+        """C of a whole list."""
+        return min(self.how.settings.candidates, self.before.terms.n_items)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(D, F) of the slates."""
         return self.before.space.width, len(FactReader(self.before.terms).names)
@@ -193,7 +198,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         if isinstance(ranker, LanguageRanker):
             # A prompt that does not fit is told now: reading what it is to learn from takes long.
             try:
-                ranker.fitted(min(how.settings.candidates, asked.before.terms.n_items))
+                ranker.fitted(asked.longest)
             except ModelError as error:
                 if how.config.rerank != "auto":
                     raise
@@ -211,7 +216,11 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
     if frozen is not None:
         facts["model"] = dict(frozen.facts)
     # What was trained under another deadline or for a server elsewhere is the same: it serves as configured now.
-    return load_ranker(found, how.device, lambda *_: _there(frozen), how.language), facts
+    kept = load_ranker(found, how.device, lambda *_: _there(frozen), how.language)
+    serving = kept.reranking.ranker
+    if isinstance(serving, LanguageRanker) and (note := serving.fitted(asked.longest).note):
+        facts["prompt"] = note  # what of the layout is left out, and said each time, also by a fit from the cache
+    return kept, facts
 
 
 def _worded(objective: Any, ranker: nn.Module, training: Questions, shelf: Shelf, asked: _Asked) -> tuple[Any, int]:
