@@ -21,7 +21,7 @@ from dynmm.adapter.space import MovedSpace
 from dynmm.config import Config
 from dynmm.errors import ConfigError
 from dynmm.system import Query
-from dynmm.types import FloatArray, IntArray, UserHistory
+from dynmm.types import UserHistory
 
 
 def _users(space: Circle) -> Tensor:
@@ -380,23 +380,3 @@ def test_every_ablation_runs_and_moves_otherwise(changes: dict[str, Any]) -> Non
     plain, other = Driver(adapter_of()).feed(events_of(200)), Driver(adapter_of(**changes)).feed(events_of(200))
     assert torch.isfinite(other.adapter.space.item_vectors).all()
     assert plain.adapter.sha256() != other.adapter.sha256()
-
-
-def test_an_event_with_numbers_that_are_not_finite_teaches_nothing_and_stops_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    beside, asked = Products.beside, 0
-
-    def breaking(self: Products, items: IntArray) -> FloatArray:
-        nonlocal asked
-        asked += 1
-        found = beside(self, items)
-        return found * math.nan if asked == 40 else found
-
-    monkeypatch.setattr(Products, "beside", breaking)
-    adapter = adapter_of()
-    Driver(adapter).feed(events_of(300))
-    assert adapter.refused == 1
-    assert len(adapter.kept) > 1
-    assert np.isfinite(adapter.arrays()["tried"].astype(float)).all()
-    assert adapter.version > 0, "it goes on to learn, and serves what it learned"

@@ -383,36 +383,3 @@ def test_a_server_ranks_in_place_of_this_process_and_its_absence_is_told(
         assert ranked
     made.recommend(NAMES[1], 5)
     assert made.reranked["model"] == 1
-
-
-def test_a_context_that_is_too_short_costs_the_language_model_alone(
-    options: FitOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder = tiny_folder("llama", tmp_path / "short", max_position_embeddings=24)
-    config = walk_config(rerank="auto", language={"model": str(folder), "precision": "float32"})
-    fitted = Recommender.fit(world(), config, split="full", seed=1, options=options)
-    assert sorted(fitted.facts["rerank"]["kinds"]) == ["mlp", "none", "transformer"]
-    assert "no language model re-ranks: the prompt's text" in caplog.text
-    with pytest.raises(ModelError, match="and the model reads 24"):
-        Recommender.fit(world(), {**config, "rerank": "language"}, split="full", seed=1, options=options)
-
-
-def test_a_run_whose_ranking_model_is_gone_forgets_and_does_not_recommend(
-    options: FitOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder = tiny_folder("llama", tmp_path / "model", max_position_embeddings=2048)
-    language = {"model": str(folder), "precision": "float32", "epochs": 1}
-    fitted = Recommender.fit(
-        world(), walk_config(rerank="language", language=language), split="full", seed=1, options=options
-    )
-    serve(fitted, "language")
-    fitted.save_pretrained(tmp_path / "run")
-    folder.rename(tmp_path / "elsewhere")
-    user = str(world().users.ids[0])
-    with Recommender.from_pretrained(tmp_path / "run") as loaded:
-        assert "this run cannot recommend: there is no folder" in caplog.text
-        with pytest.raises(ModelError, match="The run was fitted with it: put it back, or fit again"):
-            loaded.recommend(user, 3)
-        assert loaded.forget(user)["user"] == user
-    (tmp_path / "elsewhere").rename(folder)
-    assert Recommender.from_pretrained(tmp_path / "run").recommend(str(world().users.ids[1]), 3)
