@@ -5,7 +5,7 @@ import torch
 from tests.language.slate_samples import shelf, slates
 from torch import Tensor, nn
 
-from dynmm.language.faithful import Faithful, blind, faithfulness, swapped
+from dynmm.language.faithful import Faithful, Faithfulness, blind, faithfulness, pooled, swapped
 from dynmm.language.listwise import answer_chances, answers_loss
 from dynmm.language.questions import Questions, questions_of
 from dynmm.language.slates import Shelf, Slates
@@ -108,3 +108,11 @@ def test_one_question_has_no_control() -> None:
 def test_without_questions_nothing_is_claimed() -> None:
     report = faithfulness(_ByFact(1.0), _questions().take(slice(0, 0)), ITEMS, 0.05, 8)
     assert (report.own, report.others, report.lifted, report.questions) == (0.0, None, 0.0, 0)
+
+
+def test_lots_of_questions_are_pooled_by_how_many_they_are() -> None:
+    few, many = Faithfulness(0.4, None, 1.0, 0.05, 1), Faithfulness(0.1, 0.02, 0.5, 0.05, 3)
+    found = pooled([few, many])
+    assert (found.own, found.lifted) == pytest.approx((0.175, 0.625))
+    assert (found.others, found.margin, found.questions) == (0.02, 0.05, 4)
+    assert pooled([few]) == few

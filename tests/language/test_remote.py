@@ -245,6 +245,20 @@ def test_half_precision_travels_as_it_is() -> None:
         torch.testing.assert_close(found, local(questions, shelf), rtol=0, atol=0.1)
 
 
+def test_an_address_may_end_as_clients_of_the_interface_write_it() -> None:
+    questions, shelf = slate_samples.slates(2, 4), slate_samples.shelf()
+    with serving(causal()) as server:
+        RemoteRanker(ranker(causal()), VllmServer(f"{server.url}/v1", "tiny")).check(questions, shelf)
+
+
+def test_a_server_that_gives_no_number_is_not_taken_for_another_model() -> None:
+    questions, shelf = slate_samples.slates(2, 4), slate_samples.shelf()
+    with serving(causal()) as server:
+        server.fault = "not a number"
+        with pytest.raises(ModelError, match=r"no finite number"):
+            RemoteRanker(ranker(causal()), VllmServer(server.url, "tiny")).check(questions, shelf)
+
+
 def test_another_model_behind_the_same_name_is_noticed() -> None:
     questions, shelf = slate_samples.slates(2, 4), slate_samples.shelf()
     with serving(causal("qwen2")) as server, pytest.raises(ModelError, match="not the same model"):

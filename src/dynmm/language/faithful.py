@@ -75,17 +75,19 @@ def faithfulness(model: Reranker, questions: Questions, shelf: Shelf, margin: fl
 
 
 def pooled(parts: Sequence[Faithfulness]) -> Faithfulness:
-    """Of several lots of questions as one. Each of the parts has one at least."""
-    total = sum(one.questions for one in parts)
-    share = [one.questions / total for one in parts]
-    known = [one.others for one in parts]
-    others = (
-        None if None in known else sum(part * own for part, own in zip(share, known, strict=True) if own is not None)
+    """Of several lots of questions as one; the control over the lots that have one. Each has a question at least."""
+
+    def mean(values: Sequence[tuple[float, int]]) -> float:
+        return sum(value * count for value, count in values) / sum(count for _, count in values)
+
+    controls = [(one.others, one.questions) for one in parts if one.others is not None]
+    return Faithfulness(
+        own=mean([(one.own, one.questions) for one in parts]),
+        others=mean(controls) if controls else None,
+        lifted=mean([(one.lifted, one.questions) for one in parts]),
+        margin=parts[0].margin,
+        questions=sum(one.questions for one in parts),
     )
-    own, lifted = (
-        sum(part * getattr(one, name) for part, one in zip(share, parts, strict=True)) for name in ("own", "lifted")
-    )
-    return Faithfulness(own, others, lifted, parts[0].margin, total)
 
 
 def blind(slates: Slates) -> Slates:
