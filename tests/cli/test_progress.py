@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from dynmm.cli.progress import EpochBar
+from dynmm.cli.progress import CountBar, EpochBar
 
 
 def test_each_modality_has_a_bar_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,3 +20,12 @@ def test_each_modality_has_a_bar_of_its_own(capsys: pytest.CaptureFixture[str]) 
     assert "encoding text: 300 of 300" in told
     assert "encoding image: 1,200 of 4,000" in told
     assert "epochs" not in told
+
+
+def test_a_bar_over_events_writes_little_into_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with click.Context(click.Command("stream")), CountBar() as bar:
+        for done in range(0, 20_001, 2):
+            bar("dynmm", done, 20_000)
+    told = capsys.readouterr().err
+    assert "dynmm: 100%" in told
+    assert told.count("dynmm:") <= 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 _BEGUN = "{desc}: {n:.1f} epochs {elapsed}"
 _GOING = "{desc}: {n:.1f} of {total} epochs |{bar:30}| {elapsed}{postfix}"
 _ENCODING = "{desc}: {n:,} of {total:,} |{bar:30}| {elapsed}"
+
+#: Seconds between two showings of a bar over events.
+_PAUSE, _PAUSE_IN_A_FILE = 0.1, 10.0
 
 #: What an interrupted fit says, whichever stage it was in.
 INTERRUPTED = (
@@ -106,7 +110,9 @@ class CountBar:
 
         if self._bar is None or self._name != name:
             self._close()
-            self._bar = tqdm(total=total, unit="event", desc=name, disable=quiet())
+            # Into a file every showing is a line more.
+            pause = _PAUSE if sys.stderr.isatty() else _PAUSE_IN_A_FILE
+            self._bar = tqdm(total=total, unit="event", desc=name, disable=quiet(), mininterval=pause)
             self._name = name
         self._bar.update(done - self._bar.n)
 

@@ -95,7 +95,18 @@ def _print(result: Mapping[str, Any], as_json: bool) -> None:
     click.echo("averaged over users, each with the same weight:")
     click.echo(replace(ladder(averaged_over_users(result)), foot="").to_text())
     for name, seconds in result["update_seconds"].items():
-        click.echo(f"{name}: {seconds:.1f} s learning, {result['rank_seconds'][name]:.1f} s ranking")
+        effect = result["event_to_effect_ms"][name]
+        click.echo(
+            f"{name}: {seconds:.1f} s learning, {result['rank_seconds'][name]:.1f} s ranking; from an event to its "
+            f"effect {effect['p50']:.1f} ms in the median, {effect['p95']:.1f} ms at most in 95 of 100"
+        )
+    for name, kept in result["retention"].items():
+        low, high = kept["ci95"]
+        click.echo(
+            f"{name}: HR@10 of validation's questions {kept['hit@10 before']:.4f} before the stream and "
+            f"{kept['hit@10 after']:.4f} after it, {kept['hit@10 after'] - kept['hit@10 before']:+.4f} "
+            f"[{low:+.4f}, {high:+.4f}]"
+        )
     click.echo(old_table(result).to_text())
     for text in result["notes"]:
         click.echo(f"- {text}")
