@@ -20,6 +20,7 @@ from dynmm.language.questions import Questions, apart, drawn, questions_of
 from dynmm.language.table import make
 from dynmm.memory import OutOfMemory
 from dynmm.training.checkpoints import Checkpoints
+from dynmm.training.fitting import Outcome
 from dynmm.training.reports import EpochReport
 
 LESSONS = Lessons(epochs=6, batch=16, learning_rate=1e-2, weight_decay=1e-2, warmup=1.0)
@@ -39,21 +40,15 @@ def _model(questions: Questions, dropout: float = 0.1) -> nn.Module:
     return make("mlp", 0, features, WIDTH, hidden=16, rank=2, dropout=dropout)
 
 
+def _learned(model: nn.Module, training: Questions, held: Questions, **named: Any) -> Outcome:
+    return learn(model, Listwise(model, ITEMS), training, [Judged(model, held)], ITEMS, LESSONS, 0, **named)
+
+
 def test_what_the_scores_below_leave_open_is_learned() -> None:
     training, held = apart(_questions(), 0.25, 0)
     model = _model(training)
     shares: list[float] = []
-    outcome = learn(
-        model,
-        Listwise(model, ITEMS),
-        training,
-        [Judged(model, held)],
-        ITEMS,
-        LESSONS,
-        0,
-        gammas=(0.0, 1.0),
-        on_progress=shares.append,
-    )
+    outcome = _learned(model, training, held, gammas=(0.0, 1.0), on_progress=shares.append)
     assert not model.training
     before = ndcg(held.slates.scores, held.answers)
     after = ndcg(held.slates.scores + raw_scores(model, held.slates, ITEMS, 7), held.answers)
@@ -84,17 +79,7 @@ def test_a_training_broken_off_ends_with_the_same_bits(tmp_path: Path) -> None:
             if report.epoch == stop:
                 raise KeyboardInterrupt
 
-        learn(
-            model,
-            Listwise(model, ITEMS),
-            training,
-            [Judged(model, held)],
-            ITEMS,
-            LESSONS,
-            0,
-            checkpoints=Checkpoints(folder, "same"),
-            on_epoch=told,
-        )
+        _learned(model, training, held, checkpoints=Checkpoints(folder, "same"), on_epoch=told)
         return model
 
     whole = run(tmp_path / "whole")

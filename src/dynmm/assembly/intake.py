@@ -64,7 +64,7 @@ def learn_events(recommender: Recommender, events: Any, *, skip_bad: bool = Fals
                 raise
             follow(recommender)
             snapshot_if_due(recommender)
-    accepted, duplicates = (sum(len(getattr(one, name)) for one in receipts) for name in ("accepted", "duplicates"))
+    accepted, duplicates = sum(len(one.accepted) for one in receipts), sum(len(one.duplicates) for one in receipts)
     if conflicts := [event for one in receipts for event in one.conflicts]:
         raise DataError(
             f"events: the id {conflicts[0]!r} is in the log with other contents ({len(conflicts):,} such events); the "

@@ -44,7 +44,7 @@ def write_log(recommender: Recommender, state: Path) -> None:
     check_sound(live)
     if live.fixed:
         _check_end(recommender, live)
-    shared = None if live.writes and not live.closed else live.home  # where others may write meanwhile
+    shared = None if live.writes else live.home  # where others may write meanwhile
     source = live.log
     if shared is not None:
         if (shared / LOG_FILE).is_file():  # which may have come since the run was opened
@@ -221,10 +221,10 @@ def close_live(recommender: Recommender) -> None:
         if live is None:
             return
         try:
-            if live.writes and not live.closed and live.broken is None and live.offset > live.snapshot:
+            if live.writes and live.broken is None and live.offset > live.snapshot:
                 try_snapshot(recommender)
         finally:
-            if live.writes and not live.closed:
+            if live.writes:
                 live.seen = live.log.offset, live.log.head
-            live.closed = live.home is not None
+            live.writes, live.closed = False, live.home is not None
             live.log.close()

@@ -158,12 +158,8 @@ def reopen_frozen(
 
     Raises ModelError for another, and where its configuration or its tokenizer is another, naming the file.
     """
-    from dynmm.language.folders import check_reading_files, model_folder
+    from dynmm.language.folders import check_reading_files
 
-    try:
-        model_folder(source)
-    except ModelError as error:
-        raise ModelError(f"{error}. The run was fitted with it: put it back, or fit again") from error
     check_reading_files(source, files)
     folder = Path(source) if language.model == COMPACT else None
     pretrained = language.weights == "pretrained"

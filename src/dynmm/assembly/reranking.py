@@ -28,7 +28,7 @@ from dynmm.assembly.rankers import (
 from dynmm.assembly.reranked import NONE, Reranked
 from dynmm.assembly.whole import Whole
 from dynmm.assembly.wordingtargets import wanted_texts, words_key
-from dynmm.errors import ConfigError, MissingExtraError, ModelError, UnsupportedByData
+from dynmm.errors import ConfigError, DynmmError, MissingExtraError, ModelError, UnsupportedByData
 from dynmm.evidence.reading import FactReader
 from dynmm.interactions.dataset import Dataset
 from dynmm.language.faithful import Faithful, faithfulness, pooled
@@ -171,9 +171,7 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
         try:
             frozen = open_frozen(how.language, how.texts, how.seed, how.device, how.cache, how.on_progress)
         except (MissingExtraError, UnsupportedByData) as error:
-            if how.config.rerank != "auto":
-                raise
-            logger.warning("no language model re-ranks: %s", error)
+            _without_language(error, how)
             return None
     how.stage(f"re-ranker: {kind}")
     chain = [how.settings.taught(), how.config.evidence, *([how.language.taught()] if kind == "language" else [])]
@@ -200,13 +198,10 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
             try:
                 ranker.fitted(asked.longest)
             except ModelError as error:
-                if how.config.rerank != "auto":
-                    raise
-                logger.warning("no language model re-ranks: %s", error)
+                _without_language(error, how)
                 return None
-        how.stage(f"re-ranker: {kind}")  # again: the questions may have been made in between
         with how.cache.work(entry) as work:
-            facts = _trained(kind, ranker, Checkpoints(work, entry), how, asked)
+            facts = _trained(kind, ranker, Checkpoints(work, entry), asked)
             made = Reranking(kind, ranker, facts["gamma"], how.settings.candidates)
             with how.cache.put(entry) as folder:
                 save_ranker(Kept(made, asked.shape, how.settings, how.language, frozen, how.seed), folder)
@@ -221,6 +216,13 @@ def _fitted(kind: str, asked: _Asked, how: Training) -> tuple[Kept, dict[str, An
     if isinstance(serving, LanguageRanker) and (note := serving.fitted(asked.longest).note):
         facts["prompt"] = note  # what of the layout is left out, and said each time, also by a fit from the cache
     return kept, facts
+
+
+def _without_language(error: DynmmError, how: Training) -> None:
+    """Say why no language model re-ranks. Raises the error where one was asked for by name."""
+    if how.config.rerank != "auto":
+        raise error
+    logger.warning("no language model re-ranks: %s", error)
 
 
 def _worded(objective: Any, ranker: nn.Module, training: Questions, shelf: Shelf, asked: _Asked) -> tuple[Any, int]:
@@ -255,24 +257,24 @@ def _lessons(kind: str, chosen: RerankSettings, language: LanguageSettings) -> L
     )
 
 
-def _trained(
-    kind: str,
-    ranker: nn.Module,
-    checkpoints: Checkpoints,
-    how: Training,
-    asked: _Asked,
-) -> dict[str, Any]:
+def _lots(ranker: nn.Module, asked: _Asked) -> tuple[Questions, list[Judged], Folds | None]:
+    """What trains, what nothing has learned from, and whose questions the members of a perceptron leave out."""
+    if isinstance(ranker, Perceptron):
+        training = tempered(asked.all[0])
+        folds = Folds.of(training, asked.how.settings.held, asked.how.seed)
+        return training, folds.judged(ranker, training), folds
+    training, held = asked.parts
+    training = tempered(training)
+    return training, [Judged(ranker, replace(held, factor=training.factor))], None
+
+
+def _trained(kind: str, ranker: nn.Module, checkpoints: Checkpoints, asked: _Asked) -> dict[str, Any]:
     """Train in place; returns what the manifest tells."""
     told: dict[str, Any] = {}
+    how, shelf = asked.how, asked.all[1]
     chosen, language = how.settings, how.language
-    (everything, shelf), folds = asked.all, None
-    training, held = (everything, everything) if isinstance(ranker, Perceptron) else asked.parts
+    training, judged, folds = _lots(ranker, asked)
     standardise(ranker, training.slates, shelf)
-    training = tempered(training)
-    judged = [Judged(ranker, replace(held, factor=training.factor))]
-    if isinstance(ranker, Perceptron):
-        folds = Folds.of(everything, chosen.held, how.seed)
-        judged = folds.judged(ranker, training)
     gammas = [gamma / training.factor for gamma in chosen.gammas]
     lessons = _lessons(kind, chosen, language)
     if kind == "language":
@@ -282,6 +284,7 @@ def _trained(
             objective, told["worded"] = _worded(objective, ranker, training, shelf, asked)
     else:
         objective = Listwise(ranker, shelf, folds)
+    how.stage(f"re-ranker: {kind}")  # again: what it learns from, or its words, may have been made in between
     outcome = learn(
         ranker,
         objective,

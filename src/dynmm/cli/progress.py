@@ -17,8 +17,8 @@ _BEGUN = "{desc}: {n:.1f} epochs {elapsed}"
 _GOING = "{desc}: {n:.1f} of {total} epochs |{bar:30}| {elapsed}{postfix}"
 _ENCODING = "{desc}: {n:,} of {total:,} |{bar:30}| {elapsed}"
 
-#: Seconds between two showings of a bar over events.
-_PAUSE, _PAUSE_IN_A_FILE = 0.1, 10.0
+#: Least seconds between two showings of a bar in a file, where each is a line more.
+_PAUSE_IN_A_FILE = 10.0
 
 #: What an interrupted fit says, whichever stage it was in.
 INTERRUPTED = (
@@ -72,14 +72,14 @@ class EpochBar:
         name = f"encoding {modality}"
         if self._bar is None or self._stage != name:
             self.stage(name)
-            self._bar = tqdm(total=total, desc=name, disable=quiet(), bar_format=_ENCODING, mininterval=0.5)
+            self._bar = tqdm(total=total, desc=name, disable=quiet(), bar_format=_ENCODING, mininterval=_pause(0.5))
         self._bar.update(done - self._bar.n)
 
     def _shown(self, epochs: int | None) -> Any:
         from tqdm import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(desc=self._stage, disable=quiet(), bar_format=_BEGUN, mininterval=0.5)
+            self._bar = tqdm(desc=self._stage, disable=quiet(), bar_format=_BEGUN, mininterval=_pause(0.5))
         if epochs is not None:
             self._bar.total, self._bar.bar_format = epochs, _GOING
         return self._bar
@@ -110,9 +110,7 @@ class CountBar:
 
         if self._bar is None or self._name != name:
             self._close()
-            # Into a file every showing is a line more.
-            pause = _PAUSE if sys.stderr.isatty() else _PAUSE_IN_A_FILE
-            self._bar = tqdm(total=total, unit="event", desc=name, disable=quiet(), mininterval=pause)
+            self._bar = tqdm(total=total, unit="event", desc=name, disable=quiet(), mininterval=_pause(0.1))
             self._name = name
         self._bar.update(done - self._bar.n)
 
@@ -120,3 +118,8 @@ class CountBar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _pause(seconds: float) -> float:
+    """Seconds between two showings of a bar: as many on a terminal, more in a file."""
+    return seconds if sys.stderr.isatty() else _PAUSE_IN_A_FILE

@@ -72,7 +72,10 @@ def reading_files(name_or_path: str | Path) -> dict[str, str]:
 
 def check_reading_files(name_or_path: str | Path, expected: Mapping[str, str]) -> None:
     """Raise ModelError where the files of `reading_files` are not those that were trained with; it names the first."""
-    found = reading_files(name_or_path)
+    try:
+        found = reading_files(name_or_path)
+    except ModelError as error:
+        raise ModelError(f"{error}. The run was fitted with it: put it back, or fit again") from error
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             what = "is missing, with which the run was fitted"

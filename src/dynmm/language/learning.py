@@ -176,7 +176,7 @@ def learn(
     goes on. Raises TrainingDiverged, ModelError out of memory, StorageError.
     """
     trainer = RerankTrainer(model, objective, training, lessons, seed)
-    validate = partial(_validated, held, shelf, lessons, gammas) if held else None
+    validate = partial(_validated, held, asked_of(held).to("cpu"), shelf, lessons, gammas) if held else None
     plan = Plan(lessons.epochs, patience=lessons.epochs, validate_from=0.0)
     outcome = run_epochs(trainer, plan, validate, checkpoints=checkpoints, on_epoch=on_epoch, on_progress=on_progress)
     put_weights(model, outcome.weights)
@@ -220,10 +220,12 @@ def _scored(model: nn.Module, slates: Slates, shelf: Shelf, batch: int) -> Tenso
     return torch.cat(found) if found else torch.zeros(0, slates.items.shape[1])
 
 
-def _validated(held: Sequence[Judged], shelf: Shelf, lessons: Lessons, gammas: Sequence[float]) -> float:
+def _validated(
+    held: Sequence[Judged], asked: Questions, shelf: Shelf, lessons: Lessons, gammas: Sequence[float]
+) -> float:
     device = next(one.device for one in held[0].model.parameters() if one.requires_grad)
     for one in held:
         one.model.eval()
     with autocast(device, lessons.precision):
         raw = judged_scores(held, shelf, lessons.batch)
-    return max(choose_gamma(raw, asked_of(held).to("cpu"), gammas).ndcg)
+    return max(choose_gamma(raw, asked, gammas).ndcg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 
@@ -64,9 +63,10 @@ class RemoteRanker:
         """Raise ModelError where the server does not serve this model, or reads these questions otherwise than it."""
         self._server.check()
         own = self._readout.score.weight.abs().cpu()
-        apart = (self(slates, shelf) - self._ranker(slates, shelf)).abs().max().cpu() / own
-        if not math.isfinite(float(apart)):
+        told = self(slates, shelf)
+        if not bool(torch.isfinite(told).all()):
             raise ModelError(f"the vLLM server at {self._server.url} gave a log-probability that is no finite number")
+        apart = (told - self._ranker(slates, shelf)).abs().max().cpu() / own
         if not float(apart) <= TOLERANCE:
             raise ModelError(
                 f"the model at {self._server.url} and the one in process differ by {float(apart):.3g} in a "
