@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from dynmm import Dataset
-from dynmm.assembly import FitOptions, Fitted, Whole, as_fitted, fit
+from dynmm.assembly import FitOptions, Fitted, WithoutReranker, as_fitted, fit, titles_only
 from dynmm.config import read_config
 from dynmm.evaluation import protocols
 from dynmm.evaluation.comparisons import compare
@@ -116,10 +116,10 @@ def _measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
                 RerankSystem(_never, (below, whole.reranked.fitted[kind].reranking), name=row)
             )
             if row == "language":
-                systems.setdefault(TitlesOnly.name, []).append(_titles_only(whole, data))
+                systems.setdefault(TitlesOnly.name, []).append(titles_only(whole, data))
             told.setdefault(row, []).append(last.recommender.facts["rerank"]["kinds"][kind])
             if not changes and len(systems.get("below", ())) < len(systems[row]):
-                systems.setdefault("below", []).append(_Below(whole.rank_below))
+                systems.setdefault("below", []).append(WithoutReranker(whole))
     assert last is not None
     cases = last.split.validation if given.part == "validation" else last.split.test
     assert cases is not None
@@ -141,16 +141,6 @@ def _measured(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         pair = f"{one['ours']} - {one['theirs']}"
         print(f"  {pair:60s} {one['metric']} {one['difference']:+.4f} [{low:+.4f}, {high:+.4f}]{star}")
     return {"result": found, "pairs": pairs, "rerankers": told, "users": len(drawn)}
-
-
-def _titles_only(whole: Whole, data: Dataset) -> TitlesOnly:
-    """The language row's own model, which reads titles as text and orders the best of the stages below."""
-    assert whole.reranked is not None
-    frozen = whole.reranked.fitted["language"].frozen
-    assert frozen is not None
-    system = TitlesOnly(frozen.model, _Below(whole.rank_below), device=frozen.model.device)  # type: ignore[attr-defined]
-    system.fit(data)
-    return system
 
 
 def _fit(
@@ -195,21 +185,6 @@ def _named(queries: Sequence[Query]) -> bytes:
     for query in queries:
         told.update(query.history.items.tobytes() + f"|{query.as_of}|".encode() + query.exclude.tobytes() + b"|")
     return told.digest()
-
-
-class _Below:
-    """Latent and evidence alone."""
-
-    name = "below"
-
-    def __init__(self, rank: Any) -> None:
-        self.rank = rank
-
-    def fit(self, dataset: Dataset) -> None:
-        """It is fitted already."""
-
-    def learn(self, events: Events) -> None:
-        """Nothing happens in between."""
 
 
 def _never(_: Dataset) -> Any:

@@ -14,6 +14,7 @@ from dynmm.assembly import (
     WHOLE,
     Frozen,
     Questions,
+    Whole,
     alone,
     as_fitted,
     frozen_sha256,
@@ -22,6 +23,7 @@ from dynmm.assembly import (
     lower_rungs,
     online,
     retrained_backbone,
+    titles_only,
     whole_of,
     with_adapter,
     with_features,
@@ -39,6 +41,7 @@ from dynmm.interactions.candidates import Candidates, draw_candidates, load_cand
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
 from dynmm.interactions.windows import usual_window
+from dynmm.language.titles_only import TitlesOnly
 from dynmm.rationale.words import listed
 from dynmm.recommender import Recommender
 from dynmm.storage import sha256_of
@@ -50,6 +53,9 @@ log = logging.getLogger(__name__)
 #: The backbone trained further every week on all events so far; less often in a stream of more than 60 weeks.
 RETRAINED_DAYS = 7.0
 RETRAINED = f"backbone-retrained-{RETRAINED_DAYS:g}d"
+
+#: A run's language model by titles alone; it takes long, so it is measured where it is asked for.
+LLM_ONLY = TitlesOnly.name
 
 #: One seed for everybody, so that all runs on the same split rank the same candidates.
 CANDIDATE_SEED = 0
@@ -120,7 +126,7 @@ def evaluate(
     recent = {"until": "known"} if split.name == "holdout" else {}  # see `_on_windows`
     for name in names:
         settings = recent if baselines.counts_recent(name) else {}
-        lineup[name] = _fitted(name, split.train, told, features, **settings)
+        lineup[name] = _read(whole, split) if name == LLM_ONLY else _compared(name, split, told, features, **settings)
     report = None if told is None else lambda name, *_: told(f"measuring {name}")
     outcome = run_all(asked, lineup, data_sha256=_sha256(recommender), progress=report).to_json()
     outcome["notes"] += [*notes, *(_on_windows(split, asked[0]) if any(map(baselines.counts_recent, names)) else ())]
@@ -289,14 +295,32 @@ def _fitted(
     return fitting()
 
 
+def _read(whole: Whole, split: Split) -> Iterator[System]:
+    yield titles_only(whole, split.train)
+
+
+def _compared(
+    name: str, split: Split, told: Told | None, features: Sequence[Features], **settings: Any
+) -> Iterator[System]:
+    """A comparison system that any run has. Raises ConfigError for a name that is none, with what there is."""
+    try:
+        return _fitted(name, split.train, told, features, **settings)
+    except ConfigError as error:
+        raise _with_more(error, name, f"of a run with a language model {LLM_ONLY}") from None
+
+
+def _with_more(error: ConfigError, name: str, more: str) -> ConfigError:
+    """The error, and what else there is where the name itself is wrong."""
+    known = name in (*baselines.names(), *baselines.CONTENT) or baselines.counts_recent(name)
+    return error if known else ConfigError(f"{error}, and {more}")
+
+
 def _in_stream(name: str, base: Dataset, features: Sequence[Features]) -> Iterator[System]:
     """A comparison system that any stream has. Raises ConfigError for a name that is none, with what there is."""
     try:
         return _fitted(name, base, None, features)
     except ConfigError as error:
-        if name in (*baselines.names(), *baselines.CONTENT) or baselines.counts_recent(name):
-            raise
-        raise ConfigError(f"{error}, and in a stream {RETRAINED}") from None
+        raise _with_more(error, name, f"in a stream {RETRAINED}") from None
 
 
 def _on_windows(split: Split, exam: Exam) -> list[str]:

@@ -44,8 +44,32 @@ def test_a_run_whose_ranking_model_is_gone_forgets_and_does_not_recommend(
     user = str(world().users.ids[0])
     with Recommender.from_pretrained(tmp_path / "run") as loaded:
         assert "this run cannot recommend: there is no folder" in caplog.text
-        with pytest.raises(ModelError, match="The run was fitted with it: put it back, or fit again"):
+        with pytest.raises(ModelError, match=r"put it back, or name the folder where it lies now in .* DYNMM_L"):
             loaded.recommend(user, 3)
         assert loaded.forget(user)["user"] == user
     (tmp_path / "elsewhere").rename(folder)
     assert Recommender.from_pretrained(tmp_path / "run").recommend(str(world().users.ids[1]), 3)
+
+
+def test_a_run_is_taken_elsewhere_with_its_model(
+    options: FitOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_folder("llama", tmp_path / "model", max_position_embeddings=2048)
+    language = {"model": str(folder), "precision": "float32", "epochs": 1, "writes": True}
+    fitted = Recommender.fit(
+        world(), walk_config(rerank="language", language=language), split="full", seed=1, options=options
+    )
+    serve(fitted, "language")
+    user = str(world().users.ids[0])
+    before = [(one.item, one.score) for one in fitted.recommend(user, 3)]
+    fitted.save_pretrained(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "taken")
+    folder.rename(tmp_path / "elsewhere")
+    monkeypatch.setenv("DYNMM_LANGUAGE_MODEL", str(tmp_path / "elsewhere"))
+    loaded = Recommender.from_pretrained(tmp_path / "taken")
+    assert [(one.item, one.score) for one in loaded.recommend(user, 3, explain=True)] == before
+    assert "cannot" not in caplog.text
+    other = tiny_folder("llama", tmp_path / "other", max_position_embeddings=2048, seed=7)
+    monkeypatch.setenv("DYNMM_LANGUAGE_MODEL", str(other))
+    assert Recommender.from_pretrained(tmp_path / "taken").items
+    assert "does not hold the model that was trained with" in caplog.text

@@ -53,6 +53,11 @@ def test_what_fits_is_left_whole() -> None:
     assert (fitted.history, fitted.evidence, fitted.at_once, fitted.note) == (50, 16, 20, "")
 
 
+def test_a_token_before_everything_takes_the_room_of_one_item() -> None:
+    context = _texts(PAPER) + 30 + 16 + 20 * 13
+    assert fit_prompt(PAPER, _words, context, 20, begins=1).history == 29
+
+
 def test_the_oldest_history_goes_first_and_it_is_said() -> None:
     context = _texts(PAPER) + 30 + 16 + 20 * 13
     fitted = fit_prompt(PAPER, _words, context, 20)

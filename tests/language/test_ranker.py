@@ -244,6 +244,7 @@ def test_a_short_context_drops_history_and_says_so_once(
 ) -> None:
     made = ranker(layout=Layout(arrangement, HISTORY, 0, "none"))  # type: ignore[arg-type]
     texts = sum(len(made.model.tokens(text)) for text, _ in made.layout.pieces)
+    texts += len(made.model.beginning)
     monkeypatch.setattr(made.model, "_context", texts + 1 + 2 + (1 if arrangement == "branch" else 6))
     asked = slates()
     with caplog.at_level(logging.WARNING, "dynmm.language"):
@@ -256,6 +257,15 @@ def test_a_short_context_drops_history_and_says_so_once(
     assert _apart(found, newest(asked, SHELF)) < NEAR
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_a_prompt_begins_as_the_models_texts_do(kind: str) -> None:
+    made, asked = ranker(kind), slates().to(torch.device("cpu"))
+    head = made.head(asked, SHELF, HISTORY)
+    begun = [*made.model.beginning, *made.model.tokens(made.layout.texts["user"])]
+    assert torch.equal(head.tokens[0, : len(begun)], made.model.embed(torch.tensor(begun)))
+
+
 @torch.no_grad()
 def test_branches_are_the_same_in_any_number_of_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = slates()
@@ -263,7 +273,7 @@ def test_branches_are_the_same_in_any_number_of_passes(monkeypatch: pytest.Monke
         made = ranker(kind)
         whole = made(asked, SHELF)
         texts = sum(len(made.model.tokens(text)) for text, _ in made.layout.pieces)
-        monkeypatch.setattr(made.model, "_context", texts + 1 + HISTORY + 2)
+        monkeypatch.setattr(made.model, "_context", len(made.model.beginning) + texts + 1 + HISTORY + 2)
         made._fitted.clear()
         assert made.fitted(6).at_once == 2
         assert _apart(whole, made(asked, SHELF)) < NEAR

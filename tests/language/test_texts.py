@@ -44,6 +44,14 @@ def test_the_templates_texts_are_the_models_tokens() -> None:
     assert Texts(model).vectors("", DEVICE).shape == (0, model.width)
 
 
+def test_the_first_text_begins_as_the_models_texts_do() -> None:
+    model, read = tiny_model(), Texts(tiny_model())
+    assert (model.beginning, read.begins) == ([model.words.beginning], 1)
+    first = read.vectors("<USR>", DEVICE, first=True)
+    assert torch.equal(first[1:], read.vectors("<USR>", DEVICE))
+    assert torch.equal(first[:1], model.embed(torch.tensor(model.beginning)))
+
+
 def test_the_norm_is_that_of_the_tokens_of_the_texts() -> None:
     model = tiny_model()
     vectors = model.embed(torch.tensor(model.tokens("Toy") + model.tokens("Story")))

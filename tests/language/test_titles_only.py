@@ -30,10 +30,11 @@ class Rhyming:
     It reads as a model must: what may not be seen does not count, and positions must go on from what is seen.
     """
 
-    width, identity = 27, "rhyming"
+    width, identity, device = 27, "rhyming", torch.device("cpu")
 
     def __init__(self, context: int = 200) -> None:
         self.context, self.caches = context, True
+        self.beginning: list[int] = []
         self.lengths: list[int] = []
 
     def tokens(self, text: str) -> list[int]:
@@ -103,6 +104,18 @@ def test_a_score_is_the_mean_likelihood_of_the_title_after_the_history() -> None
         assert by_item[item] == pytest.approx(alone(system, [1, 0], item), abs=1e-5)
     assert found.items[0, 0] == 0, "what rhymes with the last item is likeliest"
     assert found.items[0, -1] == 4, "what has no title cannot be judged and stands below"
+
+
+def test_what_texts_begin_with_stands_before_all_and_takes_its_room() -> None:
+    model = Rhyming(len(Rhyming().tokens("Taken, oldest first: ")) + 4)
+    model.beginning = [26]
+    settings = TitlesOnlySettings(candidates=6, history=5, title_tokens=4)
+    with pytest.raises(ModelError, match="of context"):
+        TitlesOnly(model, Popularity(), settings).fit(titled(HISTORIES, TITLES))
+    model.context = 200
+    system = TitlesOnly(model, Popularity(), settings)
+    system.fit(titled(HISTORIES, TITLES))
+    assert not np.array_equal(system.rank([asked(1)], 6).scores, fitted(candidates=6).rank([asked(1)], 6).scores)
 
 
 def test_below_the_candidates_the_other_system_orders() -> None:

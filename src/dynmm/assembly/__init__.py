@@ -23,7 +23,17 @@ from dynmm.assembly.intake import Learned, learn_events
 from dynmm.assembly.live import Live, live_of, roll_back
 from dynmm.assembly.loading import load
 from dynmm.assembly.logkeeping import close_live
-from dynmm.assembly.measured import Questions, as_fitted, controls, known_features, of_kind, rungs, with_features
+from dynmm.assembly.measured import (
+    Questions,
+    WithoutReranker,
+    as_fitted,
+    controls,
+    known_features,
+    of_kind,
+    rungs,
+    titles_only,
+    with_features,
+)
 from dynmm.assembly.online import ONLINE, online
 from dynmm.assembly.saving import check_target, save
 from dynmm.assembly.streamed import Frozen, alone, frozen_sha256, lower_rungs, with_adapter
@@ -45,6 +55,7 @@ __all__ = [
     "Questions",
     "Version",
     "Whole",
+    "WithoutReranker",
     "add_items",
     "alone",
     "as_fitted",
@@ -83,6 +94,7 @@ __all__ = [
     "similar_to",
     "store_of",
     "takes_items",
+    "titles_only",
     "verified",
     "versions_of",
     "whole_of",

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dynmm.assembly.whole import RUNGS, Whole, whole_of
 from dynmm.catalogue.features import Features
 from dynmm.errors import UnsupportedByData
+from dynmm.interactions.dataset import Dataset
 from dynmm.language.serving import Served
+from dynmm.language.titles_only import TitlesOnly
 from dynmm.recommender import Recommender
-from dynmm.system import System
+from dynmm.system import Query, Rankings, System
+from dynmm.types import Events
 
 
 def as_fitted(recommender: Recommender) -> Whole:
@@ -62,6 +65,44 @@ def of_kind(whole: Whole, kind: str) -> System:
     if found is None:
         raise UnsupportedByData(f"no re-ranker of the kind {kind} was fitted: take rerank={kind}, and enough users")
     return found
+
+
+class WithoutReranker:
+    """The stages below the re-ranker of a whole, fitted already."""
+
+    name = "below"
+
+    def __init__(self, whole: Whole) -> None:
+        self._whole = whole
+
+    def fit(self, dataset: Dataset) -> None:
+        """It is fitted already."""
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        """See `Whole.rank_below`."""
+        return self._whole.rank_below(queries, k)
+
+    def learn(self, events: Events) -> None:
+        """Learns nothing."""
+
+
+def titles_only(whole: Whole, dataset: Dataset) -> TitlesOnly:
+    """The language model of a whole, which reads titles as text and orders the best of the stages below.
+
+    dataset: has the titles. Raises UnsupportedByData where no language model ranks or words, ModelError where that one
+    is gone, is an encoder, or reads too little at once.
+    """
+    frozen = None if whole.voice is None else whole.voice.frozen
+    if whole.reranked is not None and "language" in whole.reranked.fitted:
+        frozen = whole.reranked.fitted["language"].frozen
+    if frozen is None:
+        raise UnsupportedByData(
+            f"{TitlesOnly.name} orders titles by the language model of a run, and this one has none: fit it with "
+            "rerank=language, or rerank=auto"
+        )
+    system = TitlesOnly(frozen.model, WithoutReranker(whole))
+    system.fit(dataset)
+    return system
 
 
 class Questions:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -144,6 +145,19 @@ def open_frozen(
     model = _opened(found / MODEL_DIR, language, device, recompute=language.recompute)
     files = reading_files(found / MODEL_DIR)
     return _drawn(model, language, found / MODEL_DIR, facts, seed, files)
+
+
+def place_of_saved(language: LanguageSettings, folder: Path) -> str | Path:
+    """Where the model of a saved run lies. folder: what the run keeps of it, if it is the compact one.
+
+    Another's lies where the environment says, else where it was fitted with; what is opened there is checked by hash.
+    """
+    from dynmm.language.folders import MINILM, PLACE_VARIABLE
+
+    if language.model == COMPACT:
+        return folder / MODEL_DIR
+    elsewhere = "" if language.model == MINILM else os.environ.get(PLACE_VARIABLE, "")
+    return elsewhere or language.model
 
 
 def reopen_frozen(

@@ -21,6 +21,7 @@ from dynmm.assembly.rankers import (
     Opener,
     copy_model,
     load_ranker,
+    place_of_saved,
     reopen_frozen,
     save_ranker,
 )
@@ -108,7 +109,7 @@ def _reader(folder: Path, backbone: Backbone, device: torch.device) -> VectorSpa
 
 def _opener(folder: Path, device: torch.device, spoken: Frozen | None) -> Opener:
     def found(language: LanguageSettings, identity: str, files: Mapping[str, str], seed: int) -> Frozen:
-        source = folder / MODEL_DIR if language.model == COMPACT else language.model
+        source = place_of_saved(language, folder)
         if spoken is not None and spoken.model.identity == identity and spoken.files == files:
             return replace(spoken, folder=Path(source) if language.model == COMPACT else None)
         return reopen_frozen(source, language, identity, files, seed, device)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dynmm.assembly.rankers import COMPACT, MODEL_DIR, Frozen, copy_model, reopen_frozen
+from dynmm.assembly.rankers import MODEL_DIR, Frozen, copy_model, place_of_saved, reopen_frozen
 from dynmm.errors import ArtefactError, reason
 from dynmm.language.remote import TIMEOUT_S, VllmServer
 from dynmm.language.remote_writer import RemoteWriter
@@ -105,5 +105,5 @@ def load_voice(folder: Path, device: torch.device) -> Voice:
         raise ArtefactError(
             f"the voice in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
         ) from error
-    source = folder / MODEL_DIR if language.model == COMPACT else language.model
-    return Voice(reopen_frozen(source, language, identity, files, seed, device), language, seed)
+    frozen = reopen_frozen(place_of_saved(language, folder), language, identity, files, seed, device)
+    return Voice(frozen, language, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from dynmm.language.slates import Shelf, Slates
@@ -30,6 +31,16 @@ class FrozenModel(Protocol):
     @property
     def identity(self) -> str:
         """sha256 over every parameter, by name: what proves that it is frozen."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        ...
+
+    @property
+    def beginning(self) -> list[int]:
+        """The token that the model's texts begin with, where it has one; else none. `tokens` leaves it to callers."""
         ...
 
     def tokens(self, text: str) -> list[int]:

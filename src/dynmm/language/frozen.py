@@ -73,6 +73,11 @@ class FrozenTransformer(nn.Module):
         """Raise ModelError where a parameter has changed since the model was opened, or could."""
         check_frozen(self.library, self._sha256)
 
+    @property
+    def beginning(self) -> list[int]:
+        """As `contracts.FrozenModel`."""
+        return [] if self.words.beginning is None else [self.words.beginning]
+
     def tokens(self, text: str) -> list[int]:
         """As `contracts.FrozenModel`: see `words.Words.read`."""
         return self.words.read(text)

@@ -99,17 +99,20 @@ class FittedPrompt:
     note: str = ""
 
 
-def fit_prompt(layout: Layout, count: Callable[[str], int], context: int, candidates: int) -> FittedPrompt:
+def fit_prompt(
+    layout: Layout, count: Callable[[str], int], context: int, candidates: int, *, begins: int = 0
+) -> FittedPrompt:
     """Make a prompt of so many candidates fit: the oldest history goes first.
 
-    count: tokens of a text. context: most tokens that the model reads at once. Where the history is gone and it still
-    does not fit, the weakest evidence goes. Listwise candidates that would not fit by themselves are read in several
-    passes, beside the whole history where it leaves room for a list. (Candidates in branches are read in passes from
-    the start: passes do not change what they see.) Raises ModelError where system, user and one candidate do not fit.
+    count: tokens of a text. context: most tokens that the model reads at once. begins: tokens before the first text.
+    Where the history is gone and it still does not fit, the weakest evidence goes. Listwise candidates that would not
+    fit by themselves are read in several passes, beside the whole history where it leaves room for a list. (Candidates
+    in branches are read in passes from the start: passes do not change what they see.) Raises ModelError where system,
+    user and one candidate do not fit.
     """
     own = layout.titles + 1
     branching = layout.arrangement == "branch"
-    texts = sum(count(text) for text, _ in layout.pieces) + 1
+    texts = sum(count(text) for text, _ in layout.pieces) + 1 + begins
     at_least = 1 if branching else candidates
     if texts + own * at_least > context:
         at_least = min(candidates, _LIST)  # in passes anyway: then the user's own past is worth more than fewer of them

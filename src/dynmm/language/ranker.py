@@ -90,7 +90,9 @@ class LanguageRanker(nn.Module):
     def fitted(self, candidates: int) -> FittedPrompt:
         """What of the layout fits beside so many candidates; what does not is logged once. Raises ModelError."""
         if candidates not in self._fitted:
-            fitted = fit_prompt(self.layout, self._texts.count, self.model.context, candidates)
+            fitted = fit_prompt(
+                self.layout, self._texts.count, self.model.context, candidates, begins=self._texts.begins
+            )
             if fitted.note and all(fitted.note != one.note for one in self._fitted.values()):
                 logger.warning("%s", fitted.note)
             self._fitted[candidates] = fitted
@@ -188,7 +190,7 @@ class LanguageRanker(nn.Module):
         user = self.users(slates.users)[:, None]
         return Part.joined(
             [
-                self._text(texts["user"], rows),
+                Part.text(self._texts.vectors(texts["user"], self.device, first=True), rows),
                 Part(user, torch.ones(rows, 1, dtype=torch.bool, device=user.device)),
                 self._text(texts["history"], rows),
                 Part(self._tokens(items, shelf), items != NOBODY),

@@ -28,7 +28,7 @@ class Entry:
 _HERE = "dynmm.language"
 
 TABLE: dict[str, Entry] = {
-    "language": Entry(f"{_HERE}.ranker:LanguageRanker", "a frozen language model, by soft prompt", False, 1),
+    "language": Entry(f"{_HERE}.ranker:LanguageRanker", "a frozen language model, by soft prompt", False, 2),
     "mlp": Entry(f"{_HERE}.mlp:Perceptron", "two layers over user, item, product and facts", True, 2),
     "transformer": Entry(f"{_HERE}.transformer:SmallTransformer", "a small one, over history and candidates", True),
 }

@@ -24,20 +24,26 @@ class Texts:
 
     def __init__(self, model: FrozenModel) -> None:
         self._model = model
-        self._vectors: dict[str, Tensor] = {}
+        self._vectors: dict[tuple[str, bool], Tensor] = {}
         self._titles: OrderedDict[tuple[str, int], list[int]] = OrderedDict()
 
     def count(self, text: str) -> int:
         """Tokens of a text."""
         return len(self._model.tokens(text))
 
+    @property
+    def begins(self) -> int:
+        """Tokens that stand before everything, 0 or 1."""
+        return len(self._model.beginning)
+
     @torch.no_grad()
-    def vectors(self, text: str, device: torch.device) -> Tensor:
-        """(N, T) of one of the template's few texts."""
-        known = self._vectors.get(text)
+    def vectors(self, text: str, device: torch.device, *, first: bool = False) -> Tensor:
+        """(N, T) of one of the template's few texts. first: behind what the model's texts begin with."""
+        known = self._vectors.get((text, first))
         if known is None or known.device != device:
-            tokens = torch.tensor(self._model.tokens(text), dtype=torch.int64, device=device)
-            known = self._vectors[text] = self._model.embed(tokens)
+            begun = self._model.beginning if first else []
+            tokens = torch.tensor([*begun, *self._model.tokens(text)], dtype=torch.int64, device=device)
+            known = self._vectors[text, first] = self._model.embed(tokens)
         return known
 
     @torch.no_grad()

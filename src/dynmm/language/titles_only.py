@@ -42,15 +42,8 @@ class TitlesOnly:
 
     name = "llm-only"
 
-    def __init__(
-        self,
-        model: FrozenModel,
-        shortlist: System,
-        settings: TitlesOnlySettings | None = None,
-        *,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        """model: a causal one. shortlist: finds the candidates; popularity or any other. device: where the model is.
+    def __init__(self, model: FrozenModel, shortlist: System, settings: TitlesOnlySettings | None = None) -> None:
+        """model: a causal one. shortlist: finds the candidates; popularity or any other.
 
         Raises ModelError for an encoder, which gives no next token.
         """
@@ -58,8 +51,8 @@ class TitlesOnly:
             raise ModelError(f"{self.name} needs a causal language model: an encoder gives no likelihood of a title")
         self.settings = settings or TitlesOnlySettings()
         self.learns_online: bool = getattr(shortlist, "learns_online", True)
-        self._model, self._shortlist, self._device = model, shortlist, device
-        self._before, self._between = model.tokens(_BEFORE), model.tokens(_BETWEEN)
+        self._model, self._shortlist = model, shortlist
+        self._before, self._between = [*model.beginning, *model.tokens(_BEFORE)], model.tokens(_BETWEEN)
         self._titles: list[list[int]] = []
 
     def fit(self, dataset: Dataset) -> None:
@@ -108,10 +101,10 @@ class TitlesOnly:
             return np.empty(0, dtype=np.float32)
         titles = [self._titles[item] for item in candidates]
         prefix = self._prefix(history, max(map(len, titles)))
-        tokens = torch.tensor([[*prefix, *(token for title in titles for token in title)]], device=self._device)
+        tokens = torch.tensor([[*prefix, *(token for title in titles for token in title)]], device=self._model.device)
         visible, places = _branches(len(prefix), titles)
         vectors = self._model.embed(tokens)
-        hidden, _ = self._model.run(vectors, visible.to(self._device), places.to(self._device))
+        hidden, _ = self._model.run(vectors, visible.to(self._model.device), places.to(self._model.device))
         # A title's first token follows the prefix; each other follows the one before it.
         before: list[int] = []
         start = len(prefix)

@@ -112,8 +112,7 @@ class NoTextError(Exception):
 
 def beginning_of(model: WritingModel) -> list[int]:
     """The tokens that every prompt begins with."""
-    first = model.words.beginning
-    return [*([] if first is None else [first]), *model.tokens(SYSTEM)]
+    return [*model.beginning, *model.tokens(SYSTEM)]
 
 
 def prompt_and_room(model: WritingModel, order: Order, begun: int, most: int) -> tuple[list[int], int]:
