@@ -26,7 +26,9 @@ def card(facts: Mapping[str, Any], catalogue: Dataset) -> str:
         "",
         "## Validation",
         "",
-        "Full ranking over the catalogue less the user's history. These cases chose the epoch, so they flatter."
+        "Full ranking over the catalogue less the user's history. These cases chose the epoch"
+        + (", and which re-ranker serves, if any" if (facts["rerank"] or {}).get("kinds") else "")
+        + ", so they flatter."
         + (" Measured before the refit on all events." if facts.get("refitted") else ""),
         "",
         "| metric | mean | 95 % interval |",

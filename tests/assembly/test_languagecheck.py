@@ -121,3 +121,25 @@ def test_the_library_is_asked_for_where_nothing_goes_without_it(monkeypatch: pyt
     with pytest.raises(MissingExtraError, match="llguidance"):
         check_language(Config.of({"rerank": "none", "language": {"writes": True}}))
     check_language(Config.of({"rerank": "language"}))
+
+
+@pytest.mark.parametrize(
+    ("rerank", "language", "named"),
+    [
+        ("mlp", {"candidate": "title", "preset": "long", "margin": 0.1}, "language.candidate"),
+        ("none", {"preset": "long"}, "language.preset"),
+        ("mlp", {"epochs": 9, "layout": "listwise"}, "language.layout, language.epochs"),
+        ("mlp", {"writes": True, "pretrain_seconds": 9.0, "drawn": 5}, "language.drawn"),
+        ("mlp", {"preset": "long"}, ""),
+        ("mlp", {"writes": True, "words_deadline_ms": 9.0}, ""),
+        ("auto", {"candidate": "title"}, ""),
+        ("none", {}, ""),
+    ],
+)
+def test_keys_that_nothing_reads_are_named(
+    rerank: str, language: dict[str, Any], named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    check_language(Config.of({"rerank": rerank, "language": language}))
+    told = [one.getMessage() for one in caplog.records]
+    assert len(told) == bool(named)
+    assert all(f"nothing reads {named} with rerank={rerank}:" in one for one in told)

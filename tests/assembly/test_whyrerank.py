@@ -75,6 +75,7 @@ def test_fit_and_the_card_say_what_ranks_or_why_nothing_does(config: dict[str, A
     told = card(_manifest() | {"rerank": facts}, world())
     named = "mlp, gamma 0.75" if facts["why"] is None else f"none ({facts['why']})"
     assert f"- Re-ranker: {named}." in told
+    assert ("which re-ranker serves" in told) == bool(facts.get("kinds"))
 
 
 def _manifest() -> dict[str, Any]:

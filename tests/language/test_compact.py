@@ -127,7 +127,7 @@ def test_few_and_hostile_texts_work(tmp_path: Path, texts: list[str]) -> None:
     report = _fitted(texts, tmp_path / "model")
     assert (report.perplexity is None) == (len(texts) == 1)
     model = open_model(tmp_path / "model", precision="float32")
-    special = {model.words.padding, model.words.beginning, model.words.ending}
+    special = set(model.words.tokenizer.all_special_ids)
     assert special == {0, 1, 2}
     assert not special & {token for text in texts for token in model.tokens(text)}
 

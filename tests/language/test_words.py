@@ -80,9 +80,9 @@ def test_half_a_surrogate_pair_is_read_as_something() -> None:
 
 def test_special_tokens_are_named_where_there_are_some() -> None:
     words = tiny_model("llama").words
-    assert (words.padding, words.beginning, words.ending) == (0, 1, 2)
+    assert (words.beginning, words.ending) == (1, 2)
     bert = tiny_model("bert").words
-    assert (bert.padding, bert.beginning, bert.ending) == (0, 2, 3)
+    assert (bert.beginning, bert.ending) == (2, 3)
 
 
 def test_a_tokenizer_without_special_tokens_works() -> None:
@@ -90,7 +90,7 @@ def test_a_tokenizer_without_special_tokens_works() -> None:
     tokenizers: Any = pytest.importorskip("tokenizers")
     inner = tokenizers.Tokenizer(tokenizers.models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
     words = Words(transformers.PreTrainedTokenizerFast(tokenizer_object=inner), 3)
-    assert (words.padding, words.beginning, words.ending) == (0, None, None)
+    assert (words.beginning, words.ending) == (None, None)
     assert words.read("abba") == [2, 1, 0]
 
 

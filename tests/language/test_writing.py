@@ -206,4 +206,4 @@ def test_what_a_title_says_is_read_as_text() -> None:
     tokens = torch.cat([one.flatten() for one in read]).tolist()
     words: Words = model.words
     assert tokens[0] == words.beginning
-    assert not set(tokens[1:]) & {words.beginning, words.ending, words.padding}
+    assert not set(tokens[1:]) & set(words.tokenizer.all_special_ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -10,10 +11,29 @@ from dynmm.config import Config
 from dynmm.errors import ConfigError, MissingExtraError, ModelError
 from dynmm.language.folders import MINILM
 
+logger = logging.getLogger(__name__)
+
 NOT_TAUGHT = (
     "language.wording teaches by words, and an encoder makes none: take a causal language.model, or set it to 0"
 )
 NOT_WRITING = "language.writes: an encoder can rank but not write; take a causal language.model, or set it to false"
+
+
+#: What every kind of re-ranker reads of `language`; what words reasons reads.
+_SHARED = frozenset({"preset", "margin"})
+_WORDING = frozenset(
+    {
+        "writes",
+        "model",
+        "weights",
+        "precision",
+        "pretrain_seconds",
+        "pretrain_steps",
+        "server",
+        "served_as",
+        "words_deadline_ms",
+    }
+)
 
 
 def located(config: Config) -> Config:
@@ -31,11 +51,17 @@ def located(config: Config) -> Config:
 def check_language(config: Config) -> None:
     """Refuse a language model that is not there, is broken in its files, or cannot do what is asked of it.
 
-    Weights are not read here, and no model is asked where `rerank=auto` may do without one. Raises ModelError,
-    MissingExtraError, and ConfigError.
+    Weights are not read here, and no model is asked where `rerank=auto` may do without one. Keys that nothing will
+    read are named in a warning. Raises ModelError, MissingExtraError, and ConfigError.
     """
     language = config.language
     ranks = config.rerank in ("auto", "language") and config.evidence.variant == "scored"
+    if not ranks and (idle := _idle(config)):
+        logger.warning(
+            "nothing reads %s with rerank=%s: leave out what no language model is asked for, or take rerank=language",
+            ", ".join(f"language.{name}" for name in idle),
+            config.rerank,
+        )
     if not ranks and not language.writes:
         return
     try:
@@ -56,6 +82,14 @@ def check_language(config: Config) -> None:
         raise ConfigError(NOT_TAUGHT)
     if language.writes:
         raise ModelError(NOT_WRITING)
+
+
+def _idle(config: Config) -> list[str]:
+    """Keys that differ from their defaults, where no language model ranks, and are read by nothing else."""
+    language = config.language
+    read = (frozenset() if config.rerank == "none" else _SHARED) | (_WORDING if language.writes else frozenset())
+    fields = type(language).model_fields
+    return [name for name, one in fields.items() if name not in read and getattr(language, name) != one.default]
 
 
 def _is_causal(name: str) -> bool:

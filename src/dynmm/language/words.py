@@ -81,11 +81,6 @@ class Words:
         """The token that texts end with, where there is one."""
         return self._first_of(self.tokenizer.eos_token_id, self.tokenizer.sep_token_id)
 
-    @property
-    def padding(self) -> int:
-        """A token that may stand where nothing is read; the ending, or the first, where there is none for it."""
-        return self._first_of(self.tokenizer.pad_token_id, self.ending) or 0
-
     def _first_of(self, *tokens: int | None) -> int | None:
         """A tokenizer may name special tokens of its family that the model has no vector for."""
         return next((int(one) for one in tokens if one is not None and one < self._rows), None)
