@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dynmm.adapter.drift import Verdict
 from dynmm.artefact import MANIFEST, MODEL
 from dynmm.assembly.arrivals import Arrival, arrival_folder, read_arrivals
+from dynmm.assembly.waiting import Waiting
 from dynmm.assembly.whole import whole_of
 from dynmm.config import Config, DataSettings
 from dynmm.errors import ArtefactError, DynmmError, StorageError, UnsupportedByData, first_cause
@@ -28,7 +27,6 @@ from dynmm.stream.events import Entry, Event, Mark
 from dynmm.stream.memory import MemoryLog
 from dynmm.stream.settings import StreamSettings
 from dynmm.threads import one_thread
-from dynmm.types import Events
 
 if TYPE_CHECKING:
     from dynmm.stream.protocol import EventLog
@@ -51,9 +49,6 @@ DELETION_STOPPED = (
     "written. Open the run again; where it still knows the user, forget them again"
 )
 
-#: Events that are counted at a time.
-_PORTION = 8_192
-
 
 @dataclass(eq=False)
 class Live:
@@ -63,8 +58,8 @@ class Live:
     the pen there. fixed: it shows an earlier moment and takes nothing in. offset, marks: entries and marks read. held:
     events that wait for their items. arrivals: in the order of their marks, as far as they were needed; admitted: how
     many are known. boundaries: ends of windows that stand in the log. late_clocks: events whose time was bounded.
-    data: the filters of the fit, once they were needed; passed_over: events that these leave out, since this object was
-    made.
+    let_go: events that waited for their items and do so no more, see `StreamSettings.most_held`. data: the filters of
+    the fit, once they were needed; passed_over: events that these leave out, since this object was made.
     snapshot: the offset of the newest one; refused: where the disk last refused one. seen: an offset of the log and its
     head there, from before what was read last; None for a log that nobody else can write. sealed: digest of what says
     which model and which data of the fit this is, None in memory. unsure: events that the log refused last, which it
@@ -84,6 +79,7 @@ class Live:
     admitted: int = 0
     boundaries: int = 0
     late_clocks: int = 0
+    let_go: int = 0
     data: DataSettings | None = None
     passed_over: int = 0
     snapshot: int = 0
@@ -197,7 +193,7 @@ def follow(recommender: Recommender, until: int | None = None) -> None:
 
 
 def _read_on(recommender: Recommender, live: Live, until: int | None) -> None:
-    waiting = _Waiting(recommender, until)
+    waiting = Waiting(recommender, live, until)
     _foretell(recommender)
     for record in _unread(live):
         if isinstance(record, Mark):
@@ -226,67 +222,7 @@ def _unread(live: Live) -> Iterator[Entry | Mark]:
     return live.log.read(live.offset, marks_from=live.marks)
 
 
-class _Waiting:
-    """Events that were read and are counted together, which changes nothing but the time it takes."""
-
-    def __init__(self, recommender: Recommender, until: int | None) -> None:
-        self._recommender, self._live, self._until = recommender, live_of(recommender), until
-        self._timed = recommender.known.has_time
-        if self._live.data is None:  # read once: a configuration is checked whenever it is read
-            self._live.data = Config.of(recommender.facts.get("config")).data
-        self._data = self._live.data
-        self._users: list[int] = []
-        self._items: list[int] = []
-        self._times: list[int] = []
-
-    def take(self, entry: Entry) -> bool:
-        """One event; it is held where its item has not come yet, and passed over where the fit would have.
-
-        False, and nothing done, where it would be one too many that counts.
-        """
-        items = self._recommender.items
-        if not self._positive(entry.event):
-            self._live.passed_over += 1
-            return True
-        if entry.event.item not in items:
-            self._live.held.append(entry)
-            return True
-        if self._until is not None and self._recommender.counted + len(self._users) >= self._until:
-            return False
-        self._users.append(self._recommender.users.add(entry.event.user))
-        self._items.append(items.encode(entry.event.item))
-        if self._timed:
-            self._times.append(self._time(entry))
-        if len(self._users) >= _PORTION:
-            self.count()
-        return True
-
-    def _positive(self, event: Event) -> bool:
-        """Whether an event passes the filters that the data of the fit went through."""
-        least = self._data.min_rating
-        if least is not None and (event.rating is None or np.float32(event.rating) < np.float32(least)):
-            return False
-        return self._data.kinds is None or event.kind in self._data.kinds
-
-    def count(self) -> None:
-        """Count what was taken."""
-        if not self._users:
-            return
-        users, items = np.asarray(self._users, np.int32), np.asarray(self._items, np.int32)
-        times = np.asarray(self._times, np.int64) if self._timed else None
-        self._users, self._items, self._times = [], [], []
-        self._recommender.replay(Events(users, items, times))
-
-    def _time(self, entry: Entry) -> int:
-        latest = entry.received + round(1000 * self._live.settings.clock_tolerance_seconds)
-        told = entry.received if entry.event.timestamp is None else entry.event.timestamp
-        if told <= latest:
-            return told
-        self._live.late_clocks += 1
-        return latest
-
-
-def _heed(recommender: Recommender, mark: Mark, waiting: _Waiting) -> bool:
+def _heed(recommender: Recommender, mark: Mark, waiting: Waiting) -> bool:
     """Do what a mark says. False where not all events that it lets go may count."""
     live = live_of(recommender)
     if mark.kind == ITEMS:

@@ -58,6 +58,7 @@ def write_live(recommender: Recommender, folder: Path) -> None:
         "admitted": live.admitted,
         "counted": recommender.counted,
         "late_clocks": live.late_clocks,
+        "let_go": live.let_go,
         "held": [[one.offset, one.received, *_event(one.event)] for one in live.held],
     }
     write_json(folder / CARD_FILE, card)
@@ -135,6 +136,7 @@ def _put_back(recommender: Recommender, events: Events, folder: Path) -> None:
 def _place(live: Live, card: dict[str, Any]) -> None:
     live.offset, live.marks = int(card["offset"]), int(card["marks"])
     live.boundaries, live.late_clocks = int(card["boundaries"]), int(card["late_clocks"])
+    live.let_go = int(card.get("let_go", 0))  # none was in an earlier version
     live.held = [Entry(offset, Event(*event), received) for offset, received, *event in card["held"]]
     live.snapshot = live.offset
 

@@ -33,7 +33,7 @@ def learn(run: Path, events: Path, skip_bad: bool, device: str, as_json: bool) -
 
     with Recommender.from_pretrained(run, device=device) as recommender:
         before, live = recommender.offset, live_of(recommender)
-        clocks, passed = live.late_clocks, live.passed_over
+        clocks, passed, gone = live.late_clocks, live.passed_over, live.let_go
         told = learn_events(recommender, _read(events), skip_bad=skip_bad)
         result: dict[str, Any] = {
             "as_of_offset": recommender.offset,
@@ -41,6 +41,7 @@ def learn(run: Path, events: Path, skip_bad: bool, device: str, as_json: bool) -
             "accepted": told.accepted,
             "duplicates": told.duplicates,
             "held": recommender.held,
+            "let_go": live.let_go - gone,
             "left_out": dict(told.left_out),
             "late_clocks": live.late_clocks - clocks,
             "passed_over": live.passed_over - passed,
@@ -74,6 +75,8 @@ def _print(result: Mapping[str, Any], as_json: bool, *, may_come: bool) -> None:
         if not may_come:
             mend = "it knows items by interactions alone and takes in none; fit again on data that has these"
         note(f"{result['held']:,} events wait for items that the run does not know; {mend}")
+    if result["let_go"]:
+        note(f"{result['let_go']:,} more than stream.most_held waited: the oldest will not count; the log keeps them")
 
 
 def _read(path: Path) -> Any:

@@ -16,6 +16,12 @@ class StreamSettings(Settings):
         description="A time later than this after its event came in counts as that moment, so that no clock runs ahead "
         "of the log's.",
     )
+    most_held: int = Field(
+        100_000,
+        ge=0,
+        description="Most events that wait for items which have not come; behind it the oldest waits no more. The log "
+        "keeps all.",
+    )
     snapshot_every: int = Field(
         50_000, ge=1, description="Events from one snapshot of what was learned to the next; a restart reads the rest."
     )

@@ -41,7 +41,7 @@ def test_learning_that_breaks_off_loses_nothing(
         recommender.learn(events[:40])
         with monkeypatch.context() as patch:
             patch.setattr(Whole, "learn", breaking)
-            patch.setattr("dynmm.assembly.live._PORTION", 20)
+            patch.setattr("dynmm.assembly.waiting._PORTION", 20)
             with pytest.raises(error):
                 recommender.learn(events[40:])
         for refused in (
