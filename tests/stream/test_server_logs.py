@@ -170,6 +170,14 @@ def test_a_server_that_is_not_there_is_named() -> None:
         RedisLog("redis://127.0.0.1:1/0", "log")
 
 
+def test_a_server_that_is_not_there_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "dynmm.stream"), pytest.raises(StorageError):
+        NatsLog("nats://127.0.0.1:1", "log", NatsSettings(timeout_s=2))
+    told = [one.levelno for one in caplog.records if "the connection of a log" in one.getMessage()]
+    assert len(told) > 2, "the client tries again and again"
+    assert told.count(logging.WARNING) == 1
+
+
 def test_a_stream_of_another_kind_is_refused(tmp_path: Path) -> None:
     import asyncio
 

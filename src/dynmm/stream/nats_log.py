@@ -119,12 +119,14 @@ class _JetStream:
 
         # A lost connection is made again by the client; calls meanwhile end at their timeout. It tries several times
         # within one: at its own pace, every two seconds, a call could end beside a server that is long back.
+        telling = _Telling()
         client = await nats.connect(
             self._url,
             connect_timeout=self._settings.timeout_s,
             max_reconnect_attempts=-1,
             reconnect_time_wait=min(1.0, self._settings.timeout_s / _TRIES),
-            error_cb=_told,
+            error_cb=telling.wrong,
+            reconnected_cb=telling.back,
         )
         try:
             stream = client.jetstream(timeout=self._settings.timeout_s)
@@ -187,5 +189,17 @@ class _JetStream:
         )
 
 
-async def _told(error: Any) -> None:
-    logger.warning("the connection of a log: %s", error or type(error).__name__)
+class _Telling:
+    """Says what is wrong with a connection once, however often the client tries again."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    async def wrong(self, error: Any) -> None:
+        said = str(error) or type(error).__name__
+        logger.log(logging.DEBUG if said == self._last else logging.WARNING, "the connection of a log: %s", said)
+        self._last = said
+
+    async def back(self) -> None:
+        """It is there again: what comes next is news."""
+        self._last = ""
