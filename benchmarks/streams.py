@@ -7,13 +7,18 @@ and what comes after is not looked at. `--part test` opens the real stream; each
 docs/experiment-log.md. Ours is fitted anew with each seed; the comparison systems know no seed. The ratio to the best
 comparison has an interval over users, whose events are resampled together; `share` says what each part of ours adds.
 `left_out` names the comparisons that were not measured and that "the best" therefore says nothing of.
+A replay of one system with one seed takes minutes: with `--keep FOLDER` each is kept there when it is done, and a
+broken-off run goes on. What is kept knows data, seed, configuration and fit, and not the code: give each version of
+the code a folder of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +27,14 @@ import torch
 from tqdm import tqdm
 
 from dynmm import Dataset, Recommender, baselines
-from dynmm.assembly import FitOptions, Frozen, alone, fit, known_events, lower_rungs, with_adapter
+from dynmm.assembly import FitOptions, Frozen, alone, fit, frozen_sha256, known_events, lower_rungs, with_adapter
 from dynmm.config import read_config
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE, ladder
-from dynmm.evaluation.prequential import Replayed
+from dynmm.evaluation.prequential import Replayed, replay
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.scores import Users
-from dynmm.evaluation.streams import run_stream
+from dynmm.evaluation.streams import StreamEvaluation
+from dynmm.interactions.cases import Cases
 from dynmm.interactions.splits.settings import SplitConfig
 from dynmm.interactions.splits.streaming import before_stream
 from dynmm.interactions.windows import usual_window
@@ -52,6 +58,7 @@ def main() -> None:
     parser.add_argument("--ladder", action="store_true", help="replay the lower rungs of ours, too")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one override; repeatable")
     parser.add_argument("--fit-only", action="store_true", help="fill the stage cache and measure nothing")
+    parser.add_argument("--keep", type=Path, help="folder of replays that are done, to go on from")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results = {}
@@ -61,7 +68,7 @@ def main() -> None:
             data = before_stream(data, SplitConfig())
         runs = [_fit(data, arguments.set, seed) for seed in arguments.seeds]
         if not arguments.fit_only:
-            results[folder.name] = _measure(runs, arguments.mode, arguments.system, arguments.ladder)
+            results[folder.name] = _measure(runs, arguments)
     if arguments.out is not None and results:
         facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
         write_json(arguments.out, facts | {"seeds": arguments.seeds, "set": arguments.set, "data": results})
@@ -73,34 +80,29 @@ def _fit(data: Dataset, assignments: Sequence[str], seed: int) -> Recommender:
         return fit(data, read_config(None, assignments), split="stream", seed=seed, options=options).recommender
 
 
-def _measure(runs: Sequence[Recommender], mode: Mode, systems: list[str] | None, lower: bool) -> dict[str, Any]:
+def _measure(runs: Sequence[Recommender], arguments: argparse.Namespace) -> dict[str, Any]:
     split = runs[0].split
     assert split is not None
     assert split.stream is not None
+    mode: Mode = arguments.mode
     base = known_events(split)
     window = usual_window(base)
     stream = Stream.of(base, split.stream, mode=mode, window=window)
-    lineup: dict[str, Iterator[System]] = {
-        WHOLE: (with_adapter(run, window) for run in runs),
-        STATIC: (alone(run) for run in runs),
-        FROZEN: (Frozen(alone(run)) for run in runs),
-    }
-    if lower:
-        for rung in lower_rungs(runs[0])[0]:
-            lineup[rung] = _rungs(runs, rung)
-    names = systems or usual_names(base)
-    for name in names:
-        lineup[name] = _fitted(name, base)
+    names = arguments.system or usual_names(base)
+    systems = _lineup(runs, window, lower=arguments.ladder)
+    systems |= {name: [partial(_fitted, name, base)] for name in names}
+    sha256 = runs[0].facts["data"]["sha256"]
+    seen = _Seen(stream, split.validation, arguments.keep, f"{sha256}/{mode}/{arguments.part}/{arguments.set}")
     with tqdm(desc=split.source.info.name, unit="event") as bar:
-
-        def told(name: str, _: int, done: int, total: int) -> None:
-            bar.set_description(name)
-            bar.total, bar.n = total, done
-            bar.refresh()
-
-        outcome = run_stream(
-            stream, lineup, data_sha256=runs[0].facts["data"]["sha256"], retention=split.validation, progress=told
-        )
+        replays = {
+            name: [
+                seen.replay(name, make, bar, _fit_of(runs[seed]) if name not in names else "")
+                for seed, make in enumerate(made)
+            ]
+            for name, made in systems.items()
+        }
+    old = split.validation if split.validation is not None and len(split.validation) else None
+    outcome = StreamEvaluation(stream, sha256, replays, None if old is None else old.users)
     result = outcome.to_json()
     del result["windows"]  # thousands of them; the blocks hold the curves
     result["over_best"] = _over_best(outcome.replays, stream, names)
@@ -125,15 +127,82 @@ def left_out(base: Dataset, names: Sequence[str]) -> list[str]:
     return [name for name in comparison_names(base, stream=True) if name not in names]
 
 
-def _rungs(runs: Sequence[Recommender], rung: str) -> Iterator[System]:
-    for run in runs:
-        yield lower_rungs(run)[0][rung]()
+def _lineup(runs: Sequence[Recommender], window: str, *, lower: bool) -> dict[str, list[Callable[[], System]]]:
+    """Ours by name, one for each run, made when its turn comes."""
+    made: dict[str, list[Callable[[], System]]] = {
+        WHOLE: [partial(with_adapter, run, window) for run in runs],
+        STATIC: [partial(alone, run) for run in runs],
+        FROZEN: [partial(_frozen, run) for run in runs],
+    }
+    for rung in lower_rungs(runs[0])[0] if lower else ():
+        made[rung] = [partial(_rung, run, rung) for run in runs]
+    return made
 
 
-def _fitted(name: str, base: Dataset) -> Iterator[System]:
+def _frozen(run: Recommender) -> System:
+    return Frozen(alone(run))
+
+
+def _rung(run: Recommender, rung: str) -> System:
+    return lower_rungs(run)[0][rung]()
+
+
+def _fitted(name: str, base: Dataset) -> System:
     system = baselines.create(name)
     system.fit(base)
-    yield system
+    return system
+
+
+def _fit_of(run: Recommender) -> str:
+    return f"{run.facts['seeds'][0]}/{frozen_sha256(run)}"
+
+
+class _Seen:
+    """Replays one after the other; those that are kept are read."""
+
+    def __init__(self, stream: Stream, old: Cases | None, keep: Path | None, what: str) -> None:
+        self._stream, self._keep, self._what = stream, keep, what
+        self._old = old if old is not None and len(old) else None
+
+    def replay(self, name: str, make: Callable[[], System], bar: Any, fit: str) -> Replayed:
+        """fit: of ours, which fit it is."""
+        kept = None
+        if self._keep is not None:
+            digest = hashlib.sha256(f"{self._what}/{name}/{fit}".encode()).hexdigest()
+            kept = self._keep / f"{name.replace('/', '-')}-{digest[:12]}.npz"
+            if kept.exists():
+                return _read(kept)
+        bar.set_description(name)
+
+        def told(done: int, total: int) -> None:
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+        found = replay(make(), self._stream, retention=self._old, progress=told)
+        if kept is not None:
+            _write(found, kept)
+        return found
+
+
+def _write(one: Replayed, path: Path) -> None:
+    arrays: dict[str, Any] = {f"values {name}": values for name, values in one.values.items()}
+    if one.retention is not None:
+        arrays |= {"retention before": one.retention[0], "retention after": one.retention[1]}
+    arrays["effect"] = np.array(one.effect_seconds)
+    costs = [one.update_seconds, one.rank_seconds, *(np.nan if mb is None else mb for mb in one.memory_mb)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    np.savez(part, **arrays, costs=np.array(costs))
+    part.replace(path)
+
+
+def _read(path: Path) -> Replayed:
+    with np.load(path) as kept:
+        update, rank, before, after = (float(one) for one in kept["costs"])
+        memory = tuple(None if np.isnan(mb) else mb for mb in (before, after))
+        values = {name.removeprefix("values "): kept[name] for name in kept.files if name.startswith("values ")}
+        old = (kept["retention before"], kept["retention after"]) if "retention before" in kept.files else None
+        return Replayed(values, update, rank, kept["effect"].tolist(), memory, old)  # type: ignore[arg-type]
 
 
 def _mean(replays: Sequence[Replayed], metric: str) -> FloatArray:

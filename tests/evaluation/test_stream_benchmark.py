@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
 
+import numpy as np
 from tests.worlds import circle_data
+
+from dynmm.assembly import known_events
+from dynmm.evaluation.replay import Stream
+from dynmm.interactions.splits import make_split
+from dynmm.interactions.splits.settings import SplitConfig
+from dynmm.system import System
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +36,36 @@ def test_comparisons_that_were_not_measured_are_named() -> None:
     assert "online-item-knn" in usual
     assert streams.left_out(data, usual) == ["backbone-retrained-7d"]
     assert set(streams.left_out(data, ["popularity"])) == {*usual, "backbone-retrained-7d"} - {"popularity"}
+
+
+def test_a_replay_that_is_kept_is_read_in_place_of_another(tmp_path: Path) -> None:
+    streams = _benchmark()
+    source = make_split(circle_data(), SplitConfig(name="stream"), 0)
+    base = known_events(source)
+    assert source.stream is not None
+    stream = Stream.of(base, source.stream, mode="event", window="1h")
+    made: list[str] = []
+
+    def make(name: str) -> System:
+        made.append(name)
+        return streams._fitted(name, base)  # type: ignore[no-any-return]
+
+    def seen(what: str) -> dict[str, Any]:
+        reader = streams._Seen(stream, source.validation, tmp_path / "kept", what)
+        found = {name: reader.replay(name, partial(make, name), MagicMock(), "") for name in ("popularity", "item-knn")}
+        for one in found.values():
+            assert one.retention is not None
+        return {
+            name: {**vars(one), "values": {k: v.tolist() for k, v in one.values.items()}} for name, one in found.items()
+        }
+
+    first, again = seen("data"), seen("data")
+    assert made == ["popularity", "item-knn"]
+    np.testing.assert_equal(again, first)
+    hits = [first[name]["values"]["hit@10"] for name in made]
+    assert not np.array_equal(*hits)
+    seen("other data")
+    assert len(made) == 4
 
 
 def test_the_guide_says_of_each_ratio_whether_the_retrained_backbone_was_measured() -> None:
