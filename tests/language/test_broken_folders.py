@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from tests.language.tiny import tiny_folder
 
 from dynmm.errors import ModelError
-from dynmm.language.loading import open_model
+from dynmm.language.loading import causal_files, open_model
 from dynmm.memory import OutOfMemory
 
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
@@ -162,6 +162,15 @@ def test_whole_numbers_are_no_weights(saved: dict[str, Path], tmp_path: Path, dt
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
 
     assert re.search(r"model\.safetensors holds .* as .*quantized or broken", _refusal(saved, tmp_path, "llama", spoil))
+
+
+def test_a_quantized_model_is_told_before_anything_is_trained(saved: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "quantized"
+    shutil.copytree(saved["llama"], folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"quantization_config": {"quant_method": "gptq"}}))
+    with pytest.raises(ModelError, match=r"has a quantization_config: .* take the one that it was quantized from"):
+        causal_files(folder)
 
 
 @pytest.mark.parametrize("placed", [[7], {"a": 7}, {"a": None}, {"a": ["model.safetensors"]}, {}], ids=str)

@@ -35,6 +35,8 @@ _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 _SIZES = ("hidden_size", "n_embd", "num_attention_heads", "n_head", "vocab_size")
 #: Kinds of attention that heed any mask; others would be compiled for one that they do not know.
 _ATTENTIONS, _HEEDING = ("_attn_implementation", "attn_implementation"), ("eager", "sdpa")
+#: Whose weights are whole numbers under other names, and read by libraries of their own.
+_QUANTIZED = "quantization_config"
 #: In the header of safetensors: numbers with a fraction, as weights have them.
 _FRACTIONS = ("F", "BF")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
@@ -136,6 +138,11 @@ def check_files(folder: Path) -> None:
     for key in _ATTENTIONS:
         if (wanted := config.get(key)) not in (None, *_HEEDING):
             raise ModelError(f"{path} asks for {key} {wanted!r}, which heeds no mask of prompts; take the line out")
+    if config.get(_QUANTIZED) is not None:
+        raise ModelError(
+            f"{path} has a {_QUANTIZED}: soft prompts are trained through a model in float32, float16 or bfloat16; take "
+            "the one that it was quantized from"
+        )
     count = sum(_checked_weights(one, folder) for one in _weight_files(folder))
     for key in (*_LAYERS, *_SIZES):
         number = config.get(key)
