@@ -140,8 +140,8 @@ def check_files(folder: Path) -> None:
             raise ModelError(f"{path} asks for {key} {wanted!r}, which heeds no mask of prompts; take the line out")
     if config.get(_QUANTIZED) is not None:
         raise ModelError(
-            f"{path} has a {_QUANTIZED}: soft prompts are trained through a model in float32, float16 or bfloat16; take "
-            "the one that it was quantized from"
+            f"{path} has a {_QUANTIZED}: soft prompts are trained through a model in float32, float16 or bfloat16; "
+            "take the one that it was quantized from"
         )
     count = sum(_checked_weights(one, folder) for one in _weight_files(folder))
     for key in (*_LAYERS, *_SIZES):
