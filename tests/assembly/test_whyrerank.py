@@ -16,6 +16,7 @@ from dynmm.config import Config
 from dynmm.errors import ConfigError
 
 TRAINED = {"chosen": "none", "learned_from": 1_234, "kinds": {"mlp": {}, "none": {}}}
+EACH: dict[str, Any] = {"mlp": {"learned_from": 1_543}, "language": {}}
 
 
 def _whole(**parts: Any) -> Any:
@@ -52,12 +53,14 @@ def test_a_kind_that_could_never_be_trained_is_refused(kind: str, variant: str) 
         (
             {"rerank": "mlp"},
             _whole(reranked=SimpleNamespace(facts=TRAINED)),
-            "none; no sure gain on validation; trained on 1,234 questions: mlp",
+            "none; no sure gain on validation; trained: mlp on 1,234 questions",
         ),
         (
             {"rerank": "auto"},
-            _whole(reranked=SimpleNamespace(facts=TRAINED | {"kinds": {"mlp": {}}})),
-            "none; no validation to choose by; trained on 1,234 questions: mlp",
+            _whole(
+                reranked=SimpleNamespace(facts=TRAINED | {"kinds": {"mlp": {"learned_from": 1_543}, "language": {}}})
+            ),
+            "none; no validation to choose by; trained: mlp on 1,543 questions, language on 1,234 questions",
         ),
         (
             {"rerank": "mlp"},
@@ -65,7 +68,7 @@ def test_a_kind_that_could_never_be_trained_is_refused(kind: str, variant: str) 
                 reranked=SimpleNamespace(facts=TRAINED | {"chosen": "mlp"}),
                 reranking=SimpleNamespace(kind="mlp", gamma=0.75),
             ),
-            "mlp ranks, gamma 0.75; trained on 1,234 questions: mlp",
+            "mlp ranks, gamma 0.75; trained: mlp on 1,234 questions",
         ),
     ],
 )

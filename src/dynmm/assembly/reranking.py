@@ -305,6 +305,7 @@ def _trained(kind: str, ranker: nn.Module, checkpoints: Checkpoints, asked: _Ask
         [faithfulness(one.model, one.questions.to(how.device), shelf, language.margin, SCORED) for one in judged]
     )
     return told | {
+        "learned_from": len(training),
         "factor": training.factor,
         "gamma": gamma.value,
         "epochs": outcome.best_epoch,

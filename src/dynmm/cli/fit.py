@@ -126,4 +126,7 @@ def _reranking(told: Mapping[str, Any]) -> str:
     trained = [kind for kind in told["kinds"] if kind != "none"]
     if not trained:
         return f"re-ranking: {what}"
-    return f"re-ranking: {what}; trained on {told['learned_from']:,} questions: {', '.join(trained)}"
+    # Runs of an earlier version know no numbers by kind.
+    counts = [told["kinds"][kind].get("learned_from", told["learned_from"]) for kind in trained]
+    each = (f"{kind} on {count:,} questions" for kind, count in zip(trained, counts, strict=True))
+    return f"re-ranking: {what}; trained: {', '.join(each)}"
