@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,10 @@ from dynmm import Dataset, Recommender, baselines
 from dynmm.assembly import FitOptions, Frozen, alone, fit, frozen_sha256, known_events, lower_rungs, with_adapter
 from dynmm.config import read_config
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE, ladder
-from dynmm.evaluation.prequential import Replayed, replay
+from dynmm.evaluation.prequential import Replayed
 from dynmm.evaluation.replay import Mode, Stream
 from dynmm.evaluation.scores import Users
-from dynmm.evaluation.streams import StreamEvaluation
-from dynmm.interactions.cases import Cases
+from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.splits.settings import SplitConfig
 from dynmm.interactions.splits.streaming import before_stream
 from dynmm.interactions.windows import usual_window
@@ -46,6 +45,9 @@ from dynmm.types import FloatArray
 
 DATA_SETS = ("ml-100k", "ml-latest-small", "amazon18-office")
 RESAMPLES = 1_000
+
+#: What replays a system.
+Through = Callable[[], Replayed]
 
 
 def main() -> None:
@@ -88,21 +90,30 @@ def _measure(runs: Sequence[Recommender], arguments: argparse.Namespace) -> dict
     base = known_events(split)
     window = usual_window(base)
     stream = Stream.of(base, split.stream, mode=mode, window=window)
+    lineup: dict[str, Iterator[System]] = {
+        WHOLE: (with_adapter(run, window) for run in runs),
+        STATIC: (alone(run) for run in runs),
+        FROZEN: (Frozen(alone(run)) for run in runs),
+    }
+    if arguments.ladder:
+        for rung in lower_rungs(runs[0])[0]:
+            lineup[rung] = _rungs(runs, rung)
     names = arguments.system or usual_names(base)
-    systems = _lineup(runs, window, lower=arguments.ladder)
-    systems |= {name: [partial(_fitted, name, base)] for name in names}
+    for name in names:
+        lineup[name] = _fitted(name, base)
     sha256 = runs[0].facts["data"]["sha256"]
-    seen = _Seen(stream, split.validation, arguments.keep, f"{sha256}/{mode}/{arguments.part}/{arguments.set}")
+    what = f"{sha256}/{mode}/{arguments.part}/{arguments.set}"
+    kept = None if arguments.keep is None else partial(_kept, arguments.keep, what, runs, names)
     with tqdm(desc=split.source.info.name, unit="event") as bar:
-        replays = {
-            name: [
-                seen.replay(name, make, bar, _fit_of(runs[seed]) if name not in names else "")
-                for seed, make in enumerate(made)
-            ]
-            for name, made in systems.items()
-        }
-    old = split.validation if split.validation is not None and len(split.validation) else None
-    outcome = StreamEvaluation(stream, sha256, replays, None if old is None else old.users)
+
+        def told(name: str, _: int, done: int, total: int) -> None:
+            bar.set_description(name)
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+        outcome = run_stream(
+            stream, lineup, data_sha256=sha256, retention=split.validation, progress=told, replaying=kept
+        )
     result = outcome.to_json()
     del result["windows"]  # thousands of them; the blocks hold the curves
     result["over_best"] = _over_best(outcome.replays, stream, names)
@@ -127,61 +138,27 @@ def left_out(base: Dataset, names: Sequence[str]) -> list[str]:
     return [name for name in comparison_names(base, stream=True) if name not in names]
 
 
-def _lineup(runs: Sequence[Recommender], window: str, *, lower: bool) -> dict[str, list[Callable[[], System]]]:
-    """Ours by name, one for each run, made when its turn comes."""
-    made: dict[str, list[Callable[[], System]]] = {
-        WHOLE: [partial(with_adapter, run, window) for run in runs],
-        STATIC: [partial(alone, run) for run in runs],
-        FROZEN: [partial(_frozen, run) for run in runs],
-    }
-    for rung in lower_rungs(runs[0])[0] if lower else ():
-        made[rung] = [partial(_rung, run, rung) for run in runs]
-    return made
+def _rungs(runs: Sequence[Recommender], rung: str) -> Iterator[System]:
+    for run in runs:
+        yield lower_rungs(run)[0][rung]()
 
 
-def _frozen(run: Recommender) -> System:
-    return Frozen(alone(run))
-
-
-def _rung(run: Recommender, rung: str) -> System:
-    return lower_rungs(run)[0][rung]()
-
-
-def _fitted(name: str, base: Dataset) -> System:
+def _fitted(name: str, base: Dataset) -> Iterator[System]:
     system = baselines.create(name)
     system.fit(base)
-    return system
+    yield system
 
 
-def _fit_of(run: Recommender) -> str:
-    return f"{run.facts['seeds'][0]}/{frozen_sha256(run)}"
-
-
-class _Seen:
-    """Replays one after the other; those that are kept are read."""
-
-    def __init__(self, stream: Stream, old: Cases | None, keep: Path | None, what: str) -> None:
-        self._stream, self._keep, self._what = stream, keep, what
-        self._old = old if old is not None and len(old) else None
-
-    def replay(self, name: str, make: Callable[[], System], bar: Any, fit: str) -> Replayed:
-        """fit: of ours, which fit it is."""
-        kept = None
-        if self._keep is not None:
-            digest = hashlib.sha256(f"{self._what}/{name}/{fit}".encode()).hexdigest()
-            kept = self._keep / f"{name.replace('/', '-')}-{digest[:12]}.npz"
-            if kept.exists():
-                return _read(kept)
-        bar.set_description(name)
-
-        def told(done: int, total: int) -> None:
-            bar.total, bar.n = total, done
-            bar.refresh()
-
-        found = replay(make(), self._stream, retention=self._old, progress=told)
-        if kept is not None:
-            _write(found, kept)
-        return found
+def _kept(
+    folder: Path, what: str, runs: Sequence[Recommender], names: Sequence[str], name: str, number: int, through: Through
+) -> Replayed:
+    """The replay of one system, from the folder where it is there, else put there. names: of systems without a seed."""
+    fit = "" if name in names else f"{runs[number].facts['seeds'][0]}/{frozen_sha256(runs[number])}"
+    digest = hashlib.sha256(f"{what}/{name}/{fit}".encode()).hexdigest()
+    path = folder / f"{name.replace('/', '-')}-{digest[:12]}.npz"
+    if not path.exists():
+        _write(through(), path)
+    return _read(path)
 
 
 def _write(one: Replayed, path: Path) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
 
 import numpy as np
 from tests.worlds import circle_data
 
 from dynmm.assembly import known_events
 from dynmm.evaluation.replay import Stream
+from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.splits import make_split
 from dynmm.interactions.splits.settings import SplitConfig
-from dynmm.system import System
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,18 +44,20 @@ def test_a_replay_that_is_kept_is_read_in_place_of_another(tmp_path: Path) -> No
     stream = Stream.of(base, source.stream, mode="event", window="1h")
     made: list[str] = []
 
-    def make(name: str) -> System:
-        made.append(name)
-        return streams._fitted(name, base)  # type: ignore[no-any-return]
-
     def seen(what: str) -> dict[str, Any]:
-        reader = streams._Seen(stream, source.validation, tmp_path / "kept", what)
-        found = {name: reader.replay(name, partial(make, name), MagicMock(), "") for name in ("popularity", "item-knn")}
-        for one in found.values():
-            assert one.retention is not None
-        return {
-            name: {**vars(one), "values": {k: v.tolist() for k, v in one.values.items()}} for name, one in found.items()
-        }
+        def kept(name: str, number: int, through: Any) -> Any:
+            def watched() -> Any:
+                made.append(name)
+                return through()
+
+            return streams._kept(tmp_path / "kept", what, [], names, name, number, watched)
+
+        names = ("popularity", "item-knn")
+        lineup = {name: streams._fitted(name, base) for name in names}
+        outcome = run_stream(stream, lineup, retention=source.validation, replaying=kept)
+        found = {name: runs[0] for name, runs in outcome.replays.items()}
+        assert all(one.retention is not None for one in found.values())
+        return {name: vars(one) for name, one in found.items()}
 
     first, again = seen("data"), seen("data")
     assert made == ["popularity", "item-knn"]

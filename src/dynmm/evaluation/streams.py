@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ BLOCKS = 20
 
 #: Called with (system, seed number, events done, events in all).
 Progress = Callable[[str, int, int, int], None]
+
+#: Called with (system, seed number, what replays it): gives that replay, or one of before.
+Replaying = Callable[[str, int, Callable[[], Replayed]], Replayed]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,11 +137,13 @@ def run_stream(
     how: Resampling | None = None,
     chunk: int = CHUNK,
     progress: Progress | None = None,
+    replaying: Replaying | None = None,
 ) -> StreamEvaluation:
     """Every system, fitted on `stream.base`, through the stream; one after another, so that none sees more.
 
     systems: name in the tables -> the system once per seed; the iterables are walked one system at a time.
-    The systems learn, so each is worn out by it. retention: old cases to ask before and after.
+    The systems learn, so each is worn out by it. retention: old cases to ask before and after. replaying: may keep
+    replays, and give one that it has kept.
     """
     old = retention if retention is not None and len(retention) else None
     replays: dict[str, list[Replayed]] = {}
@@ -145,7 +151,8 @@ def run_stream(
         replays[name] = []
         for number, system in enumerate(seeds):
             told = None if progress is None else _told(progress, name, number)
-            replays[name].append(replay(system, stream, retention=old, chunk=chunk, progress=told))
+            through = partial(replay, system, stream, retention=old, chunk=chunk, progress=told)
+            replays[name].append(through() if replaying is None else replaying(name, number, through))
     return StreamEvaluation(stream, data_sha256, replays, None if old is None else old.users, how or Resampling())
 
 
