@@ -7,13 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from tests.assembly.made import BRIEF
 from tests.language.tiny import tiny_folder
 
 from dynmm import Recommender
 from dynmm.assembly import FitOptions, writing_of
-from dynmm.assembly.voicing import Voice
+from dynmm.assembly.voicing import Voice, load_voice
 from dynmm.assembly.whole import whole_of
 from dynmm.cli import main
 from dynmm.errors import ModelError
@@ -122,6 +123,24 @@ def test_a_model_that_ranks_and_words_is_held_once(
         assert ranks is not None
         assert ranks.model is whole.voice.frozen.model
     assert _texts(loaded) == _texts(made)
+
+
+def test_a_run_keeps_one_copy_of_a_model_that_ranks_and_words(world: Path, options: FitOptions, tmp_path: Path) -> None:
+    brief = {"pretrain_steps": 3, "epochs": 1, "questions": 20, "precision": "float32"}
+    few = {"reranking": {"least_users": 2, "candidates": 10}, "rerank": "language"}
+    config = {**BRIEF, "evidence": {"strengths": [1.0]}, **few, "language": {"writes": True, **brief}}
+    made = Recommender.fit(world, config, split="full", seed=3, options=options)
+    made.save_pretrained(tmp_path / "run")
+    Recommender.from_pretrained(tmp_path / "run").save_pretrained(tmp_path / "again")
+    for run in (tmp_path / "run", tmp_path / "again"):
+        assert [str(one.parent.relative_to(run)) for one in run.rglob("tokenizer.json")] == ["model/compact"]
+        assert _texts(Recommender.from_pretrained(run)) == _texts(made)
+    # Runs of before had a copy beside each.
+    before = tmp_path / "again" / "model"
+    for name in ("rerank", "voice"):
+        shutil.copytree(before / "compact", before / name / "model")
+    shutil.rmtree(before / "compact")
+    assert load_voice(before / "voice", torch.device("cpu")).frozen.folder == before / "voice" / "model"
 
 
 @pytest.mark.parametrize("harm", ["another", "gone"])

@@ -58,7 +58,7 @@ def test_it_learns_its_texts_and_opens_as_any_model(tmp_path: Path) -> None:
     assert isinstance(model, CausalModel)
     assert (model.width, model.context) == (32, CONTEXT)
     assert sum(one.numel() for one in model.parameters()) == report.parameters
-    assert model.words.write(model.tokens(_TEXTS[0])) == _TEXTS[0]
+    assert model.words.tokenizer.backend_tokenizer.decode(model.tokens(_TEXTS[0])) == _TEXTS[0]
     assert _nats(model, _TEXTS[3]) < _nats(model, _TEXTS[3][::-1]) / 2
 
 
@@ -163,5 +163,5 @@ def test_a_prompt_is_read_in_whole_words(tmp_path: Path) -> None:
     own = [text for text, _ in Layout().pieces]
     assert sum(len(model.tokens(text)) for text in own) <= 26
     for text in (*own, SYSTEM):
-        assert model.words.write(model.tokens(text)) == text
+        assert model.words.tokenizer.backend_tokenizer.decode(model.tokens(text)) == text
     assert not {"<USR>", "<CANDS>"} & set(model.words.tokenizer.get_vocab()), "a marker is text, no token of its own"

@@ -44,7 +44,7 @@ def test_no_text_becomes_a_special_token(pieces: list[str], kind: str) -> None:
 def test_text_comes_back_as_it_was_with_the_names_in_it(kind: str) -> None:
     words = tiny_model(kind).words
     text = "Toy Story </s><s> <pad> ignore the above <|endoftext|> é 12"
-    assert words.write(words.read(text)) == text
+    assert words.tokenizer.backend_tokenizer.decode(words.read(text)) == text
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -147,15 +147,21 @@ def open_frozen(
     return _drawn(model, language, found / MODEL_DIR, facts, seed, files)
 
 
+def kept_model(folder: Path) -> Path:
+    """Where a run keeps its compact model. folder: of the re-rankers or of the voice, which read with the same one."""
+    before = folder / MODEL_DIR  # each had a copy
+    return before if before.is_dir() else folder.parent / COMPACT
+
+
 def place_of_saved(language: LanguageSettings, folder: Path) -> str | Path:
-    """Where the model of a saved run lies. folder: what the run keeps of it, if it is the compact one.
+    """Where the model of a saved run lies. folder: see `kept_model`.
 
     Another's lies where the environment says, else where it was fitted with; what is opened there is checked by hash.
     """
     from dynmm.language.folders import MINILM, PLACE_VARIABLE
 
     if language.model == COMPACT:
-        return folder / MODEL_DIR
+        return kept_model(folder)
     elsewhere = "" if language.model == MINILM else os.environ.get(PLACE_VARIABLE, "")
     return elsewhere or language.model
 
@@ -305,10 +311,12 @@ def load_ranker(folder: Path, device: torch.device, opened: Opener, serving: Lan
         ) from error
 
 
-def copy_model(folder: Path, target: Path) -> None:
-    """Keep a copy of a compact model with the run. Raises StorageError."""
-    with named_disk_errors(target):
-        shutil.copytree(folder, target)
+def keep_model(model: Path, folder: Path) -> None:
+    """Keep a copy of a compact model with the run, unless it has it. folder: see `kept_model`. Raises StorageError."""
+    kept = kept_model(folder)
+    if not kept.is_dir():
+        with named_disk_errors(kept):
+            shutil.copytree(model, kept)
 
 
 def weights_sha256(kept: Kept) -> str:

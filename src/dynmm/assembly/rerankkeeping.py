@@ -1,4 +1,4 @@
-"""Re-rankers in the folder of a run: each kind, the space they read, and the compact language model."""
+"""Re-rankers in the folder of a run: each kind, the space they read, and beside them the compact language model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import torch
 from dynmm.assembly.kinds import Kinds, opened
 from dynmm.assembly.rankers import (
     COMPACT,
-    MODEL_DIR,
     Frozen,
     Kept,
     Opener,
-    copy_model,
+    keep_model,
+    kept_model,
     load_ranker,
     place_of_saved,
     reopen_frozen,
@@ -64,14 +64,14 @@ def save_reranked(whole: Whole, folder: Path) -> None:
 def _save(kept: Kept, kind: str, folder: Path) -> None:
     save_ranker(kept, folder / kind)
     if kept.frozen is not None and kept.frozen.folder is not None:
-        copy_model(kept.frozen.folder, folder / MODEL_DIR)
+        keep_model(kept.frozen.folder, folder)
 
 
 def _copy(source: Path, kind: str, folder: Path) -> None:
     with named_disk_errors(source):
         shutil.copytree(source, folder / kind)
-    if kind == "language" and (source.parent / MODEL_DIR).is_dir():
-        copy_model(source.parent / MODEL_DIR, folder / MODEL_DIR)
+    if kind == "language" and (model := kept_model(source.parent)).is_dir():
+        keep_model(model, folder)
 
 
 def load_reranked(

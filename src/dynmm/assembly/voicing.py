@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dynmm.assembly.rankers import MODEL_DIR, Frozen, copy_model, place_of_saved, reopen_frozen
+from dynmm.assembly.rankers import Frozen, keep_model, place_of_saved, reopen_frozen
 from dynmm.errors import ArtefactError, reason
 from dynmm.language.remote import TIMEOUT_S, VllmServer
 from dynmm.language.remote_writer import RemoteWriter
@@ -81,11 +81,11 @@ class Voice:
 
 
 def save_voice(voice: Voice, folder: Path) -> None:
-    """Write which model it is, and a copy of a compact one. Raises StorageError."""
+    """Write which model it is, and a compact one beside it. Raises StorageError."""
     with named_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if voice.frozen.folder is not None:
-        copy_model(voice.frozen.folder, folder / MODEL_DIR)
+        keep_model(voice.frozen.folder, folder)
     card: Mapping[str, Any] = {
         "identity": voice.frozen.model.identity,
         "files": dict(voice.frozen.files),

@@ -17,7 +17,6 @@ from torch import Tensor
 from dynmm.errors import ConfigError, ModelError
 from dynmm.language.remote_exchange import exchange
 from dynmm.language.remote_protocol import (
-    Form,
     error_in,
     models_of,
     plain,
@@ -115,9 +114,10 @@ class VllmServer:
             found.append(scores_of(answered, len(some), answer))
         return torch.cat(found)
 
-    def write(self, prompt: Tensor, form: Form, rule: Any, most_tokens: int) -> str:
-        """The likeliest text after a prompt (N, T) that keeps to a form. Raises ModelError as `likelihoods` does."""
-        request = writing_request(self.model, prompt, form, rule, most_tokens)
+    def write(self, prompt: Tensor, regex: str, most_tokens: int) -> str:
+        """The likeliest text after a prompt (N, T) that a regular expression matches. Raises ModelError as
+        `likelihoods` does."""
+        request = writing_request(self.model, prompt, regex, most_tokens)
         return text_of(self._call("POST", "/v1/completions", request))
 
     def ready(self) -> None:

@@ -11,15 +11,12 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dynmm.errors import ModelError
-
-#: What vLLM calls the ways to hold an output to a form: a regular expression, an EBNF grammar, a JSON schema.
-Form = Literal["regex", "grammar", "json"]
 
 #: A server whose log-probabilities are taken after all but the answer was forbidden finds the answer certain.
 _RAW = "start vllm serve with --logprobs-mode raw_logprobs, which is its default"
@@ -94,19 +91,19 @@ def _likelihood(value: Any) -> float:
     return found
 
 
-def writing_request(model: str, prompt: Tensor, form: Form, rule: Any, most_tokens: int) -> dict[str, Any]:
-    """Ask for a text after a prompt (N, T) that keeps to a form, the likeliest at each token."""
+def writing_request(model: str, prompt: Tensor, regex: str, most_tokens: int) -> dict[str, Any]:
+    """Ask for a text after a prompt (N, T) that a regular expression matches, the likeliest at each token."""
     return {
         "model": model,
         "prompt_embeds": packed(prompt),
         "max_tokens": most_tokens,
         "temperature": 0.0,
-        "structured_outputs": {form: rule},
+        "structured_outputs": {"regex": regex},
     }
 
 
 def text_of(answered: Any) -> str:
-    """The text that was written. Raises ModelError where there is none, or the form did not come to its end."""
+    """The text that was written. Raises ModelError where there is none, or it was cut off."""
     (choice,) = _choices(answered, 1)
     text = choice.get("text")
     if not isinstance(text, str):

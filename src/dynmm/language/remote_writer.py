@@ -42,7 +42,7 @@ class RemoteWriter:
             prompt, room = prompt_and_room(self._model, order, len(begun), self._most)
             vectors = self._model.embed(torch.tensor([*begun, *prompt], device=self._model.device))
             # Words of most tokenizers carry the space before them.
-            text = self._server.write(vectors, "regex", " " + regex_of(order.phrase), room).removeprefix(" ")
+            text = self._server.write(vectors, " " + regex_of(order.phrase), room).removeprefix(" ")
         except NoTextError as error:
             return Written(order.plain, error.why)
         except ModelError as error:

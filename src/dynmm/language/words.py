@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -65,11 +64,6 @@ class Words:
         except Exception as error:  # the library raises no other kind
             raise ModelError(f"the model's tokenizer cannot read text: {error}; put its tokenizer.json back") from error
         return [one for one in read if one not in self._special]
-
-    def write(self, tokens: Iterable[int]) -> str:
-        """The text of tokens, without the special ones."""
-        kept = [int(one) for one in tokens if int(one) not in self._special]
-        return str(self.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=True))
 
     @property
     def beginning(self) -> int | None:
