@@ -233,7 +233,7 @@ def test_a_compact_model_is_pretrained_and_travels_with_the_run(tmp_path: Path) 
     assert told["name"] == "compact"
     assert told["perplexity"] > 1
     made.save_pretrained(tmp_path / "run")
-    assert (tmp_path / "run" / "model" / "rerank" / "model" / "config.json").is_file()
+    assert (tmp_path / "run" / "model" / "compact" / "config.json").is_file()
     loaded = Recommender.from_pretrained(tmp_path / "run")
     assert loaded.recommend_many(NAMES, 9) == made.recommend_many(NAMES, 9)
 
