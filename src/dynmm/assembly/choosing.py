@@ -12,7 +12,7 @@ from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
 from dynmm.assembly.whole import Whole
 from dynmm.evidence.passing import Passing, blocks
 from dynmm.interactions.cases import Cases
-from dynmm.language.gamma import gained, term
+from dynmm.language.gamma import gained, likely, term
 from dynmm.language.learning import raw_scores
 from dynmm.randomness import generator
 from dynmm.system import Query, Rankings
@@ -22,18 +22,14 @@ SCORED = 64
 
 
 def choose(whole: Whole, reranked: Reranked, validation: Cases | None, how: Training) -> tuple[str, dict[str, float]]:
-    """The kind with the best NDCG@10 on validation, and what each reaches; none where no kind gains there.
-
-    Any gain will do: a weight above 0 stands for a gain of more than one standard error on questions that trained
-    nothing. Validation asks once more, of the stages as they serve. See decision 32.
-    """
+    """The kind with the best NDCG@10 on validation, and what each reaches; none where no gain is likely."""
     if validation is None or not len(validation) or not reranked.fitted:
         return (NONE if how.config.rerank == "auto" else next(iter(reranked.fitted), NONE)), {}
     how.stage("which re-ranker serves")
     gains = _gains(whole, reranked, validation, how)
     reached = {kind: float(one.mean()) for kind, one in gains.items()}
-    better = [kind for kind in reranked.fitted if (gains[kind] - gains[NONE]).mean() > 0]
-    return max(better, key=lambda kind: reached[kind], default=NONE), reached
+    sure = [kind for kind in reranked.fitted if likely(gains[kind] - gains[NONE])]
+    return max(sure, key=lambda kind: reached[kind], default=NONE), reached
 
 
 def _gains(whole: Whole, reranked: Reranked, validation: Cases, how: Training) -> dict[str, np.ndarray]:

@@ -51,8 +51,8 @@ from dynmm.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
 
-#: Of what re-rankers learn from; of how one is chosen; of how they are trained.
-CODE_VERSION, _CHOICE_VERSION, _TRAINING_VERSION = 3, 4, 7
+#: Of what re-rankers learn from; of how they are trained.
+CODE_VERSION, _TRAINING_VERSION = 3, 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,7 @@ def _chosen(whole: Whole, reranked: Reranked, train: Dataset, how: Training) -> 
         settings=chain,
         seed=how.seed,
         fold=fold,
-        code_version=_CHOICE_VERSION,
+        code_version=CODE_VERSION,
     )
     if (found := how.cache.get(key)) is None:
         chosen, measured = choose(whole, reranked, train.validation, how)
