@@ -48,7 +48,7 @@ class Config(Settings):
     rerank: RerankChoice = Field(
         "auto",
         description="What puts the best candidates in a better order. auto: the kind that does best on validation, or "
-        "none. A kind that does not surely help on validation is left out, and fit says so.",
+        "none. A kind is left out where no gain of it over the stages below is sure, and fit says so.",
     )
     reranking: RerankSettings = Field(
         default_factory=RerankSettings, description="How re-rankers are trained, whatever their kind."

@@ -53,7 +53,7 @@ def test_a_kind_that_could_never_be_trained_is_refused(kind: str, variant: str) 
         (
             {"rerank": "mlp"},
             _whole(reranked=SimpleNamespace(facts=TRAINED)),
-            "none; no sure gain on validation; trained: mlp on 1,234 questions",
+            "none; no gain over the stages below is sure; trained: mlp on 1,234 questions",
         ),
         (
             {"rerank": "auto"},

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.language.slate_samples import slates
 
-from dynmm.language.gamma import choose_gamma, likely, ndcg, term
+from dynmm.language.gamma import Gain, choose_gamma, ndcg, term
 from dynmm.language.questions import Questions, questions_of
 
 
@@ -101,7 +101,31 @@ def test_a_weight_is_left_out_where_its_gain_may_be_luck() -> None:
     assert choose_gamma(raw, questions, (0.0, 1.0)).value == 0.0
 
 
-def test_without_questions_nothing_is_likely() -> None:
-    assert not likely(np.zeros(0))
-    assert not likely(np.zeros(5))
-    assert likely(np.ones(5))
+def test_a_chosen_weight_knows_its_gain_and_how_sure_it_is() -> None:
+    raw, questions = _of_places([(2, 0)] * 10 + [(0, 0)] * 40)
+    gain = choose_gamma(raw, questions, (0.0, 1.0)).gain
+    differences = np.array([0.5] * 10 + [0.0] * 40)
+    assert gain.mean == pytest.approx(0.1)
+    assert gain.error == pytest.approx(differences.std(ddof=1) / 50**0.5)
+    assert gain.errors == pytest.approx(gain.mean / gain.error)
+    # Without 0 among the weights it is still the gain over the stages below.
+    assert choose_gamma(raw, questions, (1.0,)).gain == gain
+    # What is left out gains nothing.
+    assert choose_gamma(-raw, questions, (0.0, 1.0)).gain == Gain(0.0, 0.0)
+
+
+@pytest.mark.parametrize("differences", [[], [0.5], [0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])
+def test_a_sample_that_cannot_tell_its_error_is_never_sure(differences: list[float]) -> None:
+    gain = Gain.of(np.array(differences))
+    assert gain.errors == 0.0
+    other = Gain(0.02, 0.01)
+    assert gain.with_other(other) == other == other.with_other(gain)
+
+
+def test_two_samples_count_by_their_precision() -> None:
+    both = Gain(0.03, 0.01).with_other(Gain(0.0, 0.02))
+    assert both.mean == pytest.approx(0.024)
+    assert both.error == pytest.approx(0.01 * (4 / 5) ** 0.5)
+    # As many questions again, with the same gain: 1.41 times as many standard errors.
+    again = Gain(0.03, 0.01).with_other(Gain(0.03, 0.01))
+    assert again.errors == pytest.approx(3.0 * 2**0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -34,7 +35,7 @@ from dynmm.interactions.dataset import Dataset
 from dynmm.language.faithful import Faithful, faithfulness, pooled
 from dynmm.language.folds import Folds, Judged, asked_of
 from dynmm.language.frozen import FrozenTransformer
-from dynmm.language.gamma import choose_gamma
+from dynmm.language.gamma import Gain, choose_gamma
 from dynmm.language.learning import Lessons, judged_scores, learn
 from dynmm.language.listwise import Listwise, tempered
 from dynmm.language.mlp import Perceptron
@@ -51,8 +52,8 @@ from dynmm.training.checkpoints import Checkpoints
 
 logger = logging.getLogger(__name__)
 
-#: Of what re-rankers learn from; of how they are trained.
-CODE_VERSION, _TRAINING_VERSION = 3, 7
+#: Of what re-rankers learn from; of how they are trained; of how one of them is chosen.
+CODE_VERSION, _TRAINING_VERSION, _CHOICE_VERSION = 3, 8, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +125,10 @@ def fit_rerankers(before: BeforeCut, whole: Whole, train: Dataset, how: Training
         if made is not None:
             fitted[kind], facts[kind] = made
     reranked = Reranked(fitted, NONE, before.space, how.titles, asked.history)
-    chosen, measured = _chosen(whole, reranked, train, how)
-    for kind, value in measured.items():
-        facts.setdefault(kind, {})["validation_ndcg@10"] = value
+    held = {kind: Gain(told["held_gain"], told["held_error"]) for kind, told in facts.items()}
+    chosen, measured = _chosen(whole, reranked, held, train, how)
+    for kind, told in measured.items():
+        facts[kind] = facts.get(kind, {}) | told
     return replace(
         reranked, chosen=chosen, facts={"chosen": chosen, "learned_from": asked.learned_from, "kinds": facts}
     )
@@ -138,12 +140,14 @@ def _kinds(choice: str) -> list[str]:
     return ["mlp", "transformer", "language"] if choice == "auto" else [choice]
 
 
-def _chosen(whole: Whole, reranked: Reranked, train: Dataset, how: Training) -> tuple[str, dict[str, float]]:
+def _chosen(
+    whole: Whole, reranked: Reranked, held: Mapping[str, Gain], train: Dataset, how: Training
+) -> tuple[str, dict[str, dict[str, float]]]:
     """See `choose`; through the cache, for it reads every fact of thousands of slates."""
     assert whole.evidence is not None
     digest = hashlib.sha256(whole.evidence.weights.effective.tobytes())
     for kind, kept in reranked.fitted.items():
-        digest.update(f"{kind} {kept.reranking.gamma} {weights_sha256(kept)}".encode())
+        digest.update(f"{kind} {kept.reranking.gamma} {held[kind]} {weights_sha256(kept)}".encode())
     fold = f"{how.config.rerank}/{digest.hexdigest()}"
     chain = [how.settings, how.config.evidence]
     key = how.cache.key(
@@ -152,10 +156,10 @@ def _chosen(whole: Whole, reranked: Reranked, train: Dataset, how: Training) -> 
         settings=chain,
         seed=how.seed,
         fold=fold,
-        code_version=CODE_VERSION,
+        code_version=_CHOICE_VERSION,
     )
     if (found := how.cache.get(key)) is None:
-        chosen, measured = choose(whole, reranked, train.validation, how)
+        chosen, measured = choose(whole, reranked, held, train.validation, how)
         with how.cache.put(key) as folder:
             write_json(folder / "choice.json", {"chosen": chosen, "measured": measured})
         return chosen, measured
@@ -311,5 +315,7 @@ def _trained(kind: str, ranker: nn.Module, checkpoints: Checkpoints, asked: _Ask
         "epochs": outcome.best_epoch,
         "seconds": sum(one.seconds for one in outcome.history),
         "held_ndcg@10": {f"{weight:g}": value for weight, value in zip(gamma.tried, gamma.ndcg, strict=True)},
+        "held_gain": gamma.gain.mean,
+        "held_error": gamma.gain.error,
         "faithfulness": asdict(known),
     }

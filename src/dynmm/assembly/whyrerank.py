@@ -62,4 +62,4 @@ def _why_none(config: Config, whole: Whole) -> str | None:
     if whole.reranking is not None:
         return None
     measured = NONE in whole.reranked.facts["kinds"]
-    return "no sure gain on validation" if measured else "no validation to choose by"
+    return "no gain over the stages below is sure" if measured else "no validation to choose by"

@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 #: Ranks that count in choosing.
 _DEPTH = 10
 
-#: Standard errors of a difference that a gain must exceed. With few questions the best of several would often be the
-#: luckiest.
+#: Standard errors of a difference that a gain must exceed for a weight. With few questions the best of several would
+#: often be the luckiest.
 _SURE = 1.0
 
 
@@ -37,13 +37,43 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What questions gain in NDCG@10 over the stages below. mean: of one question. error: standard error of the mean.
+
+    An error of 0 says that the sample cannot tell it: fewer than two questions, or all gain the same.
+    """
+
+    mean: float
+    error: float
+
+    @classmethod
+    def of(cls, differences: NDArray[np.float64]) -> Gain:
+        """Of (N,) questions."""
+        count = len(differences)
+        error = float(differences.std(ddof=1)) / count**0.5 if count > 1 else 0.0
+        return cls(float(differences.mean()) if count else 0.0, error)
+
+    @property
+    def errors(self) -> float:
+        """Standard errors above nothing, 0 where the error cannot be told."""
+        return self.mean / self.error if self.error else 0.0
+
+    def with_other(self, other: Gain) -> Gain:
+        """Of both samples, each weighted by its precision, 1 / error²; without one that cannot tell its error."""
+        if not self.error or not other.error:
+            return self if self.error else other
+        own, others = self.error**-2, other.error**-2
+        return Gain((own * self.mean + others * other.mean) / (own + others), (own + others) ** -0.5)
+
+
+@dataclass(frozen=True)
 class Gamma:
-    """A chosen weight. ndcg: NDCG@10 among held-back questions under each of `tried`."""
+    """A chosen weight. ndcg: NDCG@10 among held-back questions under each of `tried`. gain: there, under the chosen."""
 
     value: float
     tried: tuple[float, ...]
     ndcg: tuple[float, ...]
-    questions: int
+    gain: Gain
 
 
 def term(raw: Tensor, slates: Slates, gamma: float) -> Term:
@@ -72,18 +102,11 @@ def choose_gamma(raw: Tensor, questions: Questions, gammas: Sequence[float]) -> 
     scored = {gamma: slates.scores + term(raw, slates, gamma).values for gamma in tried}
     found = tuple(ndcg(scored[gamma], answers) for gamma in tried)
     best = tried[found.index(max(found))]
-    if 0.0 in scored and not likely((gained(scored[best], answers) - gained(scored[0.0], answers)).numpy()):
-        best = 0.0
-    return Gamma(best, tried, found, len(questions))
-
-
-def likely(differences: NDArray[np.float64]) -> bool:
-    """Whether what was gained on (N,) questions is more than one standard error above nothing."""
-    if not len(differences):
-        return False
-    error = float(differences.std()) / max(1.0, len(differences) - 1.0) ** 0.5
+    gain = Gain.of((gained(scored[best], answers) - gained(slates.scores, answers)).numpy())
     # One question alone that gains is exactly one standard error, but for rounding.
-    return bool(differences.mean() > _SURE * error * (1 + 1e-9))
+    if 0.0 in scored and gain.errors <= _SURE * (1 + 1e-9):
+        best, gain = 0.0, Gain(0.0, 0.0)
+    return Gamma(best, tried, found, gain)
 
 
 def ndcg(scores: Tensor, answers: Tensor) -> float:
