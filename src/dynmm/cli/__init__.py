@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
+from typing import Any
 
 import click
 
 from dynmm.cli.common import CONTEXT
+
+#: How often a thread that waits for the others of a product looks before it sleeps. The usual 300,000 looks take some
+#: ten times as long as the product when another process has their core. See docs/experiment-log.md, E39.
+SPINS = "10000"
 
 #: name -> (module, short help). The help stands here so that `dynmm --help` imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -29,6 +35,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class _LazyGroup(click.Group):
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        # Read once, when the library is loaded: before any command is imported, and only if nobody else has said how.
+        if "OMP_WAIT_POLICY" not in os.environ:
+            os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+        return super().main(*args, **kwargs)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
