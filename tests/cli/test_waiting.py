@@ -14,7 +14,7 @@ from dynmm.cli import main
 
 @pytest.mark.parametrize(
     ("given", "spins"),
-    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    [({}, "30000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
 )
 def test_threads_that_wait_soon_sleep_unless_somebody_said_otherwise(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], spins: str | None

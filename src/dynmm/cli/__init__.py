@@ -10,9 +10,9 @@ import click
 
 from dynmm.cli.common import CONTEXT
 
-#: How often a thread that waits for the others of a product looks before it sleeps. The usual 300,000 looks take some
-#: ten times as long as the product when another process has their core. See docs/experiment-log.md, E39.
-SPINS = "10000"
+#: How often a thread that waits for the others of a product looks before it sleeps. The usual 300,000 looks take many
+#: times as long as the product when another process has their core. See docs/experiment-log.md, E39.
+SPINS = "30000"
 
 #: name -> (module, short help). The help stands here so that `dynmm --help` imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
