@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,9 @@ class Drift:
         #: By number of the boundary, what the log says was decided there.
         self.told: dict[int, Verdict] = {}
         self._seen: list[float] = []
-        # Made at the first loss: a run that never learns needs no library, and hears nothing of it.
+        # Made when it is needed: a run that never learns needs no library, and hears nothing of it.
         self._detector: Any = None
+        self._ready = False
 
     def copy(self) -> Drift:
         """One that goes on from here by itself."""
@@ -49,12 +50,23 @@ class Drift:
         twin.told = dict(self.told)
         return twin
 
+    def ready(self) -> None:
+        """Load the library, which takes a second or more: better before events come than while they wait."""
+        if self._ready or not self.watch:
+            return
+        self._ready, self._detector = True, _detector()
+        if self._detector is not None:
+            for loss in self._seen:
+                self._detector.update(loss)
+
     def add(self, loss: float) -> None:
         """The mean loss of a window."""
         if not self.watch:
             return
-        self._tell(loss)
+        self.ready()
+        self._seen.append(loss)
         if self._detector is not None:
+            self._detector.update(loss)
             self.verdict = self._decided(self._detector.drift_detected)
         if len(self._seen) == 2 * _KEPT:
             self._look_again(self._seen[-_KEPT:])
@@ -85,17 +97,8 @@ class Drift:
         self.verdict = Verdict(*state["verdict"])
         self._look_again(state["seen"])
 
-    def _look_again(self, seen: list[float]) -> None:
-        self._seen, self._detector = [], None
-        for loss in seen:
-            self._tell(loss)
-
-    def _tell(self, loss: float) -> None:
-        if self.watch and not self._seen:
-            self._detector = _detector()
-        self._seen.append(loss)
-        if self._detector is not None:
-            self._detector.update(loss)
+    def _look_again(self, seen: Iterable[float]) -> None:
+        self._seen, self._detector, self._ready = list(seen), None, False
 
 
 def _detector() -> Any:

@@ -11,6 +11,7 @@ import polars as pl
 
 from dynmm.assembly.live import follow, writable
 from dynmm.assembly.logkeeping import snapshot_if_due
+from dynmm.assembly.whole import whole_of
 from dynmm.errors import DataError
 from dynmm.interactions.columns import interaction_columns
 from dynmm.interactions.fields import EVENT, ITEM, KIND, RATING, TIME, USER, WEIGHT
@@ -50,7 +51,9 @@ def learn_events(recommender: Recommender, events: Any, *, skip_bad: bool = Fals
     if not len(checked):
         return Learned(0, 0, left_out)
     with recommender.lock:
-        live = writable(recommender)
+        live, windows = writable(recommender), whole_of(recommender).windows
+        if windows is not None:
+            windows.drift.ready()
         # After a refusal the log may hold more than it acknowledged; an append of nothing lets it look.
         live.log.append(())
         named, live.unsure = _named(checked, live.log.head, live.unsure), []

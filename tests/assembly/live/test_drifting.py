@@ -98,3 +98,16 @@ def test_marks_of_an_earlier_version_say_nothing_of_the_length(run: Path, tmp_pa
     _forget_snapshots(run)
     assert state_of(run) == state
     assert _power(run) == 1
+
+
+def test_the_library_is_loaded_before_events_come_and_not_to_ask(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("river")
+    learn_all(run, events_of(70))
+    loads, load = list[int](), drift._detector
+    with Recommender.from_pretrained(run) as recommender:
+        monkeypatch.setattr(drift, "_detector", lambda: (loads.append(recommender.offset), load())[1])
+        recommender.recommend(recommender.users.ids[0], 2)
+        assert not loads
+        before = recommender.offset
+        recommender.learn(events_of(140)[70:])
+        assert loads == [before]
