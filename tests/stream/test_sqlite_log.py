@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from tests.stream.made import RECEIVED, event, events, filled, ids
 
 from dynmm.errors import ArtefactError, NewerArtefact, StorageError, TamperedArtefact
+from dynmm.stream import sqlite_log
 from dynmm.stream.canonical import event_bodies, mark_body
 from dynmm.stream.chain import EVENT, MARK, State, chained
 from dynmm.stream.events import Entry, Event, Mark, Receipt
@@ -197,3 +199,39 @@ def test_ids_are_kept_as_they_came(tmp_path: Path) -> None:
         assert log.append(strange).accepted == (0, 1, 2)
         assert log.append(strange).duplicates == ("a\0b", "a", "a\0c")
         assert [record.event for record in log.read() if isinstance(record, Entry)] == strange
+
+
+def test_what_was_just_written_reads_as_the_file_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with filled(tmp_path / "log", 30) as log:
+        log.mark("window", {"batch": 30})
+        log.append(events(10, 30), received=RECEIVED)
+        reader = SqliteLog(tmp_path / "log", read_only=True)
+        places = [
+            (start, stop, marks) for start in (0, 29, 30, 34, 40) for stop in (None, 30, 38) for marks in (0, 3, 4)
+        ]
+        told = [list(reader.read(start, stop, marks_from=marks)) for start, stop, marks in places]
+        assert [list(log.read(start, stop, marks_from=marks)) for start, stop, marks in places] == told
+        monkeypatch.setattr(sqlite_log, "reading_connection", _no_file)
+        assert ids(log.read(30, marks_from=4)) == [f"e{number}" for number in range(30, 40)]
+        with pytest.raises(AssertionError, match="the file is asked"):
+            list(log.read(30, marks_from=3))
+        log.mark("window", {"batch": 40})
+        assert [type(one) for one in log.read(40, marks_from=4)] == [Mark]
+        with pytest.raises(AssertionError, match="the file is asked"):
+            list(log.read(39, marks_from=4))
+
+
+def _no_file(*_: object) -> NoReturn:
+    raise AssertionError("the file is asked")
+
+
+def test_a_large_commit_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_log, "_KEPT", 5)
+    with SqliteLog(tmp_path / "log") as log:
+        log.append(events(6))
+        assert ids(log.read()) == [one.id for one in events(6)]
+        monkeypatch.setattr(sqlite_log, "reading_connection", _no_file)
+        with pytest.raises(AssertionError, match="the file is asked"):
+            list(log.read())
+        log.append(events(5, 6))
+        assert ids(log.read(6)) == [one.id for one in events(5, 6)]

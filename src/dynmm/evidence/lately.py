@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from dynmm.evidence.timeline import Timeline
 
-#: Events that may enter and leave one by one; more are counted anew.
-_STEPS = 2_000
+#: An event that enters or leaves by itself costs as much as so many of a window that is counted anew.
+_DEARER = 5
 
 
 class LatelyCounts:
     """Counts over moment - span < time <= moment.
 
-    Moments that move on cost what enters and leaves, others a recount.
+    A moment that moves on costs what enters and leaves, where that is little beside the window; any other a recount.
     """
 
     #: What was counted last follows from the timeline, and changes no answer.
@@ -46,7 +46,8 @@ class LatelyCounts:
         last = self._timeline.rows_until(moment)
         first = self._timeline.rows_until(moment - self._span)
         back = last < self._last or first < self._first or self._edition != self._timeline.edition
-        if back or last - self._last + first - self._first > _STEPS:
+        changes = last - self._last + first - self._first
+        if back or _DEARER * changes > last - first:
             self._count(first, last)
         else:
             self._step(first, last)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import operator
-import sys
 from collections.abc import Mapping, Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
@@ -125,9 +124,7 @@ def received_time(value: object) -> int:
 
 def event_of(body: bytes) -> Event:
     """The event of canonical bytes whose chain was checked."""
-    one, user, item, timestamp, rating, weight, kind = _decode(body.decode())
-    # Users and items come again and again: one string each saves memory in whoever keeps entries.
-    return Event(one, sys.intern(user), sys.intern(item), timestamp, rating, weight, kind)
+    return Event(*_decode(body.decode()))
 
 
 def id_of(body: bytes) -> str:

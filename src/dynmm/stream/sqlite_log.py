@@ -15,7 +15,7 @@ from dynmm.configuration import Settings
 from dynmm.errors import ArtefactError, StorageError, TamperedArtefact
 from dynmm.storage import named_disk_errors
 from dynmm.stream import planning
-from dynmm.stream.chain import Record, State, check, opened
+from dynmm.stream.chain import Record, State, after, check, opened
 from dynmm.stream.events import Entry, Event, Forgotten, Mark, Receipt
 from dynmm.stream.group_commit import GroupCommit
 from dynmm.stream.sealing import write_seal
@@ -36,6 +36,9 @@ from dynmm.stream.sqlite_writing import write_ids, write_records
 from dynmm.stream.writer_lock import WriterLock, lock_of
 
 logger = logging.getLogger(__name__)
+
+#: Most records of one commit that are kept for whoever reads on.
+_KEPT = 16_384
 
 
 class SqliteSettings(Settings):
@@ -66,6 +69,8 @@ class SqliteLog:
         self._lock: WriterLock | None = None
         self._state, self._written = State(), 0
         self._doubtful = False
+        #: What was committed last, for whoever reads on from there; nothing where that is much.
+        self._newest: Sequence[Record] = ()
         self._group: GroupCommit[planning.Request, Receipt | Mark] = GroupCommit(self._commit)
         if read_only:
             with self._reading() as connection:
@@ -148,7 +153,7 @@ class SqliteLog:
             connection, old = self._writable(), self._state
             with self._all_or_nothing(connection):
                 new = rewrite_without(connection, self._path, user, old)
-            self._state, self._written = new, self._written + (new != old)
+            self._state, self._written, self._newest = new, self._written + (new != old), ()
             with named_sqlite_errors(self._path):
                 connection.execute("VACUUM")
             if not fold_in(connection, self._path):
@@ -162,7 +167,7 @@ class SqliteLog:
     def close(self) -> None:
         """Fold the write-ahead log in, seal the file and let another process write. May be called again."""
         with self._group.alone():
-            connection, self._connection = self._connection, None
+            connection, self._connection, self._newest = self._connection, None, ()
             if connection is None:
                 return
             try:
@@ -252,6 +257,13 @@ class SqliteLog:
             raise ArtefactError(f"{self._path} has format 1 of the log; open it for writing once, which migrates it")
 
     def _read(self, end: State, written: int, start: int, stop: int | None, marks_from: int) -> Iterator[Entry | Mark]:
+        newest = self._newest
+        if newest and after(newest[-1]) == end and _begins_within(newest, start, marks_from):
+            # The very bytes that were committed: the learner need not ask the disk for what it has just written.
+            for record in newest:
+                if record.at >= start and (stop is None or record.at < stop) and not _seen(record, marks_from):
+                    yield opened(record)
+            return
         with self._reading() as connection:
             first = place_of(connection, self._path, start, end.records)
             last = end.records if stop is None else place_of(connection, self._path, stop, end.records)
@@ -294,7 +306,7 @@ class SqliteLog:
             with self._all_or_nothing(connection):
                 write_records(connection, plan.records)
                 write_ids(connection, plan.index)
-            self._state = plan.state
+            self._state, self._newest = plan.state, plan.records if len(plan.records) <= _KEPT else ()
         return plan.answers
 
     @contextlib.contextmanager
@@ -310,6 +322,11 @@ class SqliteLog:
             with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself
                 connection.execute("ROLLBACK")
             raise
+
+
+def _begins_within(newest: Sequence[Record], start: int, marks_from: int) -> bool:
+    """Whether nothing that is to be read stands before these records."""
+    return newest[0].at <= start and newest[0].place - newest[0].at <= marks_from
 
 
 def _seen(record: Record, marks_from: int) -> bool:
