@@ -1,6 +1,7 @@
 """Kills of a process that writes the log: every acknowledged event must be there exactly once.
 
     python benchmarks/log_kills.py [--kills 1000] [--forgets 100] [--out benchmarks/results/log_kills.json]
+    python benchmarks/log_kills.py --kills 1000 --life 1 --more 500
 
 Producers in a process of their own append and say on a pipe what was acknowledged. The process is killed
 (SIGKILL) at a random moment, also while it opens the log. After each kill the chain must go on from where
@@ -32,28 +33,31 @@ from dynmm.stream.sqlite_log import SqliteLog
 
 LIVES = 50
 PRODUCERS = 4
-LONGEST_LIFE = 0.25
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--forgets", type=int, default=100)
+    parser.add_argument("--life", type=float, default=0.25, help="seconds that a process is let alone at most")
+    parser.add_argument("--more", type=int, default=7, help="events that each producer sends more than the one before")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--child", nargs=3, metavar=("WHAT", "LOG", "LIFE"), help="be the process that is killed")
+    parser.add_argument("--child", nargs=3, metavar=("WHAT", "LOG", "NAME"), help="be the process that is killed")
     arguments = parser.parse_args()
     if arguments.child:
-        what, log, life = arguments.child
-        produce(Path(log), life) if what == "append" else forget(Path(log))
+        what, log, name = arguments.child
+        produce(Path(log), name, arguments.more) if what == "append" else forget(Path(log))
         return
     generator = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
-        appends = killed_appends(Path(folder), arguments.kills, generator)
+        appends = killed_appends(Path(folder), arguments.kills, arguments.life, arguments.more, generator)
         forgets = killed_forgets(Path(folder), arguments.forgets, generator)
     result = {
         "date": datetime.date.today().isoformat(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
+        "longest_life": arguments.life,
+        "most_events_of_a_batch": 1 + arguments.more * (PRODUCERS - 1),
         "appends": appends,
         "forgets": forgets,
     }
@@ -63,17 +67,17 @@ def main() -> None:
     sys.exit(1 if appends["lost"] or appends["twice"] or forgets["neither"] else 0)
 
 
-def produce(path: Path, life: str) -> None:
+def produce(path: Path, life: str, more: int) -> None:
     """Append for ever, each producer in batches of its own size, and say what was acknowledged."""
     log = SqliteLog(path)
     os.write(1, b"open\n")
 
     def run(worker: int) -> None:
         for step in count():
-            names = [f"{life}-{worker}-{step}-{number}" for number in range(1 + 7 * worker)]
+            names = [f"{life}-{worker}-{step}-{number}" for number in range(1 + more * worker)]
             log.append([Event(name, f"user{worker}", "item", step) for name in names])
             # One write of less than a page: it arrives whole or not at all.
-            os.write(1, (names[0] + "\n").encode())
+            os.write(1, f"{life}-{worker}-{step}-{len(names)}\n".encode())
             if step % 10 == worker:
                 log.mark("boundary", {"life": life})
 
@@ -91,8 +95,8 @@ def forget(path: Path) -> None:
     threading.Event().wait()
 
 
-def child(what: str, path: Path, life: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, __file__, "--child", what, str(path), str(life)]
+def child(what: str, path: Path, name: object, more: int = 0) -> subprocess.Popen[bytes]:
+    command = [sys.executable, __file__, "--child", what, str(path), str(name), "--more", str(more)]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
@@ -115,12 +119,12 @@ def acknowledged(said: list[str]) -> Iterator[str]:
     """Ids of all events of the batches that were acknowledged."""
     for line in said:
         if "-" in line:
-            life, worker, step, _ = line.split("-")
-            yield from (f"{life}-{worker}-{step}-{number}" for number in range(1 + 7 * int(worker)))
+            batch, count = line.rsplit("-", 1)
+            yield from (f"{batch}-{number}" for number in range(int(count)))
 
 
-def killed_appends(folder: Path, kills: int, generator: random.Random) -> dict[str, Any]:
-    """So many lives of a writer. lost: acknowledged and not there. twice: there more than once."""
+def killed_appends(folder: Path, kills: int, longest: float, more: int, generator: random.Random) -> dict[str, Any]:
+    """So many lives of a writer. lost: acknowledged and not there. twice: there more than once. longest: in seconds."""
     totals = {"kills": 0, "killed_while_opening": 0, "acknowledged": 0, "stored": 0, "marks": 0, "lost": 0, "twice": 0}
     while totals["kills"] < kills:
         path = folder / f"log-{totals['kills']}"
@@ -128,8 +132,8 @@ def killed_appends(folder: Path, kills: int, generator: random.Random) -> dict[s
         there: list[str] = []
         for _ in range(min(LIVES, kills - totals["kills"])):
             opening = generator.random() < 0.1
-            running = child("append", path, totals["kills"])
-            said = killed_after(running, generator.random() * LONGEST_LIFE, wait_for_opening=not opening)
+            running = child("append", path, totals["kills"], more)
+            said = killed_after(running, generator.random() * longest, wait_for_opening=not opening)
             promised.update(acknowledged(said))
             totals["kills"] += 1
             totals["killed_while_opening"] += "open" not in said

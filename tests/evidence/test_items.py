@@ -98,6 +98,8 @@ def test_new_items_are_counted() -> None:
     learned = ItemStatistics.of(timed([]))
     learned.append(Events(np.array([7, 7]), np.array([11, 11]), np.array([START, START + DAY])))
     assert (learned.n_items, learned.users_of(11), learned.events[11], learned.users_of(99)) == (12, 1, 2, 0)
+    assert learned.events_of(np.array([11, 3, 99, 11])).tolist() == [2, 0, 0, 2]
+    assert learned.events_of(np.array([11, 3])).tolist() == [2, 0]
     assert learned.trend is not None
     assert learned.trend.users(7)[11] == 1
 
@@ -123,6 +125,8 @@ def test_nobody_has_more_to_say_than_their_say(told: Told, share: float, asked: 
                 expected[item] += min(1.0, say / sum(other == user for other, _ in pairs))
             np.testing.assert_allclose(built.said(days, moment), expected, atol=1e-4)
             np.testing.assert_array_equal(learned.trend.said(days, moment), built.said(days, moment))
+            some = learned.trend.said(days, moment, np.array([6, 9, 0, 6]))
+            np.testing.assert_array_equal(some, np.append(built.said(days, moment), 0.0)[[6, 7, 0, 6]])
             assert learned.trend.users(days, moment).tolist() == [sum(i == item for _, i in pairs) for item in range(7)]
 
 

@@ -13,7 +13,7 @@ from dynmm.evidence.tail import Tail
 from dynmm.evidence.trend import ItemTrend, TrendSettings
 from dynmm.evidence.turns import Turn
 from dynmm.interactions.dataset import Dataset
-from dynmm.types import Events
+from dynmm.types import Events, IntArray
 
 #: Events that wait before they are counted, read or not.
 _TAIL = 4_096
@@ -62,6 +62,17 @@ class ItemStatistics:
         with self._turn:
             self._settle()
             return self._users.copy()
+
+    def events_of(self, items: IntArray) -> NDArray[np.int64]:
+        """(N,) events of some items, 0 for unknown ones. Costs nothing of what there is besides. items: (N,) dense."""
+        with self._turn:
+            self._settle()
+            inside = items < len(self._events)
+            if inside.all():
+                return self._events[items]
+            counts = np.zeros(len(items), dtype=np.int64)
+            counts[inside] = self._events[items[inside]]
+            return counts
 
     def users_of(self, item: int) -> int:
         """Distinct users of one item, 0 for an unknown one."""

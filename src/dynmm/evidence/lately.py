@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynmm.evidence.timeline import Timeline
+from dynmm.types import IntArray
 
 #: An event that enters or leaves by itself costs as much as so many of a window that is counted anew.
 _DEARER = 5
@@ -90,9 +91,14 @@ class LatelySay(LatelyCounts):
         self._say = say
         self._items: dict[int, set[int]] = {}
 
-    def said(self, moment: int, n_items: int) -> NDArray[np.float64]:
-        """(I,) users, each by their say. moment: ms UTC. n_items: at least as many as there are in the timeline."""
-        return self.users(moment, n_items) / self.WHOLE
+    def said(self, moment: int, n_items: int, items: IntArray | None = None) -> NDArray[np.float64]:
+        """(N,) users of some items, or of all, each by their say.
+
+        moment: ms UTC. n_items: at least as many as there are in the timeline. items: (N,) dense, below it.
+        """
+        self._move(moment, n_items)
+        sums = self._users if items is None else self._users[items]
+        return sums / self.WHOLE
 
     def _count(self, first: int, last: int) -> None:
         super()._count(first, last)

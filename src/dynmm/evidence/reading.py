@@ -75,7 +75,7 @@ class FactReader:
 
     def _trends(self, query: Query, own: NDArray[np.int64], hidden: Hidden) -> Iterator[FloatArray]:
         for days in self.terms.trend_days:
-            column = self.terms.trend(query.as_of, days)[own].astype(np.float64)
+            column = self.terms.trend(query.as_of, days, own).astype(np.float64)
             for place, item in enumerate(own.tolist()):
                 if any(part.kind == "trend" and part.name == str(days) for part in hidden.get(item, ())):
                     column[place] = 0.0

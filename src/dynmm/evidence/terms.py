@@ -145,7 +145,7 @@ class Terms:
                     out += (one.vectors[candidates] * (liked @ one.vectors[sources])).sum(axis=1) * factor
             out += self._attributes_on(sources, amounts, candidates, worth)
         for days in self.trend_days:
-            out += worth["trend", str(days), 0.0] * self.trend(query.as_of, days)[candidates]
+            out += worth["trend", str(days), 0.0] * self.trend(query.as_of, days, candidates)
         return out.astype(np.float32)
 
     def parts(self, query: Query, item: int, weights: FloatArray) -> list[Part]:
@@ -178,7 +178,7 @@ class Terms:
                 ]
             found += self._attribute_parts(sources, amounts, item, worth)
         for days in self.trend_days:
-            amount = float(worth["trend", str(days), 0.0] * self.trend(query.as_of, days)[item])
+            amount = float(worth["trend", str(days), 0.0] * self.trend(query.as_of, days, np.asarray([item]))[0])
             if amount != 0:
                 found.append(Part("trend", -1, amount, str(days)))
         return found
@@ -222,13 +222,11 @@ class Terms:
 
     def taken(self, items: IntArray | None = None) -> FloatArray:
         """(N,) events of these dense items, or of all."""
+        if items is not None:
+            asked = np.asarray(items)
+            return np.where(asked < self.n_items, self.items.events_of(asked), 0).astype(np.float64)
         known = self.items.events[: self.n_items]
-        if items is None:
-            return np.concatenate([known, np.zeros(self.n_items - len(known))]).astype(np.float64)
-        counts = np.zeros(len(items))
-        inside = np.asarray(items) < len(known)
-        counts[inside] = known[np.asarray(items)[inside]]
-        return counts
+        return np.concatenate([known, np.zeros(self.n_items - len(known))]).astype(np.float64)
 
     def facts_on(self, grid: PairGrid, sources: IntArray, candidates: IntArray) -> dict[str, FloatArray]:
         """The facts of pairs, (S, C) each, normalised. grid: of these sources and candidates."""
@@ -239,12 +237,13 @@ class Terms:
         """(N,) 5 / (n + 5) of these dense items, or of all."""
         return (HALF_KNOWN / (self.taken(items) + HALF_KNOWN)).astype(np.float32)
 
-    def trend(self, as_of: int | None, days: int) -> NDArray[np.float32]:
-        """(I,) log(1 + distinct people, each by their say, in the days before a moment); 0 where there is no moment."""
-        out = np.zeros(self.n_items, dtype=np.float32)
+    def trend(self, as_of: int | None, days: int, items: IntArray | None = None) -> NDArray[np.float32]:
+        """(N,) log(1 + distinct people, each by their say, in the days before a moment) of these dense items, or of
+        all; 0 where there is no moment."""
+        out = np.zeros(self.n_items if items is None else len(items), dtype=np.float32)
         if as_of is not None and self.items.trend is not None:
             # Events at the very moment are those that are asked about.
-            counted = self.items.trend.said(days, as_of - 1)[: self.n_items]
+            counted = self.items.trend.said(days, as_of - 1, items)[: len(out)]
             out[: len(counted)] = np.log1p(counted)
         return out
 
@@ -263,8 +262,8 @@ class Terms:
         """Facts of all pairs that start from these items, normalised: (N,) each, row offsets, items."""
         # Items that came since, and were taken, are counted in pairs that are shared with who knows them.
         rows = self.pairs.rows(sources).below(self.n_items)
-        counts = np.maximum(self.taken(), 1.0)
-        facts = facts_of_pairs(rows, np.repeat(counts[sources], np.diff(rows.offsets)), counts[rows.items])
+        had, met = np.maximum(self.taken(sources), 1.0), np.maximum(self.taken(rows.items), 1.0)
+        facts = facts_of_pairs(rows, np.repeat(had, np.diff(rows.offsets)), met)
         narrow = {fact: values.astype(np.float32) for fact, values in facts.items()}
         return narrow, rows.offsets, rows.items
 

@@ -137,13 +137,21 @@ class ItemTrend:
         with self._turn:
             return self._window(days).users(self._moment(moment), self.n_items)
 
-    def said(self, days: int, moment: int | None = None) -> NDArray[np.float64]:
-        """(I,) the same users, each by their say, see `LatelySay`. Raises ConfigError for days that are not kept."""
-        if not self._say:
-            return self.users(days, moment).astype(np.float64)
-        self._window(days)
+    def said(self, days: int, moment: int | None = None, items: IntArray | None = None) -> NDArray[np.float64]:
+        """(N,) the same users of some items, or of all, each by their say, see `LatelySay`. Nobody says anything of an
+        item that is not known. items: (N,) dense. Raises ConfigError for days that are not kept."""
+        window = self._window(days)
         with self._turn:
-            return self._say[days].said(self._moment(moment), self.n_items)
+            if items is not None:
+                known = items < self.n_items
+                if not known.all():
+                    said = np.zeros(len(items))
+                    said[known] = self.said(days, moment, items[known])
+                    return said
+            if self._say:
+                return self._say[days].said(self._moment(moment), self.n_items, items)
+            users = window.users(self._moment(moment), self.n_items)
+            return (users if items is None else users[items]).astype(np.float64)
 
     def ranks(self, days: int, moment: int | None = None) -> NDArray[np.int64]:
         """(I,) 1 and the number of items that more people took in the last `days`; equals share a rank."""
