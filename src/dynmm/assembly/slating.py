@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from dynmm.adapter.space import vectors_at
+from dynmm.adapter.space import at_rest, vectors_at
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.parts import Part
 from dynmm.evidence.reading import FactReader
@@ -83,31 +83,38 @@ class SlateMaker:
     def of(
         self, queries: Sequence[Query], found: Rankings, hidden: Sequence[Mapping[int, list[Part]]] | None = None
     ) -> Slates:
-        """Slates of the first places of a ranking by latent and evidence.
+        """Slates of the first places of a ranking by latent and evidence, with what the adapter moves left out.
 
-        found: (B, C). hidden: by query, the facts that are not to be read, see `FactReader.read`.
+        Re-rankers were trained on stages that stand still. The adapter's part is in the ranking, and stays there
+        beside what they add; what they say does not hang on it. found: (B, C). hidden: by query, the facts that are
+        not to be read, see `FactReader.read`.
         """
         histories = [query.history for query in queries]
         items = torch.from_numpy(np.where(found.items == PADDING, NOBODY, found.items).astype(np.int64))
-        scores = torch.from_numpy(found.scores)
         facts = torch.zeros(*items.shape, len(self.facts.names))
         for row, query in enumerate(queries):
             own = found.items[row][found.items[row] != PADDING]
             gone = {} if hidden is None else dict(hidden[row])
             facts[row, : len(own)] = torch.from_numpy(self.facts.read(query, own, gone))
+        still = at_rest(self.space)
+        latent, scores = _latent(still, histories, items), torch.from_numpy(found.scores)
+        if still is not self.space:
+            scores = scores + (latent - _latent(self.space, histories, items))
         return Slates(
             users=torch.zeros(len(queries), 0) if self.reader is None else self.reader.user_vectors(histories).cpu(),
             history=torch.from_numpy(newest_items(histories, self.history)),
             items=items,
             scores=scores,
-            latent=self._latent(histories, items),
+            latent=latent,
             facts=facts,
         )
 
-    def _latent(self, histories: Sequence[UserHistory], items: torch.Tensor) -> torch.Tensor:
-        users = self.space.user_vectors(histories).cpu()
-        vectors = vectors_at(self.space, items.clamp(min=0)).cpu()
-        return (vectors * users[:, None]).sum(-1).masked_fill(items == NOBODY, 0.0)
+
+def _latent(space: VectorSpace, histories: Sequence[UserHistory], items: torch.Tensor) -> torch.Tensor:
+    """(B, C) inner products in a space, 0 at padding. items: (B, C)."""
+    users = space.user_vectors(histories).cpu()
+    vectors = vectors_at(space, items.clamp(min=0)).cpu()
+    return (vectors * users[:, None]).sum(-1).masked_fill(items == NOBODY, 0.0)
 
 
 def newest_items(histories: Sequence[UserHistory], length: int) -> np.ndarray:

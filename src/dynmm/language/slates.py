@@ -21,8 +21,9 @@ class Slates:
 
     users: (B, D) float32 vectors of the stage of vectors. history: (B, L) int64 dense items, oldest first, padded on
     the left with `NOBODY`. items: (B, C) int64 dense candidates, best first by the stages below, padded on the right
-    with `NOBODY`. scores: (B, C) float32, latent + evidence, -inf at padding. latent: (B, C) float32, 0 at padding.
-    facts: (B, C, F) float32 of the evidence stage as it reads them, 0 at padding.
+    with `NOBODY`. scores: (B, C) float32, latent + evidence, -inf at padding. latent: (B, C) float32, 0 at
+    padding; what an adapter moves is in neither of the two. facts: (B, C, F) float32 of the evidence stage as it reads
+    them, 0 at padding.
     """
 
     users: Tensor

@@ -105,7 +105,12 @@ def test_the_library_is_loaded_before_events_come_and_not_to_ask(run: Path, monk
     learn_all(run, events_of(70))
     loads, load = list[int](), drift._detector
     with Recommender.from_pretrained(run) as recommender:
-        monkeypatch.setattr(drift, "_detector", lambda: (loads.append(recommender.offset), load())[1])
+
+        def noted() -> object:
+            loads.append(recommender.offset)
+            return load()
+
+        monkeypatch.setattr(drift, "_detector", noted)
         recommender.recommend(recommender.users.ids[0], 2)
         assert not loads
         before = recommender.offset
