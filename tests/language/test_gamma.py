@@ -13,6 +13,7 @@ from tests.language.slate_samples import slates
 
 from dynmm.language.gamma import Gain, choose_gamma, ndcg, term
 from dynmm.language.questions import Questions, questions_of
+from dynmm.language.slates import NOBODY
 
 
 @settings(max_examples=30, deadline=None)
@@ -42,6 +43,16 @@ def test_what_is_no_number_falls_back_and_is_counted(bad: float, caplog: pytest.
     assert (made.values[1] == 0).all()
     assert made.values[0].tolist() == [0, 2, 4, 6, 8, 10]
     assert "1 of 3 questions" in caplog.text
+
+
+def test_people_without_a_history_keep_the_order_below() -> None:
+    asked = slates(3)
+    history = asked.history.clone()
+    history[1] = NOBODY
+    made = term(torch.arange(18.0).view(3, 6), replace(asked, history=history), 2.0)
+    assert (made.values[1] == 0).all()
+    assert made.values[0].tolist() == made.values[2].tolist() == [0, 2, 4, 6, 8, 10]
+    assert not made.failed.any()
 
 
 def test_an_empty_slate_gets_zeros() -> None:

@@ -53,7 +53,7 @@ from dynmm.training.checkpoints import Checkpoints
 logger = logging.getLogger(__name__)
 
 #: Of what re-rankers learn from; of how they are trained; of how one of them is chosen.
-CODE_VERSION, _TRAINING_VERSION, _CHOICE_VERSION = 3, 8, 4
+CODE_VERSION, _TRAINING_VERSION, _CHOICE_VERSION = 3, 9, 5
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynmm.language.questions import Questions
-from dynmm.language.slates import Slates
+from dynmm.language.slates import NOBODY, Slates
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ class Term:
     """What a re-ranker adds to the scores of its candidates.
 
     values: (B, C) float32, 0 at the candidate that it puts last and at padding, never negative, never NaN. failed:
-    (B,) bool, questions whose raw scores were no numbers; they get zeros, so the order below them stands.
+    (B,) bool, questions whose raw scores were no numbers; they get zeros, so the order below them stands, and so do
+    questions of people without a history.
     """
 
     values: Tensor
@@ -79,11 +80,14 @@ class Gamma:
 def term(raw: Tensor, slates: Slates, gamma: float) -> Term:
     """gamma * (raw - the least raw of the slate): what was not looked at is never lifted above what was.
 
+    Nothing for people without a history: a re-ranker reads and learns from people who have one. Asked about others it
+    loses what the stages below know of them (E41 in the experiment log).
     raw: (B, C) of a re-ranker, whatever stands at padding. gamma: not negative.
     """
     present = slates.present
     failed = ~(torch.isfinite(raw) | ~present).all(1)
-    usable = present & ~failed[:, None]
+    known = (slates.history != NOBODY).any(1)
+    usable = present & (known & ~failed)[:, None]
     least = raw.masked_fill(~usable, torch.inf).amin(1, keepdim=True)
     values = torch.where(usable, gamma * (raw.float() - least), torch.zeros_like(raw, dtype=torch.float32))
     if count := int(failed.sum()):
