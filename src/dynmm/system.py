@@ -39,6 +39,11 @@ class Query:
     exclude: IntArray = field(default_factory=lambda: _EMPTY)
 
 
+def in_time(queries: Sequence[Query]) -> list[int]:
+    """Rows in the order of their moments, those without one first: counts over the last days then only move on."""
+    return sorted(range(len(queries)), key=lambda row: queries[row].as_of or 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Rankings:
     """The best k items of each query, best first.

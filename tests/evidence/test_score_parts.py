@@ -12,6 +12,7 @@ from dynmm import Dataset, DatasetInfo
 from dynmm.catalogue.features import Attributes, Features
 from dynmm.config import Config
 from dynmm.errors import ConfigError
+from dynmm.evidence import weights as weighing
 from dynmm.evidence.attributes import WORDS, AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
@@ -21,7 +22,7 @@ from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.evidence.terms import Terms
 from dynmm.evidence.trend import TrendSettings
-from dynmm.evidence.weights import Weights, choose_strength, learn_weights
+from dynmm.evidence.weights import Weights, choose_strength, examples_of, learn_weights
 from dynmm.interactions.splits.cut import cut_last
 from dynmm.randomness import generator
 from dynmm.system import Query
@@ -213,6 +214,33 @@ def test_weights_find_what_was_planted(data: Dataset) -> None:
     again = learn_weights(before, latent, cut.asked, settings, 0)
     assert again is not None
     assert np.array_equal(again.weights, found.weights)
+
+
+def test_examples_stand_in_the_order_of_their_cases_however_many_are_read_at_once(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = cut_last(data)
+    # In no order of time, which is the order in which they are read.
+    asked, terms = cut.asked.take(generator(4, "order").permutation(len(cut.asked))), _terms(cut.before)
+    assert asked.as_of is not None
+    assert (np.diff(asked.as_of) < 0).any()
+    latent, settings = torch.linspace(0.0, 1.0, ITEMS), EvidenceSettings(hard=5, drawn=6)
+
+    def read() -> weighing.Examples:
+        found = examples_of(terms, lambda histories: latent.repeat(len(histories), 1), asked, settings, 0)
+        assert found is not None
+        return found
+
+    whole = read()
+    trend = [one.fact for one in terms.columns].index("trend")
+    cases = [case for case in range(len(asked)) if asked.targets(case)[0] not in asked.history(case).items]
+    own = [float(terms.trend(int(asked.as_of[case]), 1, asked.targets(case))[0]) for case in cases]
+    np.testing.assert_allclose(whole.facts[:, 0, trend] * whole.scales[trend], own, rtol=1e-6)
+    assert len(set(own)) > 1
+    monkeypatch.setattr(weighing, "_BLOCK_BYTES", 1)
+    alone = read()
+    for name in ("facts", "latent", "standing", "out", "scales"):
+        assert torch.equal(getattr(alone, name), getattr(whole, name)), name
 
 
 def test_validation_may_choose_that_evidence_adds_nothing(data: Dataset, terms: Terms, weights: np.ndarray) -> None:

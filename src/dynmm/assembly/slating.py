@@ -21,7 +21,7 @@ from dynmm.evidence.score import EvidenceScore
 from dynmm.evidence.terms import Terms
 from dynmm.language.slates import NOBODY, Shelf, Slates
 from dynmm.protocols import VectorSpace
-from dynmm.system import PADDING, Query, Rankings
+from dynmm.system import PADDING, Query, Rankings, in_time
 from dynmm.types import UserHistory
 
 
@@ -92,10 +92,10 @@ class SlateMaker:
         histories = [query.history for query in queries]
         items = torch.from_numpy(np.where(found.items == PADDING, NOBODY, found.items).astype(np.int64))
         facts = torch.zeros(*items.shape, len(self.facts.names))
-        for row, query in enumerate(queries):
+        for row in in_time(queries):
             own = found.items[row][found.items[row] != PADDING]
             gone = {} if hidden is None else dict(hidden[row])
-            facts[row, : len(own)] = torch.from_numpy(self.facts.read(query, own, gone))
+            facts[row, : len(own)] = torch.from_numpy(self.facts.read(queries[row], own, gone))
         still = at_rest(self.space)
         latent, scores = _latent(still, histories, items), torch.from_numpy(found.scores)
         if still is not self.space:

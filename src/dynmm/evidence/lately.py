@@ -12,13 +12,20 @@ from dynmm.evidence.timeline import Timeline
 from dynmm.types import IntArray
 
 #: An event that enters or leaves by itself costs as much as so many of a window that is counted anew.
-_DEARER = 5
+_DEARER = 30
+#: So many items, taken or not, cost a count as much as an event does.
+_CHEAPER = 40
+#: So many small moves on in a row are each counted anew. Those that follow cost what enters and leaves, for which
+#: everybody's items are written down once: that costs as much as so many counts.
+_PATIENCE = 3
+#: The part of a pair that names the user.
+_USER = 0xFFFFFFFF
 
 
 class LatelyCounts:
     """Counts over moment - span < time <= moment.
 
-    A moment that moves on costs what enters and leaves, where that is little beside the window; any other a recount.
+    A window is counted anew, unless it moved on a little, again and again: then what enters and leaves is counted.
     """
 
     #: What was counted last follows from the timeline, and changes no answer.
@@ -27,8 +34,10 @@ class LatelyCounts:
     def __init__(self, timeline: Timeline, span_ms: int) -> None:
         self._timeline, self._span = timeline, span_ms
         self._edition, self._first, self._last = -1, 0, 0
-        self._held: Counter[int] = Counter()
         self._users = np.zeros(0, dtype=np.int64)
+        #: Small moves in a row, and events of each pair in the window, empty until there were some of those.
+        self._small = 0
+        self._held: Counter[int] = Counter()
 
     def users(self, moment: int, n_items: int) -> NDArray[np.int64]:
         """(I,) distinct users; a copy. moment: ms UTC. n_items: at least as many as there are in the timeline."""
@@ -48,16 +57,31 @@ class LatelyCounts:
         first = self._timeline.rows_until(moment - self._span)
         back = last < self._last or first < self._first or self._edition != self._timeline.edition
         changes = last - self._last + first - self._first
-        if back or _DEARER * changes > last - first:
-            self._count(first, last)
-        else:
+        if not back and not changes:
+            return
+        anew = last - first + len(self._users) // _CHEAPER
+        self._small = 0 if back or _DEARER * changes > anew else self._small + 1
+        if self._small > _PATIENCE:
+            if self._small == _PATIENCE + 1:
+                self._write_down(self._timeline.pairs[self._first : self._last])
             self._step(first, last)
+        else:
+            self._wipe()
+            self._users = self._counted(self._timeline.pairs[first:last])
         self._edition, self._first, self._last = self._timeline.edition, first, last
 
-    def _count(self, first: int, last: int) -> None:
-        pairs, times = np.unique(self._timeline.pairs[first:last], return_counts=True)
-        self._held = Counter(dict(zip(pairs.tolist(), times.tolist(), strict=True)))
-        self._users = np.bincount(pairs >> 32, minlength=len(self._users))
+    def _counted(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(I,) of a window with these pairs."""
+        return np.bincount(np.unique(pairs) >> 32, minlength=len(self._users))
+
+    def _write_down(self, pairs: NDArray[np.int64]) -> None:
+        """What the window holds, to go on from."""
+        distinct, times = np.unique(pairs, return_counts=True)
+        self._held = Counter(dict(zip(distinct.tolist(), times.tolist(), strict=True)))
+
+    def _wipe(self) -> None:
+        """Nothing is written down any more."""
+        self._held = Counter()
 
     def _step(self, first: int, last: int) -> None:
         for pair in self._timeline.pairs[self._last : last].tolist():
@@ -72,7 +96,7 @@ class LatelyCounts:
 
     @property
     def nbytes(self) -> int:
-        """Bytes, with some 120 for each pair of user and item in the window."""
+        """Bytes, with some 120 for each pair of user and item that is written down."""
         return self._users.nbytes + 120 * len(self._held)
 
 
@@ -100,17 +124,23 @@ class LatelySay(LatelyCounts):
         sums = self._users if items is None else self._users[items]
         return sums / self.WHOLE
 
-    def _count(self, first: int, last: int) -> None:
-        super()._count(first, last)
-        pairs = np.fromiter(self._held, dtype=np.int64, count=len(self._held))
-        items, users = pairs >> 32, pairs & 0xFFFFFFFF
-        _, places, counts = np.unique(users, return_inverse=True, return_counts=True)
-        shares = np.asarray([self._share(int(count)) for count in counts], dtype=np.int64)
-        self._users = np.zeros(len(self._users), dtype=np.int64)
-        np.add.at(self._users, items, shares[places])
+    def _counted(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+        own = np.unique((pairs & _USER) << 32 | pairs >> 32)  # by user, whose items then stand side by side
+        starts = np.flatnonzero(np.diff(own >> 32, prepend=-1))
+        counts = np.diff(starts, append=len(own))
+        shares = np.where(counts <= self._say, self.WHOLE, self.WHOLE * self._say // np.maximum(counts, 1))
+        # Whole numbers far below 2^53: their sums as floats are exact.
+        sums = np.bincount(own & _USER, weights=np.repeat(shares, counts), minlength=len(self._users))
+        return sums.astype(np.int64)
+
+    def _write_down(self, pairs: NDArray[np.int64]) -> None:
+        super()._write_down(pairs)
+        for pair in self._held:
+            self._items.setdefault(pair & _USER, set()).add(pair >> 32)
+
+    def _wipe(self) -> None:
+        super()._wipe()
         self._items = {}
-        for user, item in zip(users.tolist(), items.tolist(), strict=True):
-            self._items.setdefault(user, set()).add(item)
 
     def _step(self, first: int, last: int) -> None:
         # What is to be added to the sums, in runs of one amount: one addition for all is far cheaper than one each.
@@ -119,12 +149,12 @@ class LatelySay(LatelyCounts):
         for pair in self._timeline.pairs[self._last : last].tolist():
             self._held[pair] += 1
             if self._held[pair] == 1:
-                self._have(pair & 0xFFFFFFFF, pair >> 32, 1, items, runs)
+                self._have(pair & _USER, pair >> 32, 1, items, runs)
         for pair in self._timeline.pairs[self._first : first].tolist():
             self._held[pair] -= 1
             if not self._held[pair]:
                 del self._held[pair]
-                self._have(pair & 0xFFFFFFFF, pair >> 32, -1, items, runs)
+                self._have(pair & _USER, pair >> 32, -1, items, runs)
         if runs:
             amounts, lengths = np.asarray(runs, dtype=np.int64).T
             np.add.at(self._users, items, np.repeat(amounts, lengths))
@@ -155,5 +185,5 @@ class LatelySay(LatelyCounts):
 
     @property
     def nbytes(self) -> int:
-        """Bytes, with some 180 for each pair of user and item in the window."""
+        """Bytes, with some 180 for each pair of user and item that is written down."""
         return super().nbytes + 60 * len(self._held)

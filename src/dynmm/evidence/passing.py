@@ -39,7 +39,10 @@ class Passing(Generic[AnyTerms]):
 
 
 def blocks(cases: Cases, chosen: Sequence[int] | np.ndarray, rows: int) -> Iterator[list[int]]:
-    """Chosen cases in portions of at most ``rows``, smaller where counts advance between them. chosen: ascending."""
+    """Chosen cases in portions of at most ``rows``, smaller where counts advance between them.
+
+    chosen: in any order, but where they follow one another in time: then ascending. See `Cases.in_time`.
+    """
     size = rows if cases.along is None else min(rows, FRESH)
     for start in range(0, len(chosen), size):
         yield [int(case) for case in chosen[start : start + size]]

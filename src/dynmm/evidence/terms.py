@@ -37,7 +37,7 @@ from dynmm.evidence.pairfacts import PAIR_FACTS, facts_of_pairs
 from dynmm.evidence.pairrows import PairGrid
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.parts import Column, Part
-from dynmm.system import Query
+from dynmm.system import Query, in_time
 from dynmm.topk import inner_products
 from dynmm.types import FloatArray, IntArray, UserHistory
 
@@ -99,7 +99,10 @@ class Terms:
             for r in self.recencies:
                 yield np.asarray(((shares[r] @ left) @ right).toarray(), dtype=np.float32)
         for days in self.trend_days:
-            yield np.stack([self.trend(query.as_of, days) for query in queries])
+            trend = np.zeros((len(queries), self.n_items), dtype=np.float32)
+            for row in in_time(queries):
+                trend[row] = self.trend(queries[row].as_of, days)
+            yield trend
 
     def total(self, queries: Sequence[Query], weights: FloatArray) -> NDArray[np.float32]:
         """(B, I): the columns' weighted sum, each row the same to the bit whichever others come with it.
@@ -252,8 +255,8 @@ class Terms:
     ) -> NDArray[np.float32]:
         for days in self.trend_days:
             if weight := worth["trend", str(days), 0.0]:
-                for row, query in enumerate(queries):
-                    out[row] += np.float32(weight) * self.trend(query.as_of, days)
+                for row in in_time(queries):
+                    out[row] += np.float32(weight) * self.trend(queries[row].as_of, days)
         return out
 
     def _pair_rows(

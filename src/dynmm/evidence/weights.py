@@ -113,15 +113,23 @@ def examples_of(
     """Held-back events with their candidates. None where there are none."""
     draws = generator(seed, "evidence examples")
     chosen = np.sort(draws.permutation(len(asked))[: settings.users])
-    rows = max(1, _BLOCK_BYTES // (4 * max(1, terms.n_items) * (len(terms.columns) + 2)))
-    passing, found = Passing(terms, asked), []
-    for some in blocks(asked, chosen, rows):
-        cases = [case for case in some if _answerable(asked, case)]
-        if cases:
-            found.append(_block(passing.at(some[0]), latent, asked, cases, settings, draws))
-    if not found:
+    answerable = [int(case) for case in chosen if _answerable(asked, int(case))]
+    if not answerable:
         return None
-    facts, scores, standing, out = (torch.cat(parts) for parts in zip(*found, strict=True))
+    drawn = torch.from_numpy(draws.integers(0, terms.n_items, (len(answerable), settings.drawn)))
+    place = {case: row for row, case in enumerate(answerable)}
+    rows = max(1, _BLOCK_BYTES // (4 * max(1, terms.n_items) * (len(terms.columns) + 2)))
+    passing = Passing(terms, asked)
+    found: tuple[Tensor, ...] = ()
+    for some in blocks(asked, asked.in_time(chosen), rows):
+        cases = [case for case in some if case in place]
+        if cases:
+            own = torch.tensor([place[case] for case in cases])
+            parts = _block(passing.at(some[0]), latent, asked, cases, settings, drawn[own])
+            found = found or tuple(part.new_empty(len(answerable), *part.shape[1:]) for part in parts)
+            for whole, part in zip(found, parts, strict=True):
+                whole[own] = part
+    facts, scores, standing, out = found
     positive = facts > 0
     sums = torch.where(positive, facts, torch.zeros_like(facts)).sum((0, 1))
     scales = torch.where(sums > 0, sums / positive.sum((0, 1)).clamp(min=1), torch.ones_like(sums))
@@ -148,9 +156,10 @@ def choose_strength(
     """
     cases = np.sort(generator(seed, "evidence strength").permutation(len(validation))[: settings.users])
     rows = max(1, _BLOCK_BYTES // (16 * max(1, terms.n_items)))
-    passing, gained = Passing(terms, validation), []
+    passing = Passing(terms, validation)
     tried = sorted(settings.strengths)
-    for block in blocks(validation, cases, rows):
+    gained: dict[int, Tensor] = {}
+    for block in blocks(validation, validation.in_time(cases), rows):
         now = passing.at(block[0])
         some = [case for case in block if _answerable(validation, case)]
         if not some:
@@ -165,8 +174,10 @@ def choose_strength(
             scores = known + strength * facts
             better = ((scores >= scores.gather(1, targets)).sum(1) - 1).double()
             gains.append(torch.where(better < _DEPTH, 1.0 / torch.log2(better + 2.0), 0.0))
-        gained.append(torch.stack(gains))
-    return _surest(tried, torch.cat(gained, dim=1).numpy()) if gained else min(tried, key=lambda one: abs(one - 1.0))
+        gained.update(zip(some, torch.stack(gains, dim=1), strict=True))
+    if not gained:
+        return min(tried, key=lambda one: abs(one - 1.0))
+    return _surest(tried, torch.stack([gained[case] for case in sorted(gained)], dim=1).numpy())
 
 
 def _surest(tried: Sequence[float], gains: FloatArray) -> float:
@@ -189,8 +200,9 @@ def _block(
     asked: Cases,
     cases: Sequence[int],
     settings: EvidenceSettings,
-    draws: np.random.Generator,
+    drawn: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """See `Examples`. drawn: (B, D) items that stand for the rest."""
     queries = [asked.query(case) for case in cases]
     targets = torch.tensor([[int(asked.targets(case)[0])] for case in cases])
     known = latent([query.history for query in queries]).cpu()
@@ -198,7 +210,6 @@ def _block(
     columns = [torch.from_numpy(column) for column in terms.each(queries)]
     guides = [known, *(columns[place] for place in _guides(terms))]
     hard = [guide.topk(min(settings.hard, terms.n_items), dim=1).indices for guide in guides]
-    drawn = torch.from_numpy(draws.integers(0, terms.n_items, (len(cases), settings.drawn)))
     candidates = torch.cat([targets, *hard, drawn], dim=1)
     repeated = _repeated(candidates)
     scores = known.gather(1, candidates)

@@ -57,6 +57,13 @@ class Cases:
             passed=None if self.passed is None else self.passed[cases],
         )
 
+    def in_time(self, cases: NDArray[np.int64]) -> NDArray[np.int64]:
+        """These questions, ascending, in the order of their moments, where they have some: counts over the last days
+        move on with them, and never back. Questions that follow one another in time are in it already."""
+        if self.as_of is None or self.along is not None:
+            return cases
+        return cases[np.argsort(self.as_of[cases], kind="stable")]
+
     def history(self, case: int) -> UserHistory:
         """The events that the case's user had before the question, oldest first."""
         rows = slice(self.history_offsets[case], self.history_offsets[case + 1])
