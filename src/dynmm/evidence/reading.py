@@ -74,10 +74,11 @@ class FactReader:
         return np.stack([*columns, *most, *beside], axis=1).astype(np.float32)
 
     def _trends(self, query: Query, own: NDArray[np.int64], hidden: Hidden) -> Iterator[FloatArray]:
+        named = [(place, hidden[item]) for place, item in enumerate(own.tolist()) if item in hidden]
         for days in self.terms.trend_days:
             column = self.terms.trend(query.as_of, days, own).astype(np.float64)
-            for place, item in enumerate(own.tolist()):
-                if any(part.kind == "trend" and part.name == str(days) for part in hidden.get(item, ())):
+            for place, parts in named:
+                if any(part.kind == "trend" and part.name == str(days) for part in parts):
                     column[place] = 0.0
             yield column
 
