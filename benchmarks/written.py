@@ -1,6 +1,6 @@
 """Thousands of rationales in a language model's own words: each is verified, or plain words stand in its place.
 
-    python benchmarks/written.py --out benchmarks/results/written.json
+    python benchmarks/written.py --data ml-100k --out benchmarks/results/written-ml-100k.json
 
 For each data set: rationales of what is recommended to users, half of them in each view, worded by the frozen model
 that `language.model` names; the compact one is pretrained on the catalogue first, unless the stage cache has it. Every

@@ -22,7 +22,6 @@ from dynmm.system import Query, Rankings
 #: Questions that are scored at once.
 SCORED = 64
 
-
 #: Standard errors by which a kind must gain over the stages below, on the questions that chose its weight and on
 #: validation together. Several kinds are tried, each in several epochs and under several weights, and the best of them
 #: is often the luckiest.
