@@ -15,6 +15,7 @@ from dynmm.errors import ConfigError
 from dynmm.evidence import weights as weighing
 from dynmm.evidence.attributes import WORDS, AttributeTable
 from dynmm.evidence.items import ItemStatistics
+from dynmm.evidence.lately import LatelyCounts
 from dynmm.evidence.likeness import Likeness
 from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.pairs import PairStatistics
@@ -26,7 +27,7 @@ from dynmm.evidence.weights import Weights, choose_strength, examples_of, learn_
 from dynmm.interactions.splits.cut import cut_last
 from dynmm.randomness import generator
 from dynmm.system import Query
-from dynmm.types import UserHistory
+from dynmm.types import IntArray, UserHistory
 
 ITEMS, USERS = 40, 120
 
@@ -225,10 +226,21 @@ def test_examples_stand_in_the_order_of_their_cases_however_many_are_read_at_onc
     assert asked.as_of is not None
     assert (np.diff(asked.as_of) < 0).any()
     latent, settings = torch.linspace(0.0, 1.0, ITEMS), EvidenceSettings(hard=5, drawn=6)
+    moments: dict[int, list[int]] = {}
+    move = LatelyCounts._move
+
+    def moved(self: LatelyCounts, moment: int, n_items: int) -> None:
+        moments.setdefault(self._span, []).append(moment)
+        move(self, moment, n_items)
 
     def read() -> weighing.Examples:
-        found = examples_of(terms, lambda histories: latent.repeat(len(histories), 1), asked, settings, 0)
+        moments.clear()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(LatelyCounts, "_move", moved)
+            found = examples_of(terms, lambda histories: latent.repeat(len(histories), 1), asked, settings, 0)
         assert found is not None
+        assert len(moments) == len(terms.trend_days)
+        assert all(told == sorted(told) for told in moments.values()), "a window went back"
         return found
 
     whole = read()
@@ -241,6 +253,23 @@ def test_examples_stand_in_the_order_of_their_cases_however_many_are_read_at_onc
     alone = read()
     for name in ("facts", "latent", "standing", "out", "scales"):
         assert torch.equal(getattr(alone, name), getattr(whole, name)), name
+
+
+def test_questions_of_one_call_are_read_in_time(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    terms = _terms(data)
+    weights, queries = np.ones(len(terms.columns)), _queries(data)
+    alone = [terms.total([query], weights)[0] for query in queries]
+    moments: list[int | None] = []
+    trend = Terms.trend
+
+    def told(self: Terms, as_of: int | None, days: int, items: IntArray | None = None) -> np.ndarray:
+        moments.append(as_of)
+        return trend(self, as_of, days, items)
+
+    monkeypatch.setattr(Terms, "trend", told)
+    np.testing.assert_array_equal(terms.total(queries, weights), alone)
+    newest_first = [query.as_of for query in queries]
+    assert moments == newest_first[::-1] * len(terms.trend_days)
 
 
 def test_validation_may_choose_that_evidence_adds_nothing(data: Dataset, terms: Terms, weights: np.ndarray) -> None:

@@ -99,10 +99,7 @@ class Terms:
             for r in self.recencies:
                 yield np.asarray(((shares[r] @ left) @ right).toarray(), dtype=np.float32)
         for days in self.trend_days:
-            trend = np.zeros((len(queries), self.n_items), dtype=np.float32)
-            for row in in_time(queries):
-                trend[row] = self.trend(queries[row].as_of, days)
-            yield trend
+            yield np.stack([self.trend(query.as_of, days) for query in queries])
 
     def total(self, queries: Sequence[Query], weights: FloatArray) -> NDArray[np.float32]:
         """(B, I): the columns' weighted sum, each row the same to the bit whichever others come with it.
