@@ -12,7 +12,7 @@ from dynmm.evidence.timeline import Timeline
 from dynmm.types import IntArray
 
 #: An event that enters or leaves by itself costs as much as so many of a window that is counted anew.
-_DEARER = 30
+_DEARER = 15
 #: So many items, taken or not, cost a count as much as an event does.
 _CHEAPER = 40
 #: So many small moves on in a row are each counted anew. Those that follow cost what enters and leaves, for which
