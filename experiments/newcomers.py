@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from dynmm import Dataset
-from dynmm.evidence.items import ItemStatistics
+from dynmm.assembly.evidencing import items_of
 from dynmm.evidence.settings import EvidenceSettings
-from dynmm.evidence.trend import TrendSettings
 from dynmm.interactions.splits.settings import SplitConfig
 from dynmm.interactions.splits.streaming import before_stream
 from dynmm.testing.folders import data_folders
@@ -48,8 +47,7 @@ def hit_rates(name: str, evidence: dict[str, Any]) -> dict[str, FloatArray]:
     (folder,) = data_folders([name])
     data = before_stream(Dataset.load(folder), SplitConfig())
     settings = EvidenceSettings()
-    statistics = ItemStatistics.of(data, TrendSettings(days=settings.trend_days, say=settings.trend_say))
-    trend, order = statistics.trend, data.in_time_order()
+    trend, order = items_of(data, settings).trend, data.in_time_order()
     assert trend is not None
     assert data.events.timestamps is not None
     users, items, times = data.events.users[order], data.events.items[order], data.events.timestamps[order]

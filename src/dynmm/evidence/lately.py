@@ -76,8 +76,7 @@ class LatelyCounts:
 
     def _write_down(self, pairs: NDArray[np.int64]) -> None:
         """What the window holds, to go on from."""
-        distinct, times = np.unique(pairs, return_counts=True)
-        self._held = Counter(dict(zip(distinct.tolist(), times.tolist(), strict=True)))
+        self._held = Counter(pairs.tolist())
 
     def _wipe(self) -> None:
         """Nothing is written down any more."""
