@@ -16,6 +16,7 @@ FACTS = st.one_of(
     st.builds(FactId.attribute, PARTS, PARTS | st.integers() | st.booleans() | st.floats(), PARTS, PARTS),
     st.builds(lambda modality, j, i: FactId("alike", i, (j,), modality), PARTS, PARTS, PARTS),
     st.builds(FactId.trend, st.integers(1, 999), st.integers(-(10**15), 10**15), PARTS),
+    st.builds(lambda i: FactId("taken", i), PARTS),
 )
 
 
@@ -83,6 +84,8 @@ def test_what_names_no_fact_is_refused(text: str) -> None:
         ("followed", ("",), "", ""),
         ("followed", ("\ud800",), "", ""),
         ("trend", ("a",), "7", "1"),
+        ("taken", ("a",), "", ""),
+        ("taken", (), "7", ""),
         ("attribute", ("a",), "brand", ""),
     ],
 )

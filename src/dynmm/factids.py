@@ -2,7 +2,7 @@
 
     followed:<j>><i>      together:<j>><i>      union:<j1>,<j2>,...><i>
     attribute:<column>=<value>:<j>><i>          alike:<modality>:<j>><i>
-    trend:<days>@<moment in ms UTC>><i>
+    trend:<days>@<moment in ms UTC>><i>         taken:><i>
 
 i is the item that the fact speaks for, j an item that it starts from. Every part is percent-encoded, so ids may hold
 any character. One fact has one name: a text that is not written exactly so is refused.
@@ -17,11 +17,11 @@ from urllib.parse import quote, unquote
 
 from dynmm.errors import DataError
 
-FactKind = Literal["followed", "together", "union", "attribute", "alike", "trend"]
+FactKind = Literal["followed", "together", "union", "attribute", "alike", "trend", "taken"]
 FACT_KINDS: tuple[str, ...] = get_args(FactKind)
 
 #: Kinds of facts that count people. The others are about items alone.
-KINDS_OF_PEOPLE = frozenset({"followed", "together", "union", "trend"})
+KINDS_OF_PEOPLE = frozenset({"followed", "together", "union", "trend", "taken"})
 
 #: How many items a kind starts from, at least and at most; None is any number.
 _SOURCES: dict[str, tuple[int, int | None]] = {
@@ -31,6 +31,7 @@ _SOURCES: dict[str, tuple[int, int | None]] = {
     "attribute": (1, 1),
     "alike": (1, 1),
     "trend": (0, 0),
+    "taken": (0, 0),
 }
 
 #: Which of name and value a kind has.
@@ -44,9 +45,9 @@ _MOMENT = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 class FactId:
     """One fact, by name. Ids of items are those of the outside world.
 
-    kind: one of `FACT_KINDS`. item: what the fact speaks for. sources: items that it starts from, none for a trend.
-    name, value: column and value of an attribute, see `value_text`; the modality of a likeness; days and moment of a
-    trend. Empty where the kind has none. Raises DataError for parts that name no fact.
+    kind: one of `FACT_KINDS`. item: what the fact speaks for. sources: items that it starts from, none for `trend` and
+    `taken`. name, value: column and value of an attribute, see `value_text`; the modality of a likeness; days and
+    moment of a trend. Empty where the kind has none. Raises DataError for parts that name no fact.
     """
 
     kind: str

@@ -88,6 +88,7 @@ class FactStore(Protocol):
             attribute   name, value, items (how many items of the fit share the value)
             alike       modality, cosine (4 places), attributes (words that hold for both, strongest first)
             trend       users, days, rank (1 is the item that most people took)
+            taken       users
 
         users: distinct people. source_users: distinct people who took the source. The asking user is in neither.
         """

@@ -103,8 +103,9 @@ class Evidence:
     """A fact of the stores that speaks for one item to one user, on outside ids.
 
     id: names the fact so that it can be looked up again, see `factids.FactId`. kind: one of `factids.FACT_KINDS`. item:
-    what it speaks for. sources: items of the user's history that it starts from, newest first; none for a trend. facts:
-    what is stored, JSON values by name. contribution: what the fact adds to the score, exact within the evidence term.
+    what it speaks for. sources: items of the user's history that it starts from, newest first; none for what is known
+    of the item alone. facts: what is stored, JSON values by name. contribution: what the fact adds to the score, exact
+    within the evidence term.
     """
 
     id: str

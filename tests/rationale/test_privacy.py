@@ -68,11 +68,12 @@ def test_no_exact_count_of_people_stands_in_a_public_rationale() -> None:
         "together:a>i": {"users": 541, "window": 50, "source_users": 1217},
         "union:b,c>i": {"users": 37, "window": 50},
         "trend:7@1500>i": {"users": 43, "days": 7, "rank": 13},
+        "taken:>i": {"users": 1313},
     }
     store = Told(facts)
-    rationale = as_json(write(explained(store), store, FILMS, RationaleSettings(claims=9)))
-    assert {claim["kind"] for claim in rationale["claims"]} == {"followed", "union", "trend"}
-    assert not {"233", "541", "1217", "37", "43", "13"} & set(re.findall(r"\d+", json.dumps(rationale)))
+    rationale = as_json(write(explained(store), store, FILMS, RationaleSettings(claims=9, sentences=3)))
+    assert {claim["kind"] for claim in rationale["claims"]} == {"followed", "union", "trend", "taken"}
+    assert not {"233", "541", "1217", "37", "43", "13", "1313"} & set(re.findall(r"\d+", json.dumps(rationale)))
 
 
 def test_below_k_nothing_is_said_of_people_and_all_of_items() -> None:
@@ -82,6 +83,7 @@ def test_below_k_nothing_is_said_of_people_and_all_of_items() -> None:
         "together:a>i": {**TOGETHER, **few},
         "union:a,b>i": {**UNION, **few},
         "trend:7@1500>i": {**TREND, **few},
+        "taken:>i": few,
     }
     store = Told(facts)
     assert write(explained(store), store, FILMS, PUBLIC).abstains
@@ -89,7 +91,7 @@ def test_below_k_nothing_is_said_of_people_and_all_of_items() -> None:
     store = Told({**facts, "attribute:categories=Drama:a>i": DRAMA, "alike:image:a>i": LOOKS})
     rationale = write(explained(store), store, FILMS, RationaleSettings(claims=9))
     assert {claim.kind for claim in rationale.claims} == {"attribute", "alike"}
-    assert rationale.told == 0.3  # 2 of the 6 facts that weigh alike, rounded down to tenths
+    assert rationale.told == 0.2  # 2 of the 7 facts that weigh alike, rounded down to tenths
 
 
 def test_a_union_tells_what_its_pairs_may_not() -> None:

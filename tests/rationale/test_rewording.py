@@ -49,6 +49,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "attribute:brand=A24:c>i": {"name": "brand", "value": "A24", "items": 9},
     "alike:image:a>i": LOOKS,
     "trend:7@1500>i": TREND,
+    "taken:>i": {"users": 512},
 }
 
 

@@ -134,7 +134,7 @@ CLAIM = ("claims", 0)
         ((*CLAIM, "facts", "extra"), 1, "facts.extra", "nothing"),
         ((*CLAIM, "facts"), {}, "facts.users", 231),
         ((*CLAIM, "facts", "users"), True, "facts.users", 231),
-        ((*CLAIM, "kind"), "loved", "kind", "one of followed, together, union, attribute, alike, trend"),
+        ((*CLAIM, "kind"), "loved", "kind", "one of followed, together, union, attribute, alike, trend, taken"),
         ((*CLAIM, "kind"), "together", "evidence", "facts of the kind together"),
         ((*CLAIM, "evidence", 0), "followed:z>i", "evidence[0]", "a fact of the stores"),
         ((*CLAIM, "evidence", 0), "followed:a>b", "evidence[0]", "a fact of the item 'i'"),

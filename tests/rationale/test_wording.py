@@ -99,6 +99,11 @@ KINDS: list[tuple[dict[str, dict[str, Any]], str, str]] = [
         "5 people watched this in the day up to 1970-01-01, which is rank 1 among all films.",
         "At least 5 people watched this in the day up to 1970-01-01.",
     ),
+    (
+        {"taken:>i": {"users": 512}},
+        "512 people watched this in all.",
+        "More than 500 people watched this in all.",
+    ),
 ]
 
 

@@ -35,6 +35,8 @@ class Stretch:
         item = self.store.items.encode(fact.item)
         if fact.kind == "trend":
             rows = self._lately(fact, item)
+        elif fact.kind == "taken":
+            rows = np.flatnonzero(self.events.items == item)
         else:
             sources = [self.store.items.encode(one) for one in fact.sources]
             found = [self._of_pair(fact.kind, source, item) for source in sources]

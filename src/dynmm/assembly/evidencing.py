@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import numpy as np
 import torch
 
 from dynmm.config import Config
-from dynmm.errors import ArtefactError, reason
+from dynmm.errors import ArtefactError, UnsupportedByData, reason
+from dynmm.evidence.arriving import MOST, learn_newcomers
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
 from dynmm.evidence.neighbours import NeighbourTerms
+from dynmm.evidence.newcomers import Newcomers
 from dynmm.evidence.pairs import PairStatistics
 from dynmm.evidence.parts import Column
 from dynmm.evidence.score import EvidenceScore
@@ -31,6 +35,9 @@ from dynmm.fusion.joint import Joint
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.itemtable import unspoken_columns
+from dynmm.interactions.splits.casework import times_of
+from dynmm.interactions.splits.eventwise import each_event
+from dynmm.interactions.splits.holdout import time_cut
 from dynmm.protocols import VectorSpace
 from dynmm.stages import StageCache, data_fingerprint
 from dynmm.storage import named_disk_errors, write_json
@@ -86,6 +93,20 @@ def learned(
     return made
 
 
+def newcomers_of(train: Dataset, settings: EvidenceSettings, seed: int) -> Newcomers:
+    """What counts for people without a history, learned on first events of the last `cut_share` by time. Nothing where
+    there is no moment to cut at."""
+    times = times_of(train)
+    if times is None:
+        return Newcomers()
+    try:
+        later = times >= time_cut(times, 1 - settings.cut_share, "the cut")
+    except UnsupportedByData:
+        return Newcomers()
+    before, asked = train.keep(~later, validation=None), each_event(train, later, MOST, first=True)
+    return learn_newcomers(items_of(before, settings), train.n_items, asked, settings, seed)
+
+
 def strengthened(
     terms: Terms | NeighbourTerms,
     space: VectorSpace,
@@ -98,8 +119,7 @@ def strengthened(
     strength = 1.0
     if validation is not None and len(validation):
         strength = choose_strength(terms, _scores(space), weights.weights, validation, settings, seed)
-    chosen = Weights(weights.columns, weights.weights, strength, weights.learned_from, weights.latent)
-    return EvidenceScore(terms, chosen)
+    return EvidenceScore(terms, replace(weights, strength=strength))
 
 
 def inputs_key(before: Dataset, space: VectorSpace) -> str:
@@ -133,6 +153,7 @@ def facts_of(score: EvidenceScore | None) -> dict[str, Any] | None:
         "strength": weights.strength,
         "learned_from": weights.learned_from,
         "weights": {one.label: float(w) for one, w in zip(weights.columns, weights.weights, strict=True) if w > 0},
+        "newcomers": asdict(weights.newcomers),
     }
 
 
@@ -145,6 +166,7 @@ def write_weights(weights: Weights, folder: Path) -> None:
         "strength": weights.strength,
         "learned_from": weights.learned_from,
         "latent": weights.latent,
+        "newcomers": asdict(weights.newcomers),
     }
     write_json(folder / WEIGHTS_FILE, card)
 
@@ -157,11 +179,23 @@ def read_weights(folder: Path) -> Weights:
         weights = np.asarray(card["weights"], dtype=np.float64)
         if weights.shape != (len(columns),) or not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("weights do not fit their columns")
-        return Weights(columns, weights, float(card["strength"]), int(card["learned_from"]), float(card["latent"]))
+        strength, latent = float(card["strength"]), float(card["latent"])
+        # Earlier runs knew no such weights, and were fitted without them.
+        newcomers = _newcomers(card["newcomers"]) if "newcomers" in card else Newcomers()
+        return Weights(columns, weights, strength, int(card["learned_from"]), latent, newcomers)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtefactError(
             f"the evidence in {folder} cannot be read: {reason(error)}; copy the run again, or fit it again"
         ) from error
+
+
+def _newcomers(card: Mapping[str, Any]) -> Newcomers:
+    """Raises ValueError, KeyError or TypeError where it is not what `write_weights` wrote."""
+    trends = tuple((int(days), float(weight)) for days, weight in card["trends"])
+    found = Newcomers(float(card["taken"]), trends, int(card["learned_from"]))
+    if not all(0 <= weight < math.inf for weight in (found.taken, *(weight for _, weight in trends))):
+        raise ValueError("a weight for people without a history is negative or not finite")
+    return found
 
 
 def _scores(space: VectorSpace) -> Callable[..., torch.Tensor]:

@@ -18,6 +18,7 @@ from dynmm.assembly.evidencing import (
     facts_of,
     learned,
     neighbour_terms_of,
+    newcomers_of,
     read_terms,
     strengthened,
     terms_of,
@@ -227,7 +228,8 @@ class _Stages:
         if before is None:
             return None
         self._options.stage("what facts are worth")
-        return learned(before.terms, before.space, before.asked, settings, self._seed, self._cache, before.key)
+        found = learned(before.terms, before.space, before.asked, settings, self._seed, self._cache, before.key)
+        return found and replace(found, newcomers=newcomers_of(train, settings, self._seed))
 
     def _reranked(self, train: Dataset, before: _Before, weights: Weights, whole: Whole) -> Reranked | None:
         known = BeforeCut(before.space, before.terms, before.asked, weights, before.key, before.known)

@@ -73,6 +73,7 @@ def frozen_sha256(recommender: Recommender) -> str:
     digest.update(whole.frozen_space.item_vectors.cpu().contiguous().numpy().tobytes())
     if whole.evidence is not None:
         digest.update(np.ascontiguousarray(whole.evidence.weights.effective).tobytes())
+        digest.update(repr(whole.evidence.weights.newcomers).encode())
     for kind, kept in sorted(whole.reranked.fitted.items()) if whole.reranked is not None else ():
         ranker = kept.reranking.ranker
         assert isinstance(ranker, torch.nn.Module), "re-rankers that were fitted here have weights"

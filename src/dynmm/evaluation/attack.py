@@ -226,6 +226,7 @@ class _Watched:
         return without, given
 
     def _facts(self, item: str) -> Iterator[str]:
+        yield FactId("taken", item).text
         for one in self._known:
             yield FactId("together", item, (one,)).text
             yield FactId("followed", item, (one,)).text

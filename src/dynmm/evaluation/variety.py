@@ -14,7 +14,7 @@ from dynmm.types import Claim, Rationale
 #: Pairs of rationales whose difference is averaged.
 PAIRS = 5_000
 
-#: The prefix of a history item among the features; the others are attributes, likenesses and the trend.
+#: The prefix of a history item among the features; the others are attributes, likenesses, and counts of the item alone.
 _ITEM = "item="
 
 
@@ -52,8 +52,8 @@ def features(claim: Claim) -> frozenset[str]:
         elif fact.kind == "alike":
             words = claim.facts.get("attributes", ())
             found |= {f"{fact.name}:{word}" for word in words} or {f"{fact.name}:"}
-        elif fact.kind == "trend":
-            found.add("trend")
+        elif fact.kind in ("trend", "taken"):
+            found.add(fact.kind)
     return frozenset(found)
 
 

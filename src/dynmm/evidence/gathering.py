@@ -160,7 +160,7 @@ def _means(fact: FactId, part: Part, score: EvidenceScore, dense: Mapping[str, i
         return part.kind in ("followed", "together") and part.source in sources
     if fact.kind != part.kind:
         return False
-    if fact.kind == "trend":
+    if part.source < 0:
         return fact.name == part.name
     if part.source not in sources:
         return False
@@ -188,6 +188,8 @@ def _named(
         elif part.kind == "trend":
             assert moment is not None, "without a moment there is no trend"
             found.append((FactId.trend(int(part.name), moment, own), part.amount))
+        elif part.kind == "taken":
+            found.append((FactId("taken", own), part.amount))
         elif part.kind == "alike":
             found.append((FactId("alike", own, (names.item[part.source],), part.name), part.amount))
         elif part.kind == "attribute":

@@ -67,12 +67,13 @@ class ItemStatistics:
         """(N,) events of some items, 0 for unknown ones. Costs nothing of what there is besides. items: (N,) dense."""
         with self._turn:
             self._settle()
-            inside = items < len(self._events)
-            if inside.all():
-                return self._events[items]
-            counts = np.zeros(len(items), dtype=np.int64)
-            counts[inside] = self._events[items[inside]]
-            return counts
+            return _of(self._events, items)
+
+    def people_of(self, items: IntArray) -> NDArray[np.int64]:
+        """(N,) distinct users of some items, 0 for unknown ones. items: (N,) dense."""
+        with self._turn:
+            self._settle()
+            return _of(self._users, items)
 
     def users_of(self, item: int) -> int:
         """Distinct users of one item, 0 for an unknown one."""
@@ -133,3 +134,13 @@ class ItemStatistics:
         from dynmm.evidence.itemkeeping import load_items
 
         return load_items(folder)
+
+
+def _of(counts: NDArray[np.int64], items: IntArray) -> NDArray[np.int64]:
+    """(N,) the counts of some items, 0 for those behind the last."""
+    inside = items < len(counts)
+    if inside.all():
+        return counts[items]
+    found = np.zeros(len(items), dtype=np.int64)
+    found[inside] = counts[items[inside]]
+    return found

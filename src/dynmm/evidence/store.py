@@ -63,6 +63,7 @@ class EvidenceStore:
             "attribute": lambda: self._attribute(fact, sources[0], item),
             "alike": lambda: self._alike(fact.name, sources[0], item),
             "trend": lambda: self._trend(fact, item, as_of, without),
+            "taken": lambda: self._taken(item, as_of, without),
         }
         return read[fact.kind]()
 
@@ -140,3 +141,7 @@ class EvidenceStore:
             return None
         rank = self.ledger.trend_rank(item, since, until, as_of, without_user=without)
         return {"users": users, "days": fact.days, "rank": rank}
+
+    def _taken(self, item: int, as_of: int, without: int | None) -> Mapping[str, Any] | None:
+        users = self.ledger.takers(item, as_of, without_user=without)
+        return {"users": users} if users else None

@@ -30,6 +30,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from dynmm.evidence.alone import lately
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
@@ -238,14 +239,8 @@ class Terms:
         return (HALF_KNOWN / (self.taken(items) + HALF_KNOWN)).astype(np.float32)
 
     def trend(self, as_of: int | None, days: int, items: IntArray | None = None) -> NDArray[np.float32]:
-        """(N,) log(1 + distinct people, each by their say, in the days before a moment) of these dense items, or of
-        all; 0 where there is no moment."""
-        out = np.zeros(self.n_items if items is None else len(items), dtype=np.float32)
-        if as_of is not None and self.items.trend is not None:
-            # Events at the very moment are those that are asked about.
-            counted = self.items.trend.said(days, as_of - 1, items)[: len(out)]
-            out[: len(counted)] = np.log1p(counted)
-        return out
+        """See `lately`."""
+        return lately(self.items, self.n_items, as_of, days, items)
 
     def _with_trend(
         self, out: NDArray[np.float32], queries: Sequence[Query], worth: dict[tuple[str, str, float], float]

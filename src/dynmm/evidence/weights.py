@@ -6,13 +6,15 @@ B held-back events, C candidates of one, I items, K columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dynmm.evidence.candidates import candidates_of
 from dynmm.evidence.neighbours import NeighbourTerms
+from dynmm.evidence.newcomers import Newcomers
 from dynmm.evidence.parts import Column
 from dynmm.evidence.passing import Passing, blocks
 from dynmm.evidence.settings import EvidenceSettings
@@ -45,7 +47,8 @@ class Weights:
     """score = latent + strength * sum over columns of weights[k] * column k.
 
     columns: K. weights: (K,) not negative, in units of the latent. strength: chosen on validation. learned_from:
-    held-back events. latent: what the latent's scores were multiplied by before all was divided by it.
+    held-back events. latent: what the latent's scores were multiplied by before all was divided by it. newcomers: the
+    same for people without a history, whom none of the others are about.
     """
 
     columns: tuple[Column, ...]
@@ -53,6 +56,7 @@ class Weights:
     strength: float
     learned_from: int
     latent: float
+    newcomers: Newcomers = field(default_factory=Newcomers)
 
     @property
     def effective(self) -> FloatArray:
@@ -209,16 +213,8 @@ def _block(
     _hide(known, queries)
     columns = [torch.from_numpy(column) for column in terms.each(queries)]
     guides = [known, *(columns[place] for place in _guides(terms))]
-    hard = [guide.topk(min(settings.hard, terms.n_items), dim=1).indices for guide in guides]
-    candidates = torch.cat([targets, *hard, drawn], dim=1)
-    repeated = _repeated(candidates)
+    candidates, standing, out = candidates_of(targets, guides, drawn, settings.hard, known < _OUT / 2)
     scores = known.gather(1, candidates)
-    out = repeated | (scores < _OUT / 2)
-    # Each drawn candidate stands for as many of those that no guide names as there are for each drawn.
-    named = (~repeated[:, : -settings.drawn]).sum(1)
-    drawn_ones = (~out[:, -settings.drawn :]).sum(1).clamp(min=1)
-    standing = torch.ones_like(scores)
-    standing[:, -settings.drawn :] = ((terms.n_items - named).clamp(min=1) / drawn_ones)[:, None]
     facts = torch.stack([column.gather(1, candidates) for column in columns], dim=-1)
     return facts, scores, standing, out
 
@@ -230,14 +226,6 @@ def _guides(terms: Terms) -> list[int]:
     return [
         place for place, one in enumerate(terms.columns) if (one.fact, one.name) in wanted and one.recency == longest
     ]
-
-
-def _repeated(candidates: Tensor) -> Tensor:
-    """(B, C) bool: an item that stands further left in its row already."""
-    ascending, order = candidates.sort(dim=1, stable=True)
-    again = torch.zeros_like(candidates, dtype=torch.bool)
-    again[:, 1:] = ascending[:, 1:] == ascending[:, :-1]
-    return torch.zeros_like(again).scatter_(1, order, again)
 
 
 def _hide(scores: Tensor, queries: Sequence[Query]) -> None:

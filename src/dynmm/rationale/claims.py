@@ -55,7 +55,7 @@ def drafts(facts: Raising, settings: RationaleSettings, n_items: int) -> list[Dr
     may = {fact: one for fact, one in facts.items() if may_be_told(fact, one.facts, settings, n_items)}
     told = [*_pairs(may), *_attributes(may)]
     for fact, one in may.items():
-        if fact.kind in ("alike", "trend", "union"):
+        if fact.kind in ("alike", "trend", "taken", "union"):
             covers = {fact} if fact.kind != "union" else {fact, *_within(fact, facts)}
             told.append(Draft(Grounds(fact.kind, (fact,), (one.facts,)), frozenset(covers)))
     return told

@@ -157,6 +157,11 @@ def _trend(facts: Facts, words: Words) -> list[str]:
     ]
 
 
+def _taken(facts: Facts, words: Words) -> list[str]:
+    told = f"{people(facts)} {words.verb} this"
+    return [f"{told} in all", f"{told} in total", f"in all, {told}"]
+
+
 _CLAUSES: dict[str, Callable[[Facts, Words], list[str]]] = {
     "followed": _followed,
     "together": _together,
@@ -164,4 +169,5 @@ _CLAUSES: dict[str, Callable[[Facts, Words], list[str]]] = {
     "attribute": _attribute,
     "alike": _alike,
     "trend": _trend,
+    "taken": _taken,
 }

@@ -129,10 +129,17 @@ def _of_people(grounds: Grounds, settings: RationaleSettings) -> dict[str, Any] 
 
 
 #: What the public reads beside the count, and what the operator reads besides: both hold exact numbers of people.
-_PLAIN = {"followed": ("within",), "together": ("window",), "union": ("window",), "trend": ("days",)}
+_PLAIN: dict[str, tuple[str, ...]] = {
+    "followed": ("within",),
+    "together": ("window",),
+    "union": ("window",),
+    "trend": ("days",),
+    "taken": (),
+}
 _OF_OPERATORS: dict[str, tuple[str, ...]] = {
     "followed": ("source_users",),
     "together": ("source_users",),
     "union": (),
     "trend": ("rank",),
+    "taken": (),
 }

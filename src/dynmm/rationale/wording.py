@@ -15,6 +15,9 @@ SMALL_PART = "These facts are a small part of why it is ranked here."
 #: Claims in a sentence.
 PER_SENTENCE = 2
 
+#: Kinds that start from no item of the history: a sentence each.
+_ALONE = frozenset({"trend", "taken"})
+
 #: Titles that a sentence opens with, at most.
 _OPENING_TITLES = 2
 
@@ -51,8 +54,8 @@ def rationale_phrase(
 
 def sentences_of(kinds: Sequence[str]) -> int:
     """How many sentences claims of these kinds take."""
-    trends = sum(kind == "trend" for kind in kinds)
-    return trends + -(-(len(kinds) - trends) // PER_SENTENCE)
+    alone = sum(kind in _ALONE for kind in kinds)
+    return alone + -(-(len(kinds) - alone) // PER_SENTENCE)
 
 
 def _titles(claim: Claim) -> Sequence[str]:

@@ -83,6 +83,9 @@ class LoggedFacts:
             return self._pairs(fact, as_of, user)
         if fact.kind == "attribute":
             return self._attribute(fact)
+        if fact.kind == "taken":
+            users = len({one for one, item in self.events[:as_of] if item == fact.item and one != user})
+            return {"users": users} if users else None
         return self._alike(fact) if fact.kind == "alike" else self._trend(fact, as_of, user)
 
     def _pairs(self, fact: FactId, as_of: int, asking: str | None) -> dict[str, Any] | None:
@@ -145,7 +148,7 @@ class LoggedFacts:
             shared = [(name, value) for name in sorted(names) for value in self.values(source, name)]
             ids += [FactId.attribute(name, value, source, item) for name, value in shared]
             ids += [FactId("alike", item, (source,), modality) for modality in ("audio", "image", "text")]
-        ids.append(FactId.trend(2, moment(as_of - 1), item))
+        ids += [FactId.trend(2, moment(as_of - 1), item), FactId("taken", item)]
         found = [(one, self.fact(one, as_of, user)) for one in ids]
         made = [
             Evidence(one.text, one.kind, item, one.sources, facts, contribution(one, facts))
@@ -173,6 +176,8 @@ def contribution(fact: FactId, facts: Mapping[str, Any]) -> float:
             return 0.3 * float(facts["cosine"])
         case "trend":
             return 0.02 * float(facts["users"])
+        case "taken":
+            return 0.01 * float(facts["users"])
     return 0.0
 
 

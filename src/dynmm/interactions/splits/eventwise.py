@@ -10,12 +10,12 @@ from dynmm.interactions.dataset import Dataset
 from dynmm.types import BoolArray
 
 
-def each_event(dataset: Dataset, asked: BoolArray, most: int) -> Cases:
+def each_event(dataset: Dataset, asked: BoolArray, most: int, *, first: bool = False) -> Cases:
     """A case for each marked event whose user did something before its moment, in the order of time.
 
-    asked: (N,) marks; events with marks happen along the questions, those without came before all of them or are none
-    of this. most: cases; of more, as many are taken evenly. Events of one moment do not know of each other. Needs
-    timestamps.
+    first: for each whose user did nothing before it, instead. asked: (N,) marks; events with marks happen along the
+    questions, those without came before all of them or are none of this. most: cases; of more, as many are taken
+    evenly. Events of one moment do not know of each other. Needs timestamps.
     """
     times = dataset.events.timestamps
     assert times is not None, "questions in the order of time need times"
@@ -23,7 +23,7 @@ def each_event(dataset: Dataset, asked: BoolArray, most: int) -> Cases:
     order = dataset.in_time_order()
     along = order[asked[order]]
     before = _earlier(dataset, times)
-    can = along[before[along] > 0]
+    can = along[(before[along] == 0) if first else (before[along] > 0)]
     if len(can) > most:
         can = can[np.linspace(0, len(can) - 1, most).astype(np.int64)]
     starts = dataset.offsets[users[can]]

@@ -1,0 +1,97 @@
+"""The worth of facts for people without a history, learned on the first events of those who came before.
+
+Q first events, C candidates, T windows of the trend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynmm.evidence.alone import ever, lately
+from dynmm.evidence.candidates import candidates_of
+from dynmm.evidence.items import ItemStatistics
+from dynmm.evidence.newcomers import Newcomers
+from dynmm.evidence.settings import EvidenceSettings
+from dynmm.interactions.cases import Cases
+from dynmm.randomness import generator
+
+#: First events that are learned from, at most: a few weights need no more.
+MOST = 2_000
+
+#: How a weight is held back, in nats of all questions together: a few questions move it little.
+_RIDGE = 1.0
+#: A weight below this is no fact worth telling.
+_LEAST = 1e-3
+_STEPS = 60
+#: Where weights start, before softplus.
+_START = -2.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """facts: (Q, C, 1 + T). known: (Q, C), what ranks without them. standing: (Q, C), see `candidates_of`, 0 for what
+    is no candidate. Column 0 of C is what was taken."""
+
+    facts: Tensor
+    known: Tensor
+    standing: Tensor
+
+
+def learn_newcomers(
+    counts: ItemStatistics, n_items: int, asked: Cases, settings: EvidenceSettings, seed: int
+) -> Newcomers:
+    """Weights under which what people took first is most likely among the whole catalogue: a multinomial logit.
+
+    counts: of the events before the questions alone; those along the questions are added. asked: first events of
+    people, one after the other in time. What ranks without facts is the logarithm of the popularity before the
+    questions, to which the latent of a user without a history comes nearest, see `training.start`. A ridge holds the
+    weights back, so where few people came little is added.
+    """
+    if not len(asked):
+        return Newcomers()
+    examples = _examples(counts, n_items, asked, settings, seed)
+    raw = torch.full((examples.facts.shape[2],), _START, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([raw], max_iter=_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        weights = torch.nn.functional.softplus(raw)
+        scores = examples.known + examples.facts @ weights
+        any_of_them = torch.logsumexp(scores + examples.standing.log(), dim=1)
+        value = (any_of_them - scores[:, 0]).mean() + _RIDGE * weights.square().sum() / len(asked)
+        (raw.grad,) = torch.autograd.grad(value, raw)
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    learned = torch.nn.functional.softplus(raw).tolist()
+    taken, *trends = (weight if weight >= _LEAST else 0.0 for weight in learned)
+    return Newcomers(taken, tuple(zip(settings.trend_days, trends, strict=True)), len(asked))
+
+
+def _examples(counts: ItemStatistics, n_items: int, asked: Cases, settings: EvidenceSettings, seed: int) -> _Asked:
+    drawn = torch.from_numpy(generator(seed, "first events").integers(0, n_items, (len(asked), settings.drawn)))
+    before = torch.from_numpy(np.log1p(counts.events_of(np.arange(n_items))))[None]
+    rows: list[tuple[Tensor, Tensor, Tensor]] = []
+    for case, columns in enumerate(_columns(counts, n_items, asked, settings)):
+        target = torch.tensor([[int(asked.targets(case)[0])]])
+        some, standing, out = candidates_of(target, [before, *columns], drawn[[case]], settings.hard)
+        facts = torch.stack([column.gather(1, some) for column in columns], dim=-1)
+        rows.append((facts, before.gather(1, some), standing.masked_fill(out, 0.0)))
+    facts, known, standing = (torch.cat(parts) for parts in zip(*rows, strict=True))
+    return _Asked(facts, known, standing)
+
+
+def _columns(counts: ItemStatistics, n_items: int, asked: Cases, settings: EvidenceSettings) -> Iterator[list[Tensor]]:
+    """For each question 1 + T columns, (1, I) each, as of its moment."""
+    assert asked.along is not None, "first events follow one another in time"
+    assert asked.passed is not None
+    done = 0
+    for case, passed in enumerate(asked.passed.tolist()):
+        counts.append(asked.along.take(slice(done, passed)))
+        done, moment = passed, asked.query(case).as_of
+        columns = [ever(counts, n_items), *(lately(counts, n_items, moment, days) for days in settings.trend_days)]
+        yield [torch.from_numpy(column).double()[None] for column in columns]
