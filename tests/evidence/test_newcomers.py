@@ -33,6 +33,8 @@ from dynmm.types import Events, UserHistory
 
 ITEMS = 40
 SETTINGS = EvidenceSettings(trend_days=(1, 7))
+#: What is learned from nobody: ten times what the latent knows of popularity.
+POPULARITY = Newcomers(10.0, ((1, 0.0), (7, 0.0)), 0)
 NEW = Newcomers(0.5, ((1, 2.0), (7, 0.25)), 9)
 
 
@@ -125,6 +127,7 @@ def test_the_strongest_are_candidates(data: Dataset) -> None:
     best = np.argsort(-score.scores([query])[0], kind="stable")[:6]
     assert score.neighbours(query, 6).tolist() == best.tolist()
     assert not len(_score(data, Newcomers()).neighbours(query, 6)), "what adds nothing points nowhere"
+    assert len(score.neighbours(query, 10 * ITEMS)) == np.count_nonzero(score.scores([query]))
 
 
 def test_learned_events_count_at_once_and_new_items_are_nobodys(data: Dataset) -> None:
@@ -211,21 +214,22 @@ def test_nothing_of_a_question_or_behind_it_teaches_the_counts(data: Dataset) ->
     assert again == learned(cut)
 
 
-def test_without_first_events_or_times_nothing_is_added() -> None:
+def test_without_first_events_or_times_it_is_popularity_as_it_is_now() -> None:
     nobody_new = _data(
         [(f"u{user}", f"i{(user + day) % ITEMS:02d}", START + DAY * day) for user in range(9) for day in range(20)]
     )
-    assert newcomers_of(nobody_new, SETTINGS, 0) == Newcomers()
+    assert newcomers_of(nobody_new, SETTINGS, 0) == POPULARITY
     at_once = _data([(f"u{user}", f"i{user:02d}", START) for user in range(9)])
-    assert newcomers_of(at_once, SETTINGS, 0) == Newcomers()
+    assert newcomers_of(at_once, SETTINGS, 0) == POPULARITY
     rows = [(f"u{user}", f"i{(user + place) % ITEMS:02d}") for user in range(30) for place in range(9)]
     timeless = Dataset.from_frames(pl.DataFrame(rows, schema=["user_id", "item_id"], orient="row"))
-    assert newcomers_of(timeless, SETTINGS, 0) == Newcomers()
+    assert newcomers_of(timeless, SETTINGS, 0) == POPULARITY
 
 
 def test_a_few_first_events_move_little() -> None:
     """One person who takes the hit of the day is no trend yet."""
     many = newcomers_of(_arrivals("hits"), SETTINGS, 0)
+    assert many.taken < 1.0
     data = _arrivals("hits")
     times = data.events.timestamps
     assert times is not None
@@ -234,6 +238,7 @@ def test_a_few_first_events_move_little() -> None:
     one = learn_newcomers(counts, ITEMS, each_event(data, later, 1_000, first=True).take(np.asarray([5])), SETTINGS, 0)
     assert one.learned_from == 1
     assert sum(weight for _, weight in one.trends) < 0.5 * sum(weight for _, weight in many.trends)
+    assert one.taken > 5.0
 
 
 def test_they_are_kept_and_damage_is_named(tmp_path: Path, data: Dataset) -> None:

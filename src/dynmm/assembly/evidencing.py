@@ -15,7 +15,7 @@ import torch
 
 from dynmm.config import Config
 from dynmm.errors import ArtefactError, UnsupportedByData, reason
-from dynmm.evidence.arriving import MOST, learn_newcomers
+from dynmm.evidence.arriving import MOST, learn_newcomers, popularity
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
@@ -94,15 +94,15 @@ def learned(
 
 
 def newcomers_of(train: Dataset, settings: EvidenceSettings, seed: int) -> Newcomers:
-    """What counts for people without a history, learned on first events of the last `cut_share` by time. Nothing where
-    there is no moment to cut at."""
+    """What counts for people without a history, learned on first events of the last `cut_share` by time; popularity
+    where there is no moment to cut at."""
     times = times_of(train)
     if times is None:
-        return Newcomers()
+        return popularity(settings)
     try:
         later = times >= time_cut(times, 1 - settings.cut_share, "the cut")
     except UnsupportedByData:
-        return Newcomers()
+        return popularity(settings)
     before, asked = train.keep(~later, validation=None), each_event(train, later, MOST, first=True)
     return learn_newcomers(items_of(before, settings), train.n_items, asked, settings, seed)
 

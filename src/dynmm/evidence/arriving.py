@@ -23,13 +23,16 @@ from dynmm.randomness import generator
 #: First events that are learned from, at most: a few weights need no more.
 MOST = 2_000
 
-#: How a weight is held back, in nats of all questions together: a few questions move it little.
+#: How the weights are held to live popularity, in nats of all questions together: a few questions move them little.
 _RIDGE = 1.0
 #: A weight below this is no fact worth telling.
 _LEAST = 1e-3
 _STEPS = 60
-#: Where weights start, before softplus.
-_START = -2.0
+#: The logarithm of the popularity at the fit, which is what the latent knows of newcomers, counts so much against that
+#: of now. It grows old until the next fit, and cannot be taken away: the others count so much more.
+_LATENT = 0.1
+#: Where the weights of the trend start.
+_START = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,28 +51,45 @@ def learn_newcomers(
     """Weights under which what people took first is most likely among the whole catalogue: a multinomial logit.
 
     counts: of the events before the questions alone; those along the questions are added. asked: first events of
-    people, one after the other in time. What ranks without facts is the logarithm of the popularity before the
-    questions, to which the latent of a user without a history comes nearest, see `training.start`. A ridge holds the
-    weights back, so where few people came little is added.
+    people, one after the other in time. The latent of a user without a history comes nearest to the logarithm of the
+    popularity at its fit, see `training.start`, for which that before the questions stands here. A ridge holds the
+    weights to those of popularity as it is now, which are the answer where nobody came.
     """
     if not len(asked):
-        return Newcomers()
+        return popularity(settings)
+    prior = _prior(settings)
     examples = _examples(counts, n_items, asked, settings, seed)
-    raw = torch.full((examples.facts.shape[2],), _START, dtype=torch.float64, requires_grad=True)
+    raw = prior.clamp(min=_START).expm1().log().requires_grad_()
     optimiser = torch.optim.LBFGS([raw], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         weights = torch.nn.functional.softplus(raw)
-        scores = examples.known + examples.facts @ weights
+        scores = _LATENT * examples.known + examples.facts @ weights
         any_of_them = torch.logsumexp(scores + examples.standing.log(), dim=1)
-        value = (any_of_them - scores[:, 0]).mean() + _RIDGE * weights.square().sum() / len(asked)
+        value = (any_of_them - scores[:, 0]).mean() + _RIDGE * (weights - prior).square().sum() / len(asked)
         (raw.grad,) = torch.autograd.grad(value, raw)
         return value
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    learned = torch.nn.functional.softplus(raw).tolist()
-    taken, *trends = (weight if weight >= _LEAST else 0.0 for weight in learned)
-    return Newcomers(taken, tuple(zip(settings.trend_days, trends, strict=True)), len(asked))
+    return _newcomers(torch.nn.functional.softplus(raw).detach(), settings, len(asked))
+
+
+def popularity(settings: EvidenceSettings) -> Newcomers:
+    """What counts where nobody came who could teach more: how many people took an item."""
+    return _newcomers(_prior(settings), settings, 0)
+
+
+def _prior(settings: EvidenceSettings) -> Tensor:
+    """(1 + T,) where all weight is that of popularity."""
+    weights = torch.zeros(1 + len(settings.trend_days), dtype=torch.float64)
+    weights[0] = 1.0
+    return weights
+
+
+def _newcomers(weights: Tensor, settings: EvidenceSettings, learned_from: int) -> Newcomers:
+    """In units of the latent. weights: (1 + T,) beside `_LATENT` for what the latent knows."""
+    taken, *trends = (weight / _LATENT if weight >= _LEAST else 0.0 for weight in weights.tolist())
+    return Newcomers(taken, tuple(zip(settings.trend_days, trends, strict=True)), learned_from)
 
 
 def _examples(counts: ItemStatistics, n_items: int, asked: Cases, settings: EvidenceSettings, seed: int) -> _Asked:

@@ -47,7 +47,9 @@ class EvidenceSettings(Settings):
         description="Factors on all of evidence; validation chooses one, 0 is none.",
     )
     cut_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="For a stream: share of the training events, the last by time, that teach the weights."
+        0.2,
+        description="Share of the training events, the last by time: first events of people among them teach what "
+        "counts for people without a history, and for a stream all of them teach the weights.",
     )
     told: int = Field(
         8, ge=1, description="Facts that are named beside an item and may be told; the rest is one number."
