@@ -1,72 +1,82 @@
-"""What counts alone hit on first events of people, in the last fifth of the events before a stream.
+"""What counts alone hit on first events of people, over a nested stream: weights as learned, and some that are not.
 
-    python experiments/newcomers.py benchmarks/results/streams-ml-{100k,latest-small}.json
+    python experiments/newcomers.py --data ml-100k --data ml-latest-small --data amazon18-office
 
-The files say which weights the first fit gave its trends. The data sets are read from DYNMM_DATA; what comes after the
-stream begins is not looked at.
+The nested stream is cut out of what comes before the real one, and the weights are learned before the nested one. What
+the latent knows of newcomers, the popularity at the fit, is stood for by the counts at that moment; its share against
+the facts is what the rows differ in. The data sets are read from DYNMM_DATA.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dynmm import Dataset
-from dynmm.assembly.evidencing import items_of
+from dynmm.assembly.evidencing import items_of, newcomers_of
+from dynmm.evidence.newcomers import Newcomers
 from dynmm.evidence.settings import EvidenceSettings
+from dynmm.interactions.cases import Cases
+from dynmm.interactions.splits.eventwise import each_event
 from dynmm.interactions.splits.settings import SplitConfig
 from dynmm.interactions.splits.streaming import before_stream
 from dynmm.testing.folders import data_folders
 from dynmm.types import FloatArray
 
-#: Share of the events, the last of them, whose newcomers are asked about.
-ASKED = 0.2
-DEPTH = 10
-#: Trends tie often; those who had more events at all come first.
-TIE = 1e-6
+#: Shares of the latent under which weights are learned; the shipped one is among them.
+SHARES = (1.0, 0.3, 0.1, 0.01)
+MOST = 1_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+")
-    for file in parser.parse_args().files:
-        for name, result in json.loads(file.read_text(encoding="utf-8"))["data"].items():
-            hits = hit_rates(name, result["adapter"]["evidence"][0])
-            (asked,) = {len(found) for found in hits.values()}
-            print(f"{name}, {asked} first events")
-            for what, found in hits.items():
-                print(f"  {what}: {found.mean():.3f}")
+    parser.add_argument("--data", action="append", required=True, help="folder, or name of one under DYNMM_DATA")
+    for folder in data_folders(parser.parse_args().data):
+        rows(folder)
 
 
-def hit_rates(name: str, evidence: dict[str, Any]) -> dict[str, FloatArray]:
-    """(Q,) HR@10 of each first event, by what ranks. evidence: of the fit's manifest."""
-    (folder,) = data_folders([name])
-    data = before_stream(Dataset.load(folder), SplitConfig())
-    settings = EvidenceSettings()
-    trend, order = items_of(data, settings).trend, data.in_time_order()
-    assert trend is not None
-    assert data.events.timestamps is not None
-    users, items, times = data.events.users[order], data.events.items[order], data.events.timestamps[order]
-    _, firsts = np.unique(users, return_index=True)
-    found: dict[str, list[float]] = {}
-    for row in np.sort(firsts[firsts >= int(len(order) * (1 - ASKED))]).tolist():
-        moment = int(times[row])
-        before = items[: np.searchsorted(times, moment, side="left")]
-        taken = np.log1p(np.bincount(before, minlength=data.n_items))
-        said = {days: np.log1p(trend.said(days, moment - 1)[: data.n_items]) for days in settings.trend_days}
-        weighed = sum(evidence["weights"].get(f"trend {days}", 0.0) * one for days, one in said.items())
-        scores = {"popularity": taken, "the trends with their weights": weighed + TIE * taken}
-        scores |= {f"people in {days} days": one + TIE * taken for days, one in said.items()}
-        longest = max(said)
-        scores[f"log of popularity + log of people in {longest} days"] = taken + said[longest]
-        for what, score in scores.items():
-            # The target is among those that are as good as it: ties count against what ranks.
-            found.setdefault(what, []).append(float((score >= score[items[row]]).sum() <= DEPTH))
-    return {what: np.asarray(hits) for what, hits in found.items()}
+def rows(folder: Path) -> None:
+    """Print HR@10 / NDCG@10 of each way to rank."""
+    data, settings = before_stream(Dataset.load(folder), SplitConfig()), EvidenceSettings()
+    known, times = before_stream(data, SplitConfig()), data.events.timestamps
+    assert times is not None
+    assert known.events.timestamps is not None
+    later = times > known.events.timestamps.max()
+    asked = each_event(data, later, MOST, first=True)
+    print(f"{folder.name}, {len(asked)} first events")
+    ways: dict[str, tuple[float, Newcomers]] = {
+        "popularity at the fit": (1.0, Newcomers()),
+        "popularity now": (0.0, Newcomers(1.0)),
+        **{f"people in {days} days": (0.0, Newcomers(0.0, ((days, 1.0),))) for days in settings.trend_days},
+    }
+    for share in SHARES:
+        learned = newcomers_of(known, settings, 0, latent=share)
+        told = ", ".join(f"{days} days {weight:.2f}" for days, weight in learned.trends)
+        ways[f"learned, the latent's share {share:g} (taken {learned.taken:.2f}, {told})"] = (1.0, learned)
+    ranks = _ranks(data.keep(~later), data.n_items, asked, settings, ways)
+    for what, rank in ranks.items():
+        gains = np.where(rank <= 10, 1 / np.log2(1 + rank), 0)
+        print(f"  {what}: {(rank <= 10).mean():.3f} / {gains.mean():.3f}")
+
+
+def _ranks(
+    known: Dataset, n_items: int, asked: Cases, settings: EvidenceSettings, ways: dict[str, tuple[float, Newcomers]]
+) -> dict[str, FloatArray]:
+    """(Q,) the rank of each answer, by what ranks; the answer stands behind its equals."""
+    counts, at_the_fit = items_of(known, settings), np.log1p(known.item_counts())
+    found: dict[str, list[float]] = {what: [] for what in ways}
+    assert asked.along is not None
+    assert asked.passed is not None
+    done = 0
+    for case, passed in enumerate(asked.passed.tolist()):
+        counts.append(asked.along.take(slice(done, passed)))
+        done, moment, answer = passed, asked.query(case).as_of, int(asked.targets(case)[0])
+        for what, (known_so_far, newcomers) in ways.items():
+            scores = known_so_far * at_the_fit + newcomers.total(counts, n_items, moment)
+            found[what].append(float((scores >= scores[answer]).sum()))
+    return {what: np.asarray(ranks) for what, ranks in found.items()}
 
 
 if __name__ == "__main__":

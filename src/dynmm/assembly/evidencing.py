@@ -15,7 +15,7 @@ import torch
 
 from dynmm.config import Config
 from dynmm.errors import ArtefactError, UnsupportedByData, reason
-from dynmm.evidence.arriving import MOST, learn_newcomers, popularity
+from dynmm.evidence.arriving import LATENT, MOST, learn_newcomers, popularity
 from dynmm.evidence.attributes import AttributeTable
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.likeness import Likeness
@@ -93,18 +93,18 @@ def learned(
     return made
 
 
-def newcomers_of(train: Dataset, settings: EvidenceSettings, seed: int) -> Newcomers:
+def newcomers_of(train: Dataset, settings: EvidenceSettings, seed: int, *, latent: float = LATENT) -> Newcomers:
     """What counts for people without a history, learned on first events of the last `cut_share` by time; popularity
-    where there is no moment to cut at."""
+    where there is no moment to cut at. latent: see `LATENT`."""
     times = times_of(train)
     if times is None:
-        return popularity(settings)
+        return popularity(settings, latent=latent)
     try:
         later = times >= time_cut(times, 1 - settings.cut_share, "the cut")
     except UnsupportedByData:
-        return popularity(settings)
+        return popularity(settings, latent=latent)
     before, asked = train.keep(~later, validation=None), each_event(train, later, MOST, first=True)
-    return learn_newcomers(items_of(before, settings), train.n_items, asked, settings, seed)
+    return learn_newcomers(items_of(before, settings), train.n_items, asked, settings, seed, latent=latent)
 
 
 def strengthened(

@@ -30,7 +30,7 @@ _LEAST = 1e-3
 _STEPS = 60
 #: The logarithm of the popularity at the fit, which is what the latent knows of newcomers, counts so much against that
 #: of now. It grows old until the next fit, and cannot be taken away: the others count so much more.
-_LATENT = 0.1
+LATENT = 0.1
 #: Where the weights of the trend start.
 _START = 0.1
 
@@ -46,17 +46,23 @@ class _Asked:
 
 
 def learn_newcomers(
-    counts: ItemStatistics, n_items: int, asked: Cases, settings: EvidenceSettings, seed: int
+    counts: ItemStatistics,
+    n_items: int,
+    asked: Cases,
+    settings: EvidenceSettings,
+    seed: int,
+    *,
+    latent: float = LATENT,
 ) -> Newcomers:
     """Weights under which what people took first is most likely among the whole catalogue: a multinomial logit.
 
     counts: of the events before the questions alone; those along the questions are added. asked: first events of
     people, one after the other in time. The latent of a user without a history comes nearest to the logarithm of the
     popularity at its fit, see `training.start`, for which that before the questions stands here. A ridge holds the
-    weights to those of popularity as it is now, which are the answer where nobody came.
+    weights to those of popularity as it is now, which are the answer where nobody came. latent: see `LATENT`, above 0.
     """
     if not len(asked):
-        return popularity(settings)
+        return popularity(settings, latent=latent)
     prior = _prior(settings)
     examples = _examples(counts, n_items, asked, settings, seed)
     raw = prior.clamp(min=_START).expm1().log().requires_grad_()
@@ -64,19 +70,19 @@ def learn_newcomers(
 
     def loss() -> Tensor:
         weights = torch.nn.functional.softplus(raw)
-        scores = _LATENT * examples.known + examples.facts @ weights
+        scores = latent * examples.known + examples.facts @ weights
         any_of_them = torch.logsumexp(scores + examples.standing.log(), dim=1)
         value = (any_of_them - scores[:, 0]).mean() + _RIDGE * (weights - prior).square().sum() / len(asked)
         (raw.grad,) = torch.autograd.grad(value, raw)
         return value
 
     optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return _newcomers(torch.nn.functional.softplus(raw).detach(), settings, len(asked))
+    return _newcomers(torch.nn.functional.softplus(raw).detach(), settings, len(asked), latent)
 
 
-def popularity(settings: EvidenceSettings) -> Newcomers:
+def popularity(settings: EvidenceSettings, *, latent: float = LATENT) -> Newcomers:
     """What counts where nobody came who could teach more: how many people took an item."""
-    return _newcomers(_prior(settings), settings, 0)
+    return _newcomers(_prior(settings), settings, 0, latent)
 
 
 def _prior(settings: EvidenceSettings) -> Tensor:
@@ -86,9 +92,9 @@ def _prior(settings: EvidenceSettings) -> Tensor:
     return weights
 
 
-def _newcomers(weights: Tensor, settings: EvidenceSettings, learned_from: int) -> Newcomers:
-    """In units of the latent. weights: (1 + T,) beside `_LATENT` for what the latent knows."""
-    taken, *trends = (weight / _LATENT if weight >= _LEAST else 0.0 for weight in weights.tolist())
+def _newcomers(weights: Tensor, settings: EvidenceSettings, learned_from: int, latent: float) -> Newcomers:
+    """In units of the latent. weights: (1 + T,) beside `latent` for what the latent knows."""
+    taken, *trends = (weight / latent if weight >= _LEAST else 0.0 for weight in weights.tolist())
     return Newcomers(taken, tuple(zip(settings.trend_days, trends, strict=True)), learned_from)
 
 
