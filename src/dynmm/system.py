@@ -50,7 +50,7 @@ class Rankings:
 
     items: (B, k) int32, `PADDING` behind the last candidate. scores: (B, k) float32, non-increasing in
     each row, -inf at padding. Equal scores are ordered by item id. degraded: for each query why its re-ranker did not
-    answer, see `Served`, None where it did; empty where none was asked.
+    answer, see `Served`, None where it did or was not asked; empty where nothing re-ranks.
     """
 
     items: NDArray[np.int32]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 from tests.language import slate_samples
@@ -13,8 +15,10 @@ from torch import Tensor
 from dynmm.config import Config
 from dynmm.errors import ConfigError
 from dynmm.language.slates import Shelf, Slates
-from dynmm.language.system import BATCH_ROWS, Reranking
+from dynmm.language.system import BATCH_ROWS, Reranking, RerankSystem
+from dynmm.system import Query, Rankings
 from dynmm.testing.state import state_hash
+from dynmm.types import Events, UserHistory
 
 SHELF = slate_samples.shelf()
 
@@ -70,6 +74,45 @@ def test_being_asked_is_no_change_of_state() -> None:
     reranking.terms(slate_samples.slates(2), SHELF)
     assert reranking.served.read()["asked"] == 2
     assert state_hash(reranking) == before
+
+
+class _Stages:
+    """Stages below that rank the items in their order, and whose slates are made up. asked: whose were wanted."""
+
+    shelf = SHELF
+
+    def __init__(self) -> None:
+        self.asked: list[Query] = []
+
+    def rank(self, queries: Sequence[Query], k: int) -> Rankings:
+        items = np.tile(np.arange(k, dtype=np.int32), (len(queries), 1))
+        return Rankings(items, -items.astype(np.float32))
+
+    def slates(self, queries: Sequence[Query], found: Rankings) -> Slates:
+        assert len(queries) == len(found)
+        self.asked += queries
+        return slate_samples.slates(len(queries))
+
+    def learn(self, events: Events) -> None:
+        raise NotImplementedError
+
+
+def test_of_people_without_a_history_it_is_not_asked() -> None:
+    stages, counted = _Stages(), Counted()
+    width = slate_samples.slates(1).items.shape[1]
+    reranking = Reranking("mlp", counted, 50.0, width)
+    known, new = Query(UserHistory(np.asarray([1], np.int32))), Query(UserHistory())
+    queries = [new, known, new, known, known]
+    found = RerankSystem(lambda _: (stages, reranking), (stages, reranking)).rank(queries, width)
+    assert stages.asked == [known] * 3
+    assert counted.rows == [1, 1, 1]
+    assert reranking.served.read()["asked"] == 3
+    assert list(found.degraded) == [None] * 5
+    plain = stages.rank(queries, width)
+    for row in (0, 2):
+        assert np.array_equal(found.items[row], plain.items[row])
+        assert np.array_equal(found.scores[row], plain.scores[row])
+    assert not np.array_equal(found.scores[1], plain.scores[1])
 
 
 def test_beside_a_server_it_is_refused() -> None:

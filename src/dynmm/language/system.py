@@ -180,15 +180,20 @@ class RerankSystem:
 
 
 def refined(below: Below, reranking: Reranking, queries: Sequence[Query], found: Rankings, k: int) -> Rankings:
-    """A ranking of the stages below with its first C places in a better order, cut to k."""
+    """A ranking of the stages below with its first C places in a better order, cut to k.
+
+    Of people without a history it is not asked: it adds nothing for them, see `term`.
+    """
     width = min(reranking.candidates, found.items.shape[1])
     items, scores = found.items.copy(), found.scores.copy()
-    reasons: list[Reason | None] = []
-    for at in range(0, len(queries), _ROWS):
-        rows = slice(at, at + _ROWS)
+    reasons: list[Reason | None] = [None] * len(queries)
+    asked = [row for row, query in enumerate(queries) if len(query.history)]
+    for at in range(0, len(asked), _ROWS):
+        rows = asked[at : at + _ROWS]
         top = Rankings(items[rows, :width], scores[rows, :width])
-        added = reranking.terms(below.slates(queries[rows], top), below.shelf)
-        reasons += added.reasons
+        added = reranking.terms(below.slates([queries[row] for row in rows], top), below.shelf)
+        for row, reason in zip(rows, added.reasons, strict=True):
+            reasons[row] = reason
         worth = np.where(top.items == PADDING, -np.inf, top.scores + added.values.numpy()).astype(np.float32)
         order = np.lexsort((top.items, -worth), axis=1)
         items[rows, :width] = np.take_along_axis(top.items, order, axis=1)
