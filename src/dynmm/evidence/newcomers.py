@@ -27,7 +27,7 @@ class Newcomers:
     """The weights, not negative, in units of the latent.
 
     taken: of all people who took an item. trends: days of a window, and its weight. learned_from: first events of
-    people. With none of them nothing is added.
+    people. By default nothing is added.
     """
 
     taken: float = 0.0
