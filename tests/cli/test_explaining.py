@@ -141,7 +141,7 @@ def test_a_user_without_history_is_told_no_more_than_there_is(run: Path) -> None
     assert len(told["items"]) == 3
     for one in told["items"]:
         assert not [fact for fact in one["evidence"] if fact["sources"]]
-        assert all(claim["kind"] == "trend" for claim in one["rationale"]["claims"])
+        assert all(claim["kind"] in ("trend", "taken") for claim in one["rationale"]["claims"])
     assert dynmm("verify", run, "-", given=json.dumps(told)).exit_code == 0
 
 
