@@ -221,7 +221,7 @@ def _appended(stores: Stores, dataset: Dataset, n: int) -> dict[str, dict[str, f
                 store.append(portion)
             # What waits is counted at the first read at the latest.
             stores.pairs.settle()
-            stores.items.users_of(0)
+            stores.items.people_of(np.zeros(1, np.int64))
             found[name][key] = 1e6 * (time.perf_counter() - began) / n
             found[name][f"{key}, cpu"] = 1e6 * (time.process_time() - used) / n
     return found

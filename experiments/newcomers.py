@@ -17,6 +17,7 @@ import numpy as np
 from dynmm import Dataset
 from dynmm.assembly.evidencing import items_of, newcomers_of
 from dynmm.evidence.newcomers import Newcomers
+from dynmm.evidence.passing import moments
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.splits.eventwise import each_event
@@ -67,12 +68,8 @@ def _ranks(
     """(Q,) the rank of each answer, by what ranks; the answer stands behind its equals."""
     counts, at_the_fit = items_of(known, settings), np.log1p(known.item_counts())
     found: dict[str, list[float]] = {what: [] for what in ways}
-    assert asked.along is not None
-    assert asked.passed is not None
-    done = 0
-    for case, passed in enumerate(asked.passed.tolist()):
-        counts.append(asked.along.take(slice(done, passed)))
-        done, moment, answer = passed, asked.query(case).as_of, int(asked.targets(case)[0])
+    for case, moment in enumerate(moments(counts, asked)):
+        answer = int(asked.targets(case)[0])
         for what, (known_so_far, newcomers) in ways.items():
             scores = known_so_far * at_the_fit + newcomers.total(counts, n_items, moment)
             found[what].append(float((scores >= scores[answer]).sum()))

@@ -97,7 +97,8 @@ def test_counts_outlive_thousands_of_half_lives() -> None:
 def test_new_items_are_counted() -> None:
     learned = ItemStatistics.of(timed([]))
     learned.append(Events(np.array([7, 7]), np.array([11, 11]), np.array([START, START + DAY])))
-    assert (learned.n_items, learned.users_of(11), learned.events[11], learned.users_of(99)) == (12, 1, 2, 0)
+    known, unknown = learned.people_of(np.asarray([11, 99])).tolist()
+    assert (learned.n_items, known, learned.events[11], unknown) == (12, 1, 2, 0)
     assert learned.events_of(np.array([11, 3, 99, 11])).tolist() == [2, 0, 0, 2]
     assert learned.events_of(np.array([11, 3])).tolist() == [2, 0]
     assert learned.trend is not None

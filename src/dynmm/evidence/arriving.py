@@ -16,6 +16,7 @@ from dynmm.evidence.alone import ever, lately
 from dynmm.evidence.candidates import candidates_of
 from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.newcomers import Newcomers
+from dynmm.evidence.passing import moments
 from dynmm.evidence.settings import EvidenceSettings
 from dynmm.interactions.cases import Cases
 from dynmm.randomness import generator
@@ -113,11 +114,6 @@ def _examples(counts: ItemStatistics, n_items: int, asked: Cases, settings: Evid
 
 def _columns(counts: ItemStatistics, n_items: int, asked: Cases, settings: EvidenceSettings) -> Iterator[list[Tensor]]:
     """For each question 1 + T columns, (1, I) each, as of its moment."""
-    assert asked.along is not None, "first events follow one another in time"
-    assert asked.passed is not None
-    done = 0
-    for case, passed in enumerate(asked.passed.tolist()):
-        counts.append(asked.along.take(slice(done, passed)))
-        done, moment = passed, asked.query(case).as_of
+    for moment in moments(counts, asked):
         columns = [ever(counts, n_items), *(lately(counts, n_items, moment, days) for days in settings.trend_days)]
         yield [torch.from_numpy(column).double()[None] for column in columns]

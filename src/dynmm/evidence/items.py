@@ -75,11 +75,6 @@ class ItemStatistics:
             self._settle()
             return _of(self._users, items)
 
-    def users_of(self, item: int) -> int:
-        """Distinct users of one item, 0 for an unknown one."""
-        with self._turn:
-            return int(self._users[item]) if 0 <= item < self.n_items else 0
-
     @property
     def seen(self) -> SeenPairs:
         """Which user has had which item, not to be read while others learn."""

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from dynmm.evidence.items import ItemStatistics
 from dynmm.evidence.neighbours import NeighbourTerms
 from dynmm.evidence.terms import Terms
 from dynmm.interactions.cases import Cases
@@ -36,6 +37,18 @@ class Passing(Generic[AnyTerms]):
             self.terms.items.append(events)
             self._done = int(passed[case])
         return self.terms
+
+
+def moments(counts: ItemStatistics, cases: Cases) -> Iterator[int | None]:
+    """The moment of each case, ms UTC, once all that it may know of is added to the counts. cases: such as follow one
+    another in time."""
+    assert cases.along is not None, "cases that follow one another in time"
+    assert cases.passed is not None
+    done = 0
+    for case, passed in enumerate(cases.passed.tolist()):
+        counts.append(cases.along.take(slice(done, passed)))
+        done = passed
+        yield cases.query(case).as_of
 
 
 def blocks(cases: Cases, chosen: Sequence[int] | np.ndarray, rows: int) -> Iterator[list[int]]:
