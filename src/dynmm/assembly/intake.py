@@ -135,5 +135,5 @@ def _named(rows: pl.DataFrame, head: str, unsure: Sequence[Event]) -> list[Event
     if EVENT in rows.columns:
         return [Event(*one) for one in zip(rows[EVENT].to_list(), *values, strict=True)]
     named = [Event(f"{head[:32]}-{row}", *one) for row, one in enumerate(zip(*values, strict=True))]
-    again = list(takewhile(lambda pair: replace(pair[1], id=pair[0].id) == pair[0], zip(unsure, named, strict=False)))
+    again = list(takewhile(lambda pair: pair[1]._replace(id=pair[0].id) == pair[0], zip(unsure, named, strict=False)))
     return [then for then, _ in again] + named[len(again) :]

@@ -30,7 +30,11 @@ class Waiting:
         self._timed = recommender.known.has_time
         if self._live.data is None:  # read once: a configuration is checked whenever it is read
             self._live.data = Config.of(recommender.facts.get("config")).data
-        self._data = self._live.data
+        data, settings = self._live.data, self._live.settings
+        self._least = None if data.min_rating is None else np.float32(data.min_rating)
+        self._kinds = data.kinds
+        self._filters = self._least is not None or self._kinds is not None
+        self._tolerance = round(1000 * settings.clock_tolerance_seconds)
         self._users: list[int] = []
         self._items: list[int] = []
         self._times: list[int] = []
@@ -41,16 +45,17 @@ class Waiting:
         False, and nothing done, where it would be one too many that counts.
         """
         items = self._recommender.items
-        if not self._positive(entry.event):
+        event = entry.event
+        if self._filters and not self._positive(event):
             self._live.passed_over += 1
             return True
-        if entry.event.item not in items:
+        if event.item not in items:
             self._hold(entry)
             return True
         if self._until is not None and self._recommender.counted + len(self._users) >= self._until:
             return False
-        self._users.append(self._recommender.users.add(entry.event.user))
-        self._items.append(items.encode(entry.event.item))
+        self._users.append(self._recommender.users.add(event.user))
+        self._items.append(items.encode(event.item))
         if self._timed:
             self._times.append(self._time(entry))
         if len(self._users) >= _PORTION:
@@ -75,10 +80,9 @@ class Waiting:
 
     def _positive(self, event: Event) -> bool:
         """Whether an event passes the filters that the data of the fit went through."""
-        least = self._data.min_rating
-        if least is not None and (event.rating is None or np.float32(event.rating) < np.float32(least)):
+        if self._least is not None and (event.rating is None or np.float32(event.rating) < self._least):
             return False
-        return self._data.kinds is None or event.kind in self._data.kinds
+        return self._kinds is None or event.kind in self._kinds
 
     def count(self) -> None:
         """Count what was taken."""
@@ -90,7 +94,7 @@ class Waiting:
         self._recommender.replay(Events(users, items, times))
 
     def _time(self, entry: Entry) -> int:
-        latest = entry.received + round(1000 * self._live.settings.clock_tolerance_seconds)
+        latest = entry.received + self._tolerance
         told = entry.received if entry.event.timestamp is None else entry.event.timestamp
         if told <= latest:
             return told

@@ -8,16 +8,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dynmm.evidence.ascending import distinct, runs
 from dynmm.evidence.timeline import Timeline
 from dynmm.types import IntArray
 
-#: An event that enters or leaves by itself costs as much as so many of a window that is counted anew.
-_DEARER = 15
 #: So many items, taken or not, cost a count as much as an event does.
 _CHEAPER = 40
-#: So many small moves on in a row are each counted anew. Those that follow cost what enters and leaves, for which
-#: everybody's items are written down once: that costs as much as so many counts.
-_PATIENCE = 3
 #: The part of a pair that names the user.
 _USER = 0xFFFFFFFF
 
@@ -30,6 +26,11 @@ class LatelyCounts:
 
     #: What was counted last follows from the timeline, and changes no answer.
     only_remembers: ClassVar[bool] = True
+    #: An event that enters or leaves by itself costs as much as so many of a window that is counted anew.
+    DEARER: ClassVar[int] = 25
+    #: So many small moves on in a row are each counted anew. Those that follow cost what enters and leaves, for which
+    #: everybody's items are written down once: that costs as much as so many counts.
+    PATIENCE: ClassVar[int] = 4
 
     def __init__(self, timeline: Timeline, span_ms: int) -> None:
         self._timeline, self._span = timeline, span_ms
@@ -60,9 +61,9 @@ class LatelyCounts:
         if not back and not changes:
             return
         anew = last - first + len(self._users) // _CHEAPER
-        self._small = 0 if back or _DEARER * changes > anew else self._small + 1
-        if self._small > _PATIENCE:
-            if self._small == _PATIENCE + 1:
+        self._small = 0 if back or self.DEARER * changes > anew else self._small + 1
+        if self._small > self.PATIENCE:
+            if self._small == self.PATIENCE + 1:
                 self._write_down(self._timeline.pairs[self._first : self._last])
             self._step(first, last)
         else:
@@ -72,7 +73,7 @@ class LatelyCounts:
 
     def _counted(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
         """(I,) of a window with these pairs."""
-        return np.bincount(np.unique(pairs) >> 32, minlength=len(self._users))
+        return np.bincount(distinct(pairs) >> 32, minlength=len(self._users))
 
     def _write_down(self, pairs: NDArray[np.int64]) -> None:
         """What the window holds, to go on from."""
@@ -108,6 +109,9 @@ class LatelySay(LatelyCounts):
 
     #: What one user counts in full.
     WHOLE: ClassVar[int] = 1 << 20
+    #: Each change touches all that its user has, and to write that down takes a set for each of them.
+    DEARER: ClassVar[int] = 75
+    PATIENCE: ClassVar[int] = 10
 
     def __init__(self, timeline: Timeline, span_ms: int, say: int) -> None:
         super().__init__(timeline, span_ms)
@@ -124,9 +128,8 @@ class LatelySay(LatelyCounts):
         return sums / self.WHOLE
 
     def _counted(self, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-        own = np.unique((pairs & _USER) << 32 | pairs >> 32)  # by user, whose items then stand side by side
-        starts = np.flatnonzero(np.diff(own >> 32, prepend=-1))
-        counts = np.diff(starts, append=len(own))
+        own = distinct((pairs & _USER) << 32 | pairs >> 32)  # by user, whose items then stand side by side
+        counts = np.diff(runs(own >> 32), append=len(own))
         shares = np.where(counts <= self._say, self.WHOLE, self.WHOLE * self._say // np.maximum(counts, 1))
         # Whole numbers far below 2^53: their sums as floats are exact.
         sums = np.bincount(own & _USER, weights=np.repeat(shares, counts), minlength=len(self._users))
@@ -144,24 +147,24 @@ class LatelySay(LatelyCounts):
     def _step(self, first: int, last: int) -> None:
         # What is to be added to the sums, in runs of one amount: one addition for all is far cheaper than one each.
         items: list[int] = []
-        runs: list[tuple[int, int]] = []
+        steps: list[tuple[int, int]] = []
         for pair in self._timeline.pairs[self._last : last].tolist():
             self._held[pair] += 1
             if self._held[pair] == 1:
-                self._have(pair & _USER, pair >> 32, 1, items, runs)
+                self._have(pair & _USER, pair >> 32, 1, items, steps)
         for pair in self._timeline.pairs[self._first : first].tolist():
             self._held[pair] -= 1
             if not self._held[pair]:
                 del self._held[pair]
-                self._have(pair & _USER, pair >> 32, -1, items, runs)
-        if runs:
-            amounts, lengths = np.asarray(runs, dtype=np.int64).T
+                self._have(pair & _USER, pair >> 32, -1, items, steps)
+        if steps:
+            amounts, lengths = np.asarray(steps, dtype=np.int64).T
             np.add.at(self._users, items, np.repeat(amounts, lengths))
 
-    def _have(self, user: int, item: int, change: int, items: list[int], runs: list[tuple[int, int]]) -> None:
+    def _have(self, user: int, item: int, change: int, items: list[int], steps: list[tuple[int, int]]) -> None:
         """The user has the item in the window, or has it no more: what their others count follows.
 
-        items: whose sums change; runs: by how much, and how many of them by that.
+        items: whose sums change; steps: by how much, and how many of them by that.
         """
         own = self._items.setdefault(user, set())
         before = self._share(len(own))
@@ -170,13 +173,13 @@ class LatelySay(LatelyCounts):
         after = self._share(len(own) + (change > 0))
         if own and before != after:
             items.extend(own)
-            runs.append((after - before, len(own)))
+            steps.append((after - before, len(own)))
         if change > 0:
             own.add(item)
         elif not own:
             del self._items[user]
         items.append(item)
-        runs.append((after if change > 0 else -before, 1))
+        steps.append((after if change > 0 else -before, 1))
 
     def _share(self, items: int) -> int:
         """What each of so many items counts."""

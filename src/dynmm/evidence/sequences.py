@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from dynmm.evidence.ragged import offsets_of
 from dynmm.types import IntArray
 
+_NOTHING: array[int] = array("i")
+
 
 class Sequences:
     """Items by dense user, oldest first. Any user that is not negative may appear at any time."""
@@ -32,24 +34,26 @@ class Sequences:
 
     def of(self, users: IntArray) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Items of these users one after the other, and how many each has, (V,)."""
-        pieces: list[NDArray[np.int32]] = []
-        lengths = np.zeros(len(users), dtype=np.int64)
-        for place, user in enumerate(users.tolist()):
-            if user < len(self._offsets) - 1:
-                pieces.append(self._items[self._offsets[user] : self._offsets[user + 1]])
-                lengths[place] += len(pieces[-1])
-            since = self._since.get(user)
-            if since is not None:
-                pieces.append(np.array(since, dtype=np.int32))
-                lengths[place] += len(since)
-        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32), lengths
+        # Users behind the fixed part have an empty range at its end.
+        known = np.minimum(users, len(self._offsets) - 1)
+        begins, ends = self._offsets[known], self._offsets[np.minimum(known + 1, len(self._offsets) - 1)]
+        since = [self._since.get(user, _NOTHING) for user in users.tolist()]
+        lengths = ends - begins + np.fromiter(map(len, since), np.int64, len(since))
+        fixed = self._items.data
+        spans = zip(begins.tolist(), ends.tolist(), since, strict=True)
+        content = b"".join([piece for begin, end, own in spans for piece in (fixed[begin:end], own)])
+        return np.frombuffer(content, np.int32), lengths
 
     def extend(self, users: IntArray, items: IntArray, counts: IntArray) -> None:
         """Add items at each user's end. users: (V,). items: user by user. counts: (V,) how many are whose."""
         content = np.ascontiguousarray(items, dtype=np.int32).tobytes()
-        ends = offsets_of(counts * 4).tolist()
-        for place, user in enumerate(users.tolist()):
-            self._since.setdefault(user, array("i")).frombytes(content[ends[place] : ends[place + 1]])
+        start = 0
+        for user, end in zip(users.tolist(), np.cumsum(counts * 4).tolist(), strict=True):
+            own = self._since.get(user)
+            if own is None:
+                own = self._since[user] = array("i")
+            own.frombytes(content[start:end])
+            start = end
         self._n_since += len(items)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -8,6 +8,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]
+from json.encoder import encode_basestring as _text
 from typing import Any
 
 from dynmm.errors import DataError
@@ -18,6 +19,7 @@ LONGEST_NAME = 1024
 _INT64 = 1 << 63
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True).encode
 _decode = json.JSONDecoder().decode
+_scan = json.JSONDecoder().raw_decode
 
 
 def event_bodies(events: Sequence[Event]) -> list[bytes]:
@@ -29,16 +31,17 @@ def _event_body(place: int, event: Event) -> bytes:
     if not isinstance(event, Event):
         raise DataError(f"event {place} is a {type(event).__name__}, not a dynmm.stream.events.Event; make one of it")
     where = (place, event)
-    fields = [
-        _name(where, "id", event.id),
-        _name(where, "user", event.user),
-        _name(where, "item", event.item),
-        None if event.timestamp is None else _whole(where, "timestamp", event.timestamp),
-        None if event.rating is None else _finite(where, "rating", event.rating),
-        None if event.weight is None else _finite(where, "weight", event.weight),
-        None if event.kind is None else _name(where, "kind", event.kind),
-    ]
-    return _encode(fields).encode()
+    # The bytes that `_encode` gives for a list of these, several times as fast.
+    fields = (
+        _text(_name(where, "id", event.id)),
+        _text(_name(where, "user", event.user)),
+        _text(_name(where, "item", event.item)),
+        "null" if event.timestamp is None else int.__repr__(_whole(where, "timestamp", event.timestamp)),
+        "null" if event.rating is None else float.__repr__(_finite(where, "rating", event.rating)),
+        "null" if event.weight is None else float.__repr__(_finite(where, "weight", event.weight)),
+        "null" if event.kind is None else _text(_name(where, "kind", event.kind)),
+    )
+    return f"[{','.join(fields)}]".encode()
 
 
 def _name(where: tuple[int, Event], field: str, value: object) -> str:
@@ -124,7 +127,11 @@ def received_time(value: object) -> int:
 
 def event_of(body: bytes) -> Event:
     """The event of canonical bytes whose chain was checked."""
-    return Event(*_decode(body.decode()))
+    text = body.decode()
+    fields, end = _scan(text)
+    if end != len(text):
+        raise ValueError(f"the canonical bytes of an event end at {end}, and not at {len(text)}")
+    return Event(*fields)
 
 
 def id_of(body: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dynmm.errors import TamperedArtefact
@@ -55,6 +56,17 @@ def chained(state: State, what: int, received: int, body: bytes) -> tuple[Record
     digest = digest_of(state.digest, state.records, what, state.events, received, body)
     record = Record(state.records, what, state.events, received, body, digest)
     return record, after(record)
+
+
+def chained_events(state: State, received: int, bodies: Iterable[bytes]) -> tuple[list[Record], State]:
+    """Records of events that were accepted together behind `state`, as `chained` makes each, and the state behind."""
+    place, at, digest = state
+    records = []
+    for body in bodies:
+        digest = digest_of(digest, place, EVENT, at, received, body)
+        records.append(Record(place, EVENT, at, received, body, digest))
+        place, at = place + 1, at + 1
+    return records, State(place, at, digest)
 
 
 def after(record: Record) -> State:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One interaction, as its producer tells it.
+class Event(NamedTuple):
+    """One interaction, as its producer tells it. A tuple, as the entry that holds it: each is made for every event.
 
     id: unique in the log, chosen by the producer, so that a repeated delivery is known. timestamp: when it
     happened, milliseconds UTC; None where unknown. rating, weight: finite. kind: click, play, purchase, ...
@@ -24,8 +23,7 @@ class Event:
     kind: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An event in its place. offset: events before it. received: when it was accepted, milliseconds UTC.
 
     `received` is written down, so that a replay needs no clock.

@@ -9,7 +9,7 @@ from typing import Any
 
 from dynmm.errors import DataError
 from dynmm.stream.canonical import event_bodies, fingerprint, mark_body, mark_of, received_time
-from dynmm.stream.chain import EVENT, MARK, Record, State, chained
+from dynmm.stream.chain import MARK, Record, State, chained, chained_events
 from dynmm.stream.events import Event, Mark, Receipt
 
 
@@ -53,7 +53,8 @@ class Plan:
 
 def plan(state: State, requests: Sequence[Request], known: Known) -> Plan:
     """Records to add behind `state`, and the answer to each request."""
-    there = dict(known(list(dict.fromkeys(one for request in requests for one in request.ids))))
+    there = known(list(dict.fromkeys(one for request in requests for one in request.ids)))
+    new: dict[str, bytes] = {}
     records: list[Record] = []
     index: list[tuple[str, int]] = []
     answers: list[Receipt | Mark] = []
@@ -63,20 +64,23 @@ def plan(state: State, requests: Sequence[Request], known: Known) -> Plan:
             records.append(record)
             answers.append(Mark(record.at, record.place - record.at, *mark_of(record.body)))
             continue
-        accepted: list[int] = []
+        accepted: list[str] = []
         duplicates: list[str] = []
         conflicts: list[str] = []
         for one, body in zip(request.ids, request.bodies, strict=True):
-            contents = fingerprint(body)
-            if one not in there:
-                record, state = chained(state, EVENT, request.received, body)
-                records.append(record)
-                index.append((one, record.place))
-                accepted.append(record.at)
-                there[one] = contents
-            elif there[one] == contents:
-                duplicates.append(one)
+            if one in new:
+                same = new[one] == body
+            elif one in there:
+                same = there[one] == fingerprint(body)
             else:
-                conflicts.append(one)
-        answers.append(Receipt(tuple(accepted), tuple(duplicates), tuple(conflicts), state.events))
+                new[one] = body
+                accepted.append(one)
+                continue
+            (duplicates if same else conflicts).append(one)
+        added, behind = chained_events(state, request.received, map(new.__getitem__, accepted))
+        records += added
+        index += zip(accepted, range(state.records, behind.records), strict=True)
+        offsets = tuple(range(state.events, behind.events))
+        state = behind
+        answers.append(Receipt(offsets, tuple(duplicates), tuple(conflicts), state.events))
     return Plan(records, index, state, answers)
