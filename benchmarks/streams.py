@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--part", choices=["nested", "test"], default="nested")
     parser.add_argument("--mode", choices=["event", "window"], default="event")
+    parser.add_argument("--window", help="its length, of the adapter's windows too; 1h, or 1d where times are days")
     parser.add_argument("--system", action="append", help="comparison systems; by default all that the data allows")
     parser.add_argument("--ladder", action="store_true", help="replay the lower rungs of ours, too")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one override; repeatable")
@@ -73,7 +74,10 @@ def main() -> None:
             results[folder.name] = _measure(runs, arguments)
     if arguments.out is not None and results:
         facts = {"date": datetime.date.today().isoformat(), "torch": torch.__version__, "part": arguments.part}
-        write_json(arguments.out, facts | {"seeds": arguments.seeds, "set": arguments.set, "data": results})
+        write_json(
+            arguments.out,
+            facts | {"seeds": arguments.seeds, "set": arguments.set, "window": arguments.window, "data": results},
+        )
 
 
 def _fit(data: Dataset, assignments: Sequence[str], seed: int) -> Recommender:
@@ -88,7 +92,7 @@ def _measure(runs: Sequence[Recommender], arguments: argparse.Namespace) -> dict
     assert split.stream is not None
     mode: Mode = arguments.mode
     base = known_events(split)
-    window = usual_window(base)
+    window = arguments.window or usual_window(base)
     stream = Stream.of(base, split.stream, mode=mode, window=window)
     lineup: dict[str, Iterator[System]] = {
         WHOLE: (with_adapter(run, window) for run in runs),
@@ -102,7 +106,8 @@ def _measure(runs: Sequence[Recommender], arguments: argparse.Namespace) -> dict
     for name in names:
         lineup[name] = _fitted(name, base)
     sha256 = runs[0].facts["data"]["sha256"]
-    what = f"{sha256}/{mode}/{arguments.part}/{arguments.set}"
+    length = "" if arguments.window is None else f"-{arguments.window}"
+    what = f"{sha256}/{mode}{length}/{arguments.part}/{arguments.set}"
     kept = None if arguments.keep is None else partial(_kept, arguments.keep, what, runs, names)
     with tqdm(desc=split.source.info.name, unit="event") as bar:
 
