@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 
 from dynmm import Dataset, DatasetInfo
-from dynmm.interactions.splits.cut import cut_time
+from dynmm.errors import ConfigError, UnsupportedByData
+from dynmm.interactions.splits.cut import cut_time, later_by_time
 from dynmm.interactions.splits.eventwise import each_event
 from dynmm.testing.data import tiny_dataset
 
@@ -20,10 +22,12 @@ def _of(rows: list[tuple[str, str, int]]) -> Dataset:
 _FEW = _of([("a", "x", 0), ("a", "y", 5), ("b", "x", 5), ("a", "z", 9), ("b", "y", 9), ("a", "w", 9), ("c", "x", 12)])
 
 
-def _asked(after: int, most: int = 99) -> list[tuple[str, str, list[str], int]]:
+def _asked(
+    after: int, most: int = 99, *, window: int | None = None, first: bool = False
+) -> list[tuple[str, str, list[str], int]]:
     times = _FEW.events.timestamps
     assert times is not None
-    cases = each_event(_FEW, times >= 10**12 + after, most)
+    cases = each_event(_FEW, times >= 10**12 + after, most, window=window, first=first)
     assert cases.passed is not None
     names = _FEW.items.ids
     return [
@@ -45,6 +49,50 @@ def test_each_event_is_asked_after_all_that_came_before_its_moment() -> None:
         ("a", "w", ["x", "y"], 2),
         ("b", "y", ["x"], 2),
     ]
+
+
+def test_within_a_window_nothing_knows_of_anything() -> None:
+    # Windows of ten: what came at 0, 5 and 9 is one, and c comes alone in the next.
+    assert _asked(0, window=10) == []
+    assert _asked(9, window=4) == [("a", "z", ["x", "y"], 0), ("a", "w", ["x", "y"], 0), ("b", "y", ["x"], 0)]
+    # 8 to 11 is one window, 12 to 15 the next: three events were passed by then.
+    assert _asked(9, window=4, first=True) == [("c", "x", [], 3)]
+    assert [one[:3] for one in _asked(0, window=10, first=True)] == [
+        ("a", "x", []),
+        ("a", "y", []),
+        ("b", "x", []),
+        ("a", "z", []),
+        ("a", "w", []),
+        ("b", "y", []),
+        ("c", "x", []),
+    ]
+
+
+def test_the_cut_is_at_the_start_of_a_window() -> None:
+    data = tiny_dataset(users=20, events=300)
+    times = data.events.timestamps
+    assert times is not None
+    window = int(times.max() - times.min()) // 7
+    later = later_by_time(times, 0.2, "the cut", window)
+    first = int(times[later].min())
+    assert later.sum() >= 0.2 * 300
+    assert first // window > int(times[~later].max()) // window
+    assert (later_by_time(times, 0.2, "the cut", None) <= later).all()
+    cut = cut_time(data, 0.2, 1_000, window=window)
+    assert len(cut.before.events) == (~later).sum()
+    assert cut.asked.as_of is not None
+    for case in range(len(cut.asked)):
+        moments = cut.asked.history(case).timestamps
+        assert moments is not None
+        assert moments.max() // window < int(cut.asked.as_of[case]) // window
+
+
+def test_one_window_of_all_has_no_moment_to_cut_at() -> None:
+    times = np.asarray([5, 6, 7, 8, 9])
+    with pytest.raises(UnsupportedByData, match="all events fall into one window of 1d"):
+        later_by_time(times, 0.2, "the cut", "1d")
+    with pytest.raises(ConfigError, match="no duration"):
+        later_by_time(times, 0.2, "the cut", "soon")
 
 
 def test_of_many_as_many_are_taken_evenly() -> None:

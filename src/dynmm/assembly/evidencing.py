@@ -36,8 +36,8 @@ from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.itemtable import unspoken_columns
 from dynmm.interactions.splits.casework import times_of
+from dynmm.interactions.splits.cut import later_by_time
 from dynmm.interactions.splits.eventwise import each_event
-from dynmm.interactions.splits.holdout import time_cut
 from dynmm.protocols import VectorSpace
 from dynmm.stages import StageCache, data_fingerprint
 from dynmm.storage import named_disk_errors, write_json
@@ -93,17 +93,25 @@ def learned(
     return made
 
 
-def newcomers_of(train: Dataset, settings: EvidenceSettings, seed: int, *, latent: float = LATENT) -> Newcomers:
+def newcomers_of(
+    train: Dataset,
+    settings: EvidenceSettings,
+    seed: int,
+    *,
+    latent: float = LATENT,
+    window: str | int | None = None,
+) -> Newcomers:
     """What counts for people without a history, learned on first events of the last `cut_share` by time; popularity
-    where there is no moment to cut at. latent: see `LATENT`."""
+    where there is no moment to cut at. latent: see `LATENT`. window: what is asked of as first, see `each_event`."""
     times = times_of(train)
     if times is None:
         return popularity(settings, latent=latent)
     try:
-        later = times >= time_cut(times, 1 - settings.cut_share, "the cut")
+        later = later_by_time(times, settings.cut_share, "the cut", window)
     except UnsupportedByData:
         return popularity(settings, latent=latent)
-    before, asked = train.keep(~later, validation=None), each_event(train, later, MOST, first=True)
+    before = train.keep(~later, validation=None)
+    asked = each_event(train, later, MOST, first=True, window=window)
     return learn_newcomers(items_of(before, settings), train.n_items, asked, settings, seed, latent=latent)
 
 

@@ -204,8 +204,11 @@ class _Stages:
         settings = self._config.evidence
         if settings.variant != "scored":
             return None
-        streams = self._config.split.name == "stream"
-        cut = cut_time(train, settings.cut_share, settings.users) if streams else cut_last(train)
+        if self._config.split.name == "stream":
+            window = self._config.split.stream_window
+            cut = cut_time(train, settings.cut_share, settings.users, window=window)
+        else:
+            cut = cut_last(train)
         if len(cut.asked) < settings.least_users:
             return None
         self._options.stage("backbone before the cut")
@@ -229,7 +232,8 @@ class _Stages:
             return None
         self._options.stage("what facts are worth")
         found = learned(before.terms, before.space, before.asked, settings, self._seed, self._cache, before.key)
-        return found and replace(found, newcomers=newcomers_of(train, settings, self._seed))
+        window = self._config.split.stream_window
+        return found and replace(found, newcomers=newcomers_of(train, settings, self._seed, window=window))
 
     def _reranked(self, train: Dataset, before: _Before, weights: Weights, whole: Whole) -> Reranked | None:
         known = BeforeCut(before.space, before.terms, before.asked, weights, before.key, before.known)

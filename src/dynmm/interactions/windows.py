@@ -50,6 +50,17 @@ def usual_window(dataset: Dataset) -> str:
     return "1d" if dataset.info.time_resolution == "day" else "1h"
 
 
+def window_starts(times: NDArray[np.int64], duration: str | int | None) -> NDArray[np.int64]:
+    """(N,) ms UTC: where the window of each moment starts; without a duration, each moment itself.
+
+    Raises ConfigError for a bad duration.
+    """
+    if duration is None:
+        return times
+    width = parse_duration(duration)
+    return np.asarray(times // width * width, dtype=np.int64)
+
+
 def windows(events: Events, duration: str | int) -> Iterator[Window]:
     """The windows that have events, in order. events: in time order, each with a timestamp.
 

@@ -7,22 +7,27 @@ from numpy.typing import NDArray
 
 from dynmm.interactions.cases import Cases
 from dynmm.interactions.dataset import Dataset
+from dynmm.interactions.windows import window_starts
 from dynmm.types import BoolArray
 
 
-def each_event(dataset: Dataset, asked: BoolArray, most: int, *, first: bool = False) -> Cases:
+def each_event(
+    dataset: Dataset, asked: BoolArray, most: int, *, first: bool = False, window: str | int | None = None
+) -> Cases:
     """A case for each marked event whose user did something before its moment, in the order of time.
 
     first: for each whose user did nothing before it, instead. asked: (N,) marks; events with marks happen along the
     questions, those without came before all of them or are none of this. most: cases; of more, as many are taken
-    evenly. Events of one moment do not know of each other. Needs timestamps.
+    evenly. Events of one moment do not know of each other, nor do those of one window where there is one, "1h" or ms:
+    then "before" is before its start. Needs timestamps. Raises ConfigError for a bad window.
     """
     times = dataset.events.timestamps
     assert times is not None, "questions in the order of time need times"
     users, items = dataset.events.users, dataset.events.items
     order = dataset.in_time_order()
     along = order[asked[order]]
-    before = _earlier(dataset, times)
+    moments = window_starts(times.astype(np.int64), window)
+    before = _earlier(dataset, moments)
     can = along[(before[along] == 0) if first else (before[along] > 0)]
     if len(can) > most:
         can = can[np.linspace(0, len(can) - 1, most).astype(np.int64)]
@@ -39,7 +44,7 @@ def each_event(dataset: Dataset, asked: BoolArray, most: int, *, first: bool = F
         history_times=times[rows].astype(np.int64),
         as_of=times[can].astype(np.int64),
         along=dataset.events.take(along),
-        passed=np.searchsorted(times[along], times[can], side="left").astype(np.int64),
+        passed=np.searchsorted(moments[along], moments[can], side="left").astype(np.int64),
     )
 
 

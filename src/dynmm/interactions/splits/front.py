@@ -32,6 +32,7 @@ _READ_BY: dict[str, tuple[SplitName, ...]] = {
     "validation_share": ("holdout", "stream"),
     "min_events": ("holdout",),
     "stream_train_share": ("stream",),
+    "stream_window": ("stream",),
     "cold_below": ("cold",),
     "cold_min_targets": ("cold",),
     "cold_hidden_share": ("cold",),

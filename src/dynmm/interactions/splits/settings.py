@@ -32,6 +32,11 @@ class SplitConfig(Settings):
     )
     min_events: int = Field(5, ge=3, description="holdout by user: users with fewer events only train.")
     stream_train_share: float = Field(0.7, gt=0, lt=1, description="stream: share of events, by time, that trains.")
+    stream_window: str | None = Field(
+        None,
+        description="stream: for runs that advance by windows, the length of one, as 1h or 1d: selection and weights "
+        "are asked what nobody knows within it. null: each event knows of all before it.",
+    )
     cold_below: int = Field(5, ge=1, description="cold: an item with fewer training events than this is cold.")
     cold_min_targets: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto",

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from dynmm.errors import UnsupportedByData
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits.casework import split_of, times_of
+from dynmm.interactions.splits.cut import later_by_time
 from dynmm.interactions.splits.eventwise import each_event
 from dynmm.interactions.splits.holdout import time_cut
 from dynmm.interactions.splits.requirements import need_time
@@ -21,26 +22,27 @@ _MOST = 1_000
 def stream(dataset: Dataset, config: SplitConfig) -> Split:
     """Training part and stream; the training part's own last slice selects, then all of it is refitted.
 
-    Validation asks about the events of the slice as the stream will: each after everything that came before it.
-    Raises UnsupportedByData where events have no timestamps, or all the same one.
+    Validation asks about the events of the slice as the stream will: each after everything that came before it, or
+    before its window, see `SplitConfig.stream_window`. Raises UnsupportedByData where events have no timestamps, or all
+    the same one, ConfigError for a bad window.
     """
     times, stream_from = _begins(dataset, config)
     before = times < stream_from
     parts = np.where(before, TRAIN, TEST).astype(np.int8)
     notes: tuple[str, ...] = ()
     try:
-        slice_from = time_cut(times[before], 1 - config.validation_share, "its validation slice")
+        later = later_by_time(times[before], config.validation_share, "its validation slice", config.stream_window)
     except UnsupportedByData as reason:
         notes = (f"nothing is held out for selection: {reason}",)
     else:
-        parts[before & (times >= slice_from)] = VALIDATION
+        parts[np.flatnonzero(before)[later]] = VALIDATION
     order = dataset.in_time_order()
     return split_of(
         "stream",
         "time",
         dataset,
         parts,
-        each_event(dataset.keep(before), parts[before] == VALIDATION, _MOST),
+        each_event(dataset.keep(before), parts[before] == VALIDATION, _MOST, window=config.stream_window),
         None,
         f"the first {config.stream_train_share:.0%} of the events by time train, the rest is replayed; the last "
         f"{config.validation_share:.0%} of the training part select before it is refitted whole",
