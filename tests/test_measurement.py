@@ -17,11 +17,12 @@ from dynmm.assembly.whole import whole_of
 from dynmm.catalogue.content import Modality
 from dynmm.catalogue.features import Features
 from dynmm.errors import ProtocolMismatch
+from dynmm.evaluation.replay import Mode
 from dynmm.evaluation.report import ReportData, render
 from dynmm.evaluation.robustness import asked_conditions
 from dynmm.measurement import comparison_names, evaluate, robustness, stream
 from dynmm.testing.state import state_hash
-from dynmm.types import Events
+from dynmm.types import Events, FloatArray
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +201,25 @@ def test_a_long_stream_says_how_often_the_backbone_is_trained(options: FitOption
     assert f"backbone-retrained-7d is trained every {days / 60:.1f} days here: at most 60 times in a stream." in told
     short = stream(_run(options, "stream"), systems=["backbone-retrained-7d"])["notes"]
     assert not any("is trained every" in note for note in short)
+
+
+def test_a_run_can_be_fitted_for_windows_and_a_replay_says_for_what_it_was(options: FitOptions) -> None:
+    def replayed(length: str | None, mode: Mode) -> tuple[list[str], FloatArray]:
+        config = {**QUICK, "split": {"name": "stream", "stream_window": length}, "evidence": {"least_users": 1}}
+        run = fit(_with_a_surprise(), config, seed=3, options=options).recommender
+        weighed = whole_of(run).evidence
+        assert weighed is not None
+        notes = stream(run, mode=mode, window="3h", systems=["popularity"])["notes"]
+        return [note for note in notes if note.startswith("This run was fitted")], weighed.weights.weights
+
+    plain, asked = replayed(None, "window"), replayed("3h", "window")
+    assert plain[0] == [
+        "This run was fitted for events that know of all before them; a fit with split.stream_window=3h is asked as "
+        "this replay asks."
+    ]
+    assert asked[0] == replayed(None, "event")[0] == []
+    assert replayed("3h", "event")[0][0].startswith("This run was fitted for windows of 3h; a fit with")
+    assert not np.array_equal(asked[1], plain[1])
 
 
 def _features(modality: Modality, items: int) -> Features:

@@ -30,6 +30,7 @@ from dynmm.assembly import (
 )
 from dynmm.catalogue.corruption import Condition
 from dynmm.catalogue.features import Features
+from dynmm.config import Config
 from dynmm.errors import ConfigError, ProtocolMismatch
 from dynmm.evaluation.ladder import FROZEN, STATIC
 from dynmm.evaluation.protocols import Exam, check_complete, exams, run_all
@@ -224,6 +225,7 @@ def stream(
             "run; please report it with the configuration of the run"
         )
     outcome["notes"] += _on_refits(split.stream) if RETRAINED in lineup else []
+    outcome["notes"] += _on_the_fit(recommender, mode, window)
     outcome["notes"].append(f"{STATIC} is {top} with counts that advance: nothing but the adapter is built above it.")
     return _described(outcome, recommender, split, questions)
 
@@ -231,6 +233,17 @@ def stream(
 def _made(make: Callable[[], System]) -> Iterator[System]:
     """One of ours, made when its turn comes, so that only one is in memory."""
     yield make()
+
+
+def _on_the_fit(recommender: Recommender, mode: Mode, window: str) -> list[str]:
+    """A run is fitted for events that know all before them, or for windows: what is replayed may be the other."""
+    fitted_for = Config.of(recommender.facts["config"]).split.stream_window
+    wanted = None if mode == "event" else window
+    if fitted_for == wanted:
+        return []
+    was = "events that know of all before them" if fitted_for is None else f"windows of {fitted_for}"
+    value = "null" if wanted is None else wanted
+    return [f"This run was fitted for {was}; a fit with split.stream_window={value} is asked as this replay asks."]
 
 
 def _on_refits(events: Events) -> list[str]:

@@ -58,5 +58,7 @@ def later_by_time(times: IntArray, share: float, purpose: str, window: str | int
     cut = np.asarray([time_cut(moments, 1 - share, purpose)])
     found: BoolArray = window_starts(moments, window) >= window_starts(cut, window)
     if found.all():
-        raise UnsupportedByData(f"{purpose} finds no moment to cut at: all events fall into one window of {window}")
+        raise UnsupportedByData(
+            f"{purpose} finds no moment to cut at: all events fall into one window of {window}; name a shorter one"
+        )
     return found
