@@ -212,7 +212,7 @@ def test_a_run_can_be_fitted_for_windows_and_a_replay_says_for_what_it_was(optio
         notes = stream(run, mode=mode, window="3h", systems=["popularity"])["notes"]
         return [note for note in notes if note.startswith("This run was fitted")], weighed.weights.weights
 
-    plain, asked = replayed(None, "window"), replayed("3h", "window")
+    plain, asked = replayed(None, "window"), replayed("180min", "window")
     assert plain[0] == [
         "This run was fitted for events that know of all before them; a fit with split.stream_window=3h is asked as "
         "this replay asks."

@@ -41,7 +41,7 @@ from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.candidates import Candidates, draw_candidates, load_candidates, write_candidates
 from dynmm.interactions.dataset import Dataset
 from dynmm.interactions.splits import Split
-from dynmm.interactions.windows import usual_window
+from dynmm.interactions.windows import parse_duration, usual_window
 from dynmm.language.titles_only import TitlesOnly
 from dynmm.rationale.words import listed
 from dynmm.recommender import Recommender
@@ -239,7 +239,7 @@ def _on_the_fit(recommender: Recommender, mode: Mode, window: str) -> list[str]:
     """A run is fitted for events that know all before them, or for windows: what is replayed may be the other."""
     fitted_for = Config.of(recommender.facts["config"]).split.stream_window
     wanted = None if mode == "event" else window
-    if fitted_for == wanted:
+    if (fitted_for and parse_duration(fitted_for)) == (wanted and parse_duration(wanted)):
         return []
     was = "events that know of all before them" if fitted_for is None else f"windows of {fitted_for}"
     value = "null" if wanted is None else wanted
