@@ -69,9 +69,9 @@ def windows(events: Events, duration: str | int) -> Iterator[Window]:
     """
     width = parse_duration(duration)
     times = _times(events)
-    number = times // width
-    for first, behind in pairwise(_edges(number).tolist()):
-        start = int(number[first]) * width
+    starts = window_starts(times, width)
+    for first, behind in pairwise(_edges(starts).tolist()):
+        start = int(starts[first])
         yield Window(start, start + width, first, events.take(slice(first, behind)))
 
 
