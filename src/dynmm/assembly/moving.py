@@ -18,7 +18,7 @@ from dynmm.backbone.system import Backbone
 from dynmm.fusion.joint import Joint
 from dynmm.interactions.dataset import HARDLY_ANY_REPEATS, Dataset
 from dynmm.interactions.histories import Histories
-from dynmm.interactions.windows import parse_duration, usual_window
+from dynmm.interactions.windows import parse_duration, usual_window, window_starts
 from dynmm.protocols import VectorSpace
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query
@@ -32,10 +32,14 @@ _NOBODY = np.empty(0, np.int32)
 class Moving:
     """Drives an adapter event by event, whatever portions the events come in."""
 
-    def __init__(self, adapter: OnlineAdapter, known: Dataset, *, together: bool = False) -> None:
+    def __init__(
+        self, adapter: OnlineAdapter, known: Dataset, *, together: bool = False, asked_by: str | None = None
+    ) -> None:
         """known: the events that are the users' histories at the start. together: events of one moment that come in
-        one call are all observed before the first is counted, as an evaluation asks about them."""
-        self.adapter, self._together = adapter, together
+        one call are all observed before the first is counted, as an evaluation asks about them. asked_by: length of a
+        window, as 1h; histories of what is observed then end where its window begins, as in a run that advances by
+        windows. Counts are those of the moment all the same: they do not wait for a window to end."""
+        self.adapter, self._together, self._asked_by = adapter, together, asked_by
         self._histories = Histories(known)
         self._exclude = known.repeat_share() < HARDLY_ANY_REPEATS
 
@@ -67,6 +71,7 @@ class Moving:
         adapter, start = self.adapter, 0
         times = [None] * len(events) if events.timestamps is None else events.timestamps.tolist()
         users, items = events.users.tolist(), events.items.tolist()
+        known_until = self._known_until(events)
 
         def pass_by(end: int) -> None:
             nonlocal start
@@ -87,10 +92,17 @@ class Moving:
             if adapter.wants(adapter.counted + row - start, user):
                 if not again:
                     pass_by(row)
-                history = _before(self._histories.of(user), time)
+                history = _before(self._histories.of(user), known_until[row])
                 query = Query(history, time, exclude=history.items if self._exclude else _NOBODY)
                 adapter.observe(user, item, ask(query))
         pass_by(len(events))
+
+    def _known_until(self, events: Events) -> list[int | None]:
+        """Up to when the history of each one's user is known: its moment, or where its window begins."""
+        if events.timestamps is None:
+            return [None] * len(events)
+        starts: list[int | None] = window_starts(events.timestamps.astype(np.int64), self._asked_by).tolist()
+        return starts
 
     def remember(self, events: Events) -> None:
         """Put events into the histories that were counted before a stop."""
@@ -123,7 +135,8 @@ class Moving:
 
 
 def _before(history: UserHistory, time: int | None) -> UserHistory:
-    """What was known at a moment: events of one moment are asked about together and do not know of each other."""
+    """What was known at a moment: events of one moment, or window, are asked about together and do not know of each
+    other."""
     if time is None or history.timestamps is None:
         return history
     earlier = history.timestamps < time
@@ -137,17 +150,18 @@ def moving_of(
     seed: int,
     *,
     together: bool = False,
+    asked_by: str | None = None,
 ) -> Moving | None:
     """A fresh adapter over a fitted stage of vectors. None where it is off, or nothing is known to move from.
 
-    known: the events that are the users' histories. together: see `Moving`.
+    known: the events that are the users' histories. together, asked_by: see `Moving`.
     """
     if settings.variant == "off" or not len(space.item_vectors):
         return None
     window = usual_window(known) if settings.window == "auto" else settings.window
     window_ms = parse_duration(window) if known.has_time else None
     adapter = OnlineAdapter(space, collaborative_of(space), settings, seed, window_ms=window_ms)
-    return Moving(adapter, known, together=together)
+    return Moving(adapter, known, together=together, asked_by=asked_by)
 
 
 def collaborative_of(space: VectorSpace) -> Tensor:

@@ -57,10 +57,12 @@ def with_adapter(recommender: Recommender, window: str) -> Whole:
 
     window: of the stream, as 1h; the adapter's own holds where the run's `adapter.window` names one.
     """
-    twin, adapter = alone(recommender), Config.of(recommender.facts.get("config")).adapter
+    twin, config = alone(recommender), Config.of(recommender.facts.get("config"))
+    adapter = config.adapter
     seed = int(recommender.facts["seeds"][0])
     settings = adapter.model_copy(update={"window": window}) if adapter.window == "auto" else adapter
-    twin.moving = moving_of(twin.frozen_space, recommender.known, settings, seed, together=True)
+    asked_by = config.split.stream_window
+    twin.moving = moving_of(twin.frozen_space, recommender.known, settings, seed, together=True, asked_by=asked_by)
     return twin
 
 

@@ -356,7 +356,8 @@ def set_moving(recommender: Recommender) -> None:
     whole, config = whole_of(recommender), Config.of(recommender.facts.get("config"))
     seed = int(recommender.facts["seeds"][0])
     with one_thread():
-        whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed)
+        asked_by = config.split.stream_window
+        whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed, asked_by=asked_by)
 
 
 def served(recommender: Recommender) -> dict[str, int]:
