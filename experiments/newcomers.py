@@ -1,10 +1,12 @@
 """What counts alone hit on first events of people, over a nested stream: weights as learned, and some that are not.
 
     python experiments/newcomers.py --data ml-100k --data ml-latest-small --data amazon18-office
+    python experiments/newcomers.py --data ml-latest-small --window 1d
 
 The nested stream is cut out of what comes before the real one, and the weights are learned before the nested one. What
 the latent knows of newcomers, the popularity at the fit, is stood for by the counts at that moment; its share against
-the facts is what the rows differ in. The data sets are read from DYNMM_DATA.
+the facts is what the rows differ in. With a window its counts stand still within it, and all that people do in their
+first one is asked. Means are over events, and averaged over people. The data sets are read from DYNMM_DATA.
 """
 
 from __future__ import annotations
@@ -28,38 +30,43 @@ from dynmm.types import FloatArray
 
 #: Shares of the latent under which weights are learned; the shipped one is among them.
 SHARES = (1.0, 0.3, 0.1, 0.01)
-MOST = 1_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", action="append", required=True, help="folder, or name of one under DYNMM_DATA")
-    for folder in data_folders(parser.parse_args().data):
-        rows(folder)
+    parser.add_argument("--window", help="length of a window, as 1h; without, each event knows of all before it")
+    parser.add_argument("--most", type=int, default=1_000, help="first events, taken evenly")
+    parser.add_argument("--days", type=int, nargs="+", help="windows of the trend; by default those of a fit")
+    arguments = parser.parse_args()
+    days = {} if arguments.days is None else {"trend_days": tuple(arguments.days)}
+    for folder in data_folders(arguments.data):
+        rows(folder, arguments.window, EvidenceSettings.model_validate(days), arguments.most)
 
 
-def rows(folder: Path) -> None:
-    """Print HR@10 / NDCG@10 of each way to rank."""
-    data, settings = before_stream(Dataset.load(folder), SplitConfig()), EvidenceSettings()
+def rows(folder: Path, window: str | None, settings: EvidenceSettings, most: int) -> None:
+    """Print HR@10 / NDCG@10 of each way to rank, over events, and HR@10 averaged over people."""
+    data = before_stream(Dataset.load(folder), SplitConfig())
     known, times = before_stream(data, SplitConfig()), data.events.timestamps
     assert times is not None
     assert known.events.timestamps is not None
     later = times > known.events.timestamps.max()
-    asked = each_event(data, later, MOST, first=True)
-    print(f"{folder.name}, {len(asked)} first events")
+    asked = each_event(data, later, most, first=True, window=window)
+    print(f"{folder.name}, {len(asked)} first events of {len(np.unique(asked.users))} people")
     ways: dict[str, tuple[float, Newcomers]] = {
         "popularity at the fit": (1.0, Newcomers()),
         "popularity now": (0.0, Newcomers(1.0)),
         **{f"people in {days} days": (0.0, Newcomers(0.0, ((days, 1.0),))) for days in settings.trend_days},
     }
     for share in SHARES:
-        learned = newcomers_of(known, settings, 0, latent=share)
+        learned = newcomers_of(known, settings, 0, latent=share, window=window)
         told = ", ".join(f"{days} days {weight:.2f}" for days, weight in learned.trends)
         ways[f"learned, the latent's share {share:g} (taken {learned.taken:.2f}, {told})"] = (1.0, learned)
     ranks = _ranks(data.keep(~later), data.n_items, asked, settings, ways)
     for what, rank in ranks.items():
-        gains = np.where(rank <= 10, 1 / np.log2(1 + rank), 0)
-        print(f"  {what}: {(rank <= 10).mean():.3f} / {gains.mean():.3f}")
+        hits, gains = rank <= 10, np.where(rank <= 10, 1 / np.log2(1 + rank), 0)
+        of_each = [hits[asked.users == user].mean() for user in np.unique(asked.users)]
+        print(f"  {what}: {hits.mean():.4f} / {gains.mean():.4f}, averaged over people {np.mean(of_each):.4f}")
 
 
 def _ranks(

@@ -24,7 +24,8 @@ from dynmm.randomness import generator
 #: First events that are learned from, at most: a few weights need no more.
 MOST = 2_000
 
-#: How the weights are held to live popularity, in nats of all questions together: a few questions move them little.
+#: How the weights are held to live popularity, in nats of all people together: a few of them move the weights little.
+#: What one of them took at once, or within one window, follows from one taste, and is no more than one witness.
 _RIDGE = 1.0
 #: A weight below this is no fact worth telling.
 _LEAST = 1e-3
@@ -66,6 +67,7 @@ def learn_newcomers(
         return popularity(settings, latent=latent)
     prior = _prior(settings)
     examples = _examples(counts, n_items, asked, settings, seed)
+    held = _RIDGE / len(np.unique(asked.users))
     raw = prior.clamp(min=_START).expm1().log().requires_grad_()
     optimiser = torch.optim.LBFGS([raw], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
@@ -73,7 +75,7 @@ def learn_newcomers(
         weights = torch.nn.functional.softplus(raw)
         scores = latent * examples.known + examples.facts @ weights
         any_of_them = torch.logsumexp(scores + examples.standing.log(), dim=1)
-        value = (any_of_them - scores[:, 0]).mean() + _RIDGE * (weights - prior).square().sum() / len(asked)
+        value = (any_of_them - scores[:, 0]).mean() + held * (weights - prior).square().sum()
         (raw.grad,) = torch.autograd.grad(value, raw)
         return value
 
