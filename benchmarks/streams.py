@@ -4,7 +4,8 @@
 
 `--part nested` is the default, and what anything may be chosen by: the stream is cut out of the first 70 % of the data,
 and what comes after is not looked at. `--part test` opens the real stream; each opening gets a number and a line in
-docs/experiment-log.md. Ours is fitted anew with each seed; the comparison systems know no seed. The ratio to the best
+docs/experiment-log.md. Ours is fitted anew with each seed, and so is the
+backbone that is retrained; the other comparison systems know no seed. The ratio to the best
 comparison has an interval over users, whose events are resampled together; `share` says what each part of ours adds.
 `left_out` names the comparisons that were not measured and that "the best" therefore says nothing of.
 A replay of one system with one seed takes minutes: with `--keep FOLDER` each is kept there when it is done, and a
@@ -27,7 +28,17 @@ import torch
 from tqdm import tqdm
 
 from dynmm import Dataset, Recommender, baselines
-from dynmm.assembly import FitOptions, Frozen, alone, fit, frozen_sha256, known_events, lower_rungs, with_adapter
+from dynmm.assembly import (
+    FitOptions,
+    Frozen,
+    alone,
+    fit,
+    frozen_sha256,
+    known_events,
+    lower_rungs,
+    retrained_backbone,
+    with_adapter,
+)
 from dynmm.config import read_config
 from dynmm.evaluation.ladder import FROZEN, STATIC, WHOLE, ladder
 from dynmm.evaluation.prequential import Replayed
@@ -37,7 +48,7 @@ from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.splits.settings import SplitConfig
 from dynmm.interactions.splits.streaming import before_stream
 from dynmm.interactions.windows import usual_window
-from dynmm.measurement import comparison_names
+from dynmm.measurement import RETRAINED, RETRAINED_DAYS, comparison_names
 from dynmm.storage import write_json
 from dynmm.system import System
 from dynmm.testing.folders import data_folders
@@ -102,13 +113,13 @@ def _measure(runs: Sequence[Recommender], arguments: argparse.Namespace) -> dict
     if arguments.ladder:
         for rung in lower_rungs(runs[0])[0]:
             lineup[rung] = _rungs(runs, rung)
-    names = arguments.system or usual_names(base)
+    names = arguments.system or comparison_names(base, stream=True)
     for name in names:
-        lineup[name] = _fitted(name, base)
+        lineup[name] = _retrained(runs) if name == RETRAINED else _fitted(name, base)
     sha256 = runs[0].facts["data"]["sha256"]
     length = "" if arguments.window is None else f"-{arguments.window}"
     what = f"{sha256}/{mode}{length}/{arguments.part}/{arguments.set}"
-    kept = None if arguments.keep is None else partial(_kept, arguments.keep, what, runs, names)
+    kept = None if arguments.keep is None else partial(_kept, arguments.keep, what, runs, _seedless(names))
     with tqdm(desc=split.source.info.name, unit="event") as bar:
 
         def told(name: str, _: int, done: int, total: int) -> None:
@@ -133,14 +144,21 @@ def _measure(runs: Sequence[Recommender], arguments: argparse.Namespace) -> dict
     return result
 
 
-def usual_names(base: Dataset) -> list[str]:
-    """What is measured by default: the retrained backbone belongs to one run, and `dynmm stream` measures it."""
-    return [name for name in comparison_names(base, stream=True) if name in baselines.names()]
-
-
 def left_out(base: Dataset, names: Sequence[str]) -> list[str]:
     """The comparisons that the data allows and that were not measured: a ratio to the best says nothing of them."""
     return [name for name in comparison_names(base, stream=True) if name not in names]
+
+
+def _seedless(names: Sequence[str]) -> list[str]:
+    """The comparisons that are fitted once, whatever the seeds of the runs."""
+    return [name for name in names if name != RETRAINED]
+
+
+def _retrained(runs: Sequence[Recommender]) -> Iterator[System]:
+    """Each run's own backbone."""
+    for run in runs:
+        assert run.split is not None, "a run that was fitted here has its split"
+        yield retrained_backbone(run, run.split, RETRAINED, RETRAINED_DAYS)
 
 
 def _rungs(runs: Sequence[Recommender], rung: str) -> Iterator[System]:

@@ -8,13 +8,17 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from tests.cli.made import QUICK
 from tests.worlds import circle_data
 
+from dynmm import Recommender
 from dynmm.assembly import known_events
 from dynmm.evaluation.replay import Stream
 from dynmm.evaluation.streams import run_stream
 from dynmm.interactions.splits import make_split
 from dynmm.interactions.splits.settings import SplitConfig
+from dynmm.measurement import comparison_names
+from dynmm.system import Query
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,10 +34,21 @@ def _benchmark() -> ModuleType:
 
 def test_comparisons_that_were_not_measured_are_named() -> None:
     streams, data = _benchmark(), circle_data()
-    usual = streams.usual_names(data)
-    assert "online-item-knn" in usual
-    assert streams.left_out(data, usual) == ["backbone-retrained-7d"]
-    assert set(streams.left_out(data, ["popularity"])) == {*usual, "backbone-retrained-7d"} - {"popularity"}
+    every = comparison_names(data, stream=True)
+    assert {"online-item-knn", "backbone-retrained-7d"} <= set(every)
+    assert streams.left_out(data, every) == []
+    assert set(streams.left_out(data, ["popularity"])) == {*every} - {"popularity"}
+
+
+def test_the_retrained_backbone_is_one_for_each_seed() -> None:
+    streams, data = _benchmark(), circle_data()
+    runs = [Recommender.fit(data, QUICK, split="stream", seed=seed) for seed in (1, 2)]
+    retrained = list(streams._retrained(runs))
+    assert {one.name for one in retrained} == {"backbone-retrained-7d"}
+    queries = [Query(data.history(0), None)]
+    first, second = (one.rank(queries, 10).items.tolist() for one in retrained)
+    assert first != second
+    assert "backbone-retrained-7d" not in streams._seedless(["popularity", "backbone-retrained-7d"])
 
 
 def test_a_replay_that_is_kept_is_read_in_place_of_another(tmp_path: Path) -> None:
