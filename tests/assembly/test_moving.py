@@ -6,9 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.adapter.made import HOUR, ITEMS, Products, adapter_of
+from tests.worlds import QUICK, circle_data
 
-from dynmm import Dataset, DatasetInfo
+from dynmm import Dataset, DatasetInfo, Recommender
+from dynmm.adapter.lessons import Asked
+from dynmm.adapter.online import OnlineAdapter
 from dynmm.assembly.moving import Moving
+from dynmm.assembly.streamed import with_adapter
+from dynmm.assembly.whole import whole_of
 from dynmm.system import Query
 from dynmm.types import Events
 
@@ -55,3 +60,26 @@ def test_a_user_is_known_up_to_the_event_or_up_to_its_window(asked_by: str | Non
 @pytest.mark.parametrize("asked_by", [None, "1h"])
 def test_it_is_the_same_in_pieces_or_at_once(asked_by: str | None) -> None:
     assert _histories(asked_by, 1) == _histories(asked_by, len(STREAM))
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+@pytest.mark.parametrize("window", [None, "2h"])
+def test_the_adapter_of_a_run_is_asked_as_the_run_was_fitted(
+    window: str | None, replayed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {**QUICK, "fusion": {"variant": "off"}, "evidence": {"variant": "off"}, "split": {"stream_window": window}}
+    run = Recommender.fit(circle_data(), config, split="stream", seed=1)
+    within = []
+
+    def observed(_: OnlineAdapter, user: int, item: int, asked: Asked) -> None:
+        times, moment = asked.query.history.timestamps, asked.query.as_of
+        assert moment is not None
+        if times is not None and len(times):
+            within.append(times[-1] >= moment // (2 * HOUR) * (2 * HOUR))
+
+    monkeypatch.setattr(OnlineAdapter, "observe", observed)
+    assert run.split is not None
+    assert run.split.stream is not None
+    (with_adapter(run, "2h") if replayed else whole_of(run)).learn(run.split.stream)
+    assert len(within) > 50
+    assert any(within) == (window is None)

@@ -35,7 +35,7 @@ class SplitConfig(Settings):
     stream_window: str | None = Field(
         None,
         description="stream: for runs that advance by windows, the length of one, as 1h or 1d: selection and weights "
-        "are asked what nobody knows within it. null: each event knows of all before it.",
+        "are asked what nobody knows within it, and so is the adapter. null: each event knows of all before it.",
     )
     cold_below: int = Field(5, ge=1, description="cold: an item with fewer training events than this is cold.")
     cold_min_targets: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
