@@ -4,10 +4,10 @@
 
 `--part nested` is the default, and what anything may be chosen by: the stream is cut out of the first 70 % of the data,
 and what comes after is not looked at. `--part test` opens the real stream; each opening gets a number and a line in
-docs/experiment-log.md. Ours is fitted anew with each seed, and so is the
-backbone that is retrained; the other comparison systems know no seed. The ratio to the best
-comparison has an interval over users, whose events are resampled together; `share` says what each part of ours adds.
-`left_out` names the comparisons that were not measured and that "the best" therefore says nothing of.
+docs/experiment-log.md. Ours is fitted anew with each seed, and so is the backbone that is retrained; the other
+comparison systems know no seed. The ratio to the best comparison has an interval over users, whose events are
+resampled together; `share` says what each part of ours adds. `left_out` names the comparisons that were not measured
+and that "the best" therefore says nothing of.
 A replay of one system with one seed takes minutes: with `--keep FOLDER` each is kept there when it is done, and a
 broken-off run goes on. What is kept knows data, seed, configuration and fit, and not the code: give each version of
 the code a folder of its own.
