@@ -18,6 +18,7 @@ import numpy as np
 
 from dynmm import Dataset
 from dynmm.assembly.evidencing import items_of, newcomers_of
+from dynmm.evaluation.scores import Users
 from dynmm.evidence.newcomers import Newcomers
 from dynmm.evidence.passing import moments
 from dynmm.evidence.settings import EvidenceSettings
@@ -63,10 +64,11 @@ def rows(folder: Path, window: str | None, settings: EvidenceSettings, most: int
         told = ", ".join(f"{days} days {weight:.2f}" for days, weight in learned.trends)
         ways[f"learned, the latent's share {share:g} (taken {learned.taken:.2f}, {told})"] = (1.0, learned)
     ranks = _ranks(data.keep(~later), data.n_items, asked, settings, ways)
+    people = Users(asked.users, "user")
     for what, rank in ranks.items():
         hits, gains = rank <= 10, np.where(rank <= 10, 1 / np.log2(1 + rank), 0)
-        of_each = [hits[asked.users == user].mean() for user in np.unique(asked.users)]
-        print(f"  {what}: {hits.mean():.4f} / {gains.mean():.4f}, averaged over people {np.mean(of_each):.4f}")
+        of_each = people.mean(hits.astype(np.float64))
+        print(f"  {what}: {hits.mean():.4f} / {gains.mean():.4f}, averaged over people {of_each:.4f}")
 
 
 def _ranks(

@@ -8,8 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from tests.cli.made import QUICK
-from tests.worlds import circle_data
+from tests.worlds import QUICK, circle_data
 
 from dynmm import Recommender
 from dynmm.assembly import known_events

@@ -15,11 +15,13 @@ from dynmm.adapter.lessons import Asked
 from dynmm.adapter.online import OnlineAdapter
 from dynmm.adapter.settings import AdapterSettings
 from dynmm.backbone.system import Backbone
+from dynmm.config import Config
 from dynmm.fusion.joint import Joint
 from dynmm.interactions.dataset import HARDLY_ANY_REPEATS, Dataset
 from dynmm.interactions.histories import Histories
 from dynmm.interactions.windows import parse_duration, usual_window, window_starts
 from dynmm.protocols import VectorSpace
+from dynmm.recommender import Recommender
 from dynmm.storage import named_disk_errors, write_json
 from dynmm.system import Query
 from dynmm.types import Events, UserHistory
@@ -71,7 +73,7 @@ class Moving:
         adapter, start = self.adapter, 0
         times = [None] * len(events) if events.timestamps is None else events.timestamps.tolist()
         users, items = events.users.tolist(), events.items.tolist()
-        known_until = self._known_until(events)
+        known_until = self._known_until(events, times)
 
         def pass_by(end: int) -> None:
             nonlocal start
@@ -97,10 +99,10 @@ class Moving:
                 adapter.observe(user, item, ask(query))
         pass_by(len(events))
 
-    def _known_until(self, events: Events) -> list[int | None]:
+    def _known_until(self, events: Events, times: list[int | None]) -> list[int | None]:
         """Up to when the history of each one's user is known: its moment, or where its window begins."""
-        if events.timestamps is None:
-            return [None] * len(events)
+        if events.timestamps is None or self._asked_by is None:
+            return times
         starts: list[int | None] = window_starts(events.timestamps.astype(np.int64), self._asked_by).tolist()
         return starts
 
@@ -162,6 +164,20 @@ def moving_of(
     window_ms = parse_duration(window) if known.has_time else None
     adapter = OnlineAdapter(space, collaborative_of(space), settings, seed, window_ms=window_ms)
     return Moving(adapter, known, together=together, asked_by=asked_by)
+
+
+def moving_for(
+    recommender: Recommender, space: VectorSpace, *, window: str | None = None, together: bool = False
+) -> Moving | None:
+    """A fresh adapter as the run is configured, see `moving_of`.
+
+    window: of what is replayed; the adapter's own holds where `adapter.window` names one.
+    """
+    config, seed = Config.of(recommender.facts.get("config")), int(recommender.facts["seeds"][0])
+    settings, asked_by = config.adapter, config.split.stream_window
+    if window is not None and settings.window == "auto":
+        settings = settings.model_copy(update={"window": window})
+    return moving_of(space, recommender.known, settings, seed, together=together, asked_by=asked_by)
 
 
 def collaborative_of(space: VectorSpace) -> Tensor:

@@ -13,9 +13,8 @@ import torch
 
 from dynmm.assembly.books import Books
 from dynmm.assembly.measured import as_fitted
-from dynmm.assembly.moving import moving_of
+from dynmm.assembly.moving import moving_for
 from dynmm.assembly.whole import Whole
-from dynmm.config import Config
 from dynmm.evaluation.ladder import FROZEN
 from dynmm.interactions.dataset import Dataset
 from dynmm.recommender import Recommender
@@ -57,12 +56,8 @@ def with_adapter(recommender: Recommender, window: str) -> Whole:
 
     window: of the stream, as 1h; the adapter's own holds where the run's `adapter.window` names one.
     """
-    twin, config = alone(recommender), Config.of(recommender.facts.get("config"))
-    adapter = config.adapter
-    seed = int(recommender.facts["seeds"][0])
-    settings = adapter.model_copy(update={"window": window}) if adapter.window == "auto" else adapter
-    asked_by = config.split.stream_window
-    twin.moving = moving_of(twin.frozen_space, recommender.known, settings, seed, together=True, asked_by=asked_by)
+    twin = alone(recommender)
+    twin.moving = moving_for(recommender, twin.frozen_space, window=window, together=True)
     return twin
 
 

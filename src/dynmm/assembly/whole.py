@@ -13,14 +13,13 @@ import torch
 from dynmm.adapter.windows import Windows
 from dynmm.assembly.asking import Asked
 from dynmm.assembly.books import Books
-from dynmm.assembly.moving import Moving, moving_of
+from dynmm.assembly.moving import Moving, moving_for
 from dynmm.assembly.reranked import NONE, Reranked, StagesBelow
 from dynmm.assembly.searching import Search, rank_within, similar_items
 from dynmm.assembly.voicing import Voice
 from dynmm.backbone.system import Backbone, BackboneSystem
 from dynmm.backbone.warm import WarmBackbone
 from dynmm.catalogue.features import Features
-from dynmm.config import Config
 from dynmm.errors import ConfigError, DynmmError, UnknownIdError, UnsupportedByData
 from dynmm.evaluation.retrained import DAY_MS, Retrained
 from dynmm.evidence.attributes import AttributeTable
@@ -353,11 +352,9 @@ def whole_of(recommender: Recommender) -> Whole:
 
 def set_moving(recommender: Recommender) -> None:
     """Give a recommender that has learned nothing yet an adapter, as configured."""
-    whole, config = whole_of(recommender), Config.of(recommender.facts.get("config"))
-    seed = int(recommender.facts["seeds"][0])
+    whole = whole_of(recommender)
     with one_thread():
-        asked_by = config.split.stream_window
-        whole.moving = moving_of(whole.frozen_space, recommender.known, config.adapter, seed, asked_by=asked_by)
+        whole.moving = moving_for(recommender, whole.frozen_space)
 
 
 def served(recommender: Recommender) -> dict[str, int]:
